@@ -1,1 +1,22 @@
+//! What the routes of the chat share, in reading order: values that are valid by construction, the frames of the
+//! protocol, the two tables, delivery to connections, configuration, errors, and the Lambda edge.
+//!
+//! Which module may import what is written in `ARCHITECTURE.md` and held by `tests/architecture.rs`.
 
+pub mod clients;
+pub mod configuration;
+pub mod conversation;
+pub mod delivery;
+pub mod error;
+pub mod frames;
+pub mod lambda;
+pub mod message;
+pub mod messages;
+pub mod request;
+pub mod user;
+
+mod dynamodb;
+
+pub use error::Error;
+pub use frames::Reply;
+pub use request::Request;

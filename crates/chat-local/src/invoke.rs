@@ -9,11 +9,7 @@ pub type Answer = Result<Vec<u8>, InvokeError>;
 pub trait Invoke: Send + Sync + 'static {
     /// Gives `event` (JSON) to the function with this logical id and waits for its answer (JSON), for as long as the
     /// function's own time-out allows.
-    fn invoke(
-        &self,
-        function: &str,
-        event: Vec<u8>,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
+    fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 }
 
 /// Why an invocation has no answer. What a client sees of it is for the gateway to say.

@@ -1,1 +1,6 @@
-fn main() {}
+//! The `connect` function; everything worth reading is in `lib.rs`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), chat_core::lambda::Error> {
+    chat_core::lambda::run(connect::handle).await
+}

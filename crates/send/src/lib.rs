@@ -1,1 +1,79 @@
+//! Stores a message and brings it to everyone who should see it.
 
+use std::time::{Duration, Instant};
+
+use chat_core::{
+    Error, Reply, Request,
+    clients::{Clients, Connection},
+    delivery::Delivery,
+    error::chain,
+    frames::{self, SendMessage, Sent},
+    message::{Content, Draft, Message},
+    messages::Messages,
+};
+use futures_util::future::join_all;
+
+/// What a send works with.
+pub type Chat = (Messages, Clients, Delivery);
+
+/// Beside a put that took longer than this, somebody may have connected, and synced, after the connections were read
+/// and before the message was stored: they are read again.
+const FAST_PUT: Duration = Duration::from_millis(25);
+
+/// Durable first: nothing is pushed or acknowledged before it is stored, and what is stored is acknowledged even where
+/// a push fails.
+///
+/// # Errors
+/// [`Error::BadRequest`] and [`Error::TooLarge`] where the frame is not a `sendMessage`, [`Error::OutOfDate`] where the
+/// client must sync first, [`Error::Unavailable`] where a repeat with the same `clientMessageId` is worth it.
+pub async fn handle((messages, clients, delivery): &Chat, request: Request) -> Result<Reply, Error> {
+    let ask: SendMessage = request.body()?;
+    let content = Content::new(ask.content)?;
+    let draft =
+        Draft::new(request.user.clone(), ask.recipient_id, content, request.received_at, ask.client_message_id)?;
+
+    let standing = messages.standing(&draft, ask.last_seq).await?;
+    let began = Instant::now();
+    let (appended, early) =
+        tokio::join!(messages.append(&draft, standing, request.deadline), audience(clients, &draft, &request));
+    let appended = appended?;
+    let audience = match early {
+        Ok(connections) if appended.attempts <= 1 && began.elapsed() <= FAST_PUT => Ok(connections),
+        _ => audience(clients, &draft, &request).await,
+    };
+
+    match audience {
+        Ok(connections) => deliver(&appended.message, connections, delivery, clients, &request).await,
+        // The message is stored: whoever misses it sees the hole, or catches up on the next connection.
+        Err(error) => tracing::warn!(cause = chain(&error), "a stored message could not be delivered"),
+    }
+    Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))
+}
+
+/// The recipient's connections and the sender's others.
+async fn audience(clients: &Clients, draft: &Draft, request: &Request) -> Result<Vec<Connection>, Error> {
+    let (sender, recipient) = (draft.sender(), draft.recipient());
+    let to_oneself = sender == recipient;
+    let (recipients, senders) = tokio::try_join!(clients.of(recipient, request.received_at), async {
+        if to_oneself { Ok(Vec::new()) } else { clients.of(sender, request.received_at).await }
+    })?;
+    let mut connections = recipients;
+    connections.extend(senders);
+    connections.retain(|connection| connection.connection_id != request.connection_id);
+    Ok(connections)
+}
+
+/// Pushes, and forgets the connections that turn out to be gone.
+async fn deliver(
+    message: &Message,
+    connections: Vec<Connection>,
+    delivery: &Delivery,
+    clients: &Clients,
+    request: &Request,
+) {
+    let gone = delivery.deliver(&frames::push(message), connections, request.received_at).await;
+    let removals = gone.iter().map(|connection| clients.remove(&connection.user_id, &connection.connection_id));
+    for error in join_all(removals).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(cause = chain(&error), "a connection that is gone could not be forgotten");
+    }
+}

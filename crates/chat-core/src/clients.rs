@@ -1,0 +1,103 @@
+//! The table `Clients`: who is connected, and where.
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    dynamodb::{self, failed, from_item},
+    error::Error,
+    user::UserId,
+};
+
+/// The repository of connections, and the only code that knows their table's keys.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    dynamodb: Client,
+    table: String,
+}
+
+/// One row: a connection of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// API Gateway's id for it, never given twice.
+    pub connection_id: String,
+    /// In milliseconds since 1970.
+    pub connected_at: i64,
+    /// In seconds since 1970: when it can't exist any more. DynamoDB removes the row some time after.
+    pub expires_at: i64,
+}
+
+impl Connection {
+    /// API Gateway ends a connection after two hours; ten minutes are for clocks that differ.
+    const LIFETIME_SECONDS: i64 = (2 * 60 + 10) * 60;
+
+    /// A connection that began at `connected_at`, in milliseconds since 1970.
+    pub fn new(user_id: UserId, connection_id: String, connected_at: i64) -> Self {
+        Self { user_id, connection_id, connected_at, expires_at: connected_at / 1000 + Self::LIFETIME_SECONDS }
+    }
+}
+
+impl Clients {
+    /// The connections in this table.
+    pub fn new(aws: &SdkConfig, table: String) -> Self {
+        Self { dynamodb: dynamodb::client(aws), table }
+    }
+
+    /// Remembers a connection. Doing it twice is harmless.
+    ///
+    /// # Errors
+    /// Those of DynamoDB.
+    pub async fn add(&self, connection: &Connection) -> Result<(), Error> {
+        let item = serde_dynamo::to_item(connection).map_err(|error| Error::Internal(error.into()))?;
+        self.dynamodb.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Forgets a connection. Forgetting one that is not known is no error: `$disconnect` may come late, or twice.
+    ///
+    /// # Errors
+    /// Those of DynamoDB.
+    pub async fn remove(&self, user: &UserId, connection_id: &str) -> Result<(), Error> {
+        self.dynamodb
+            .delete_item()
+            .table_name(&self.table)
+            .key("userId", AttributeValue::S(user.to_string()))
+            .key("connectionId", AttributeValue::S(connection_id.to_owned()))
+            .send()
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Every connection of a user that may exist at `now` (milliseconds since 1970).
+    ///
+    /// The read is strongly consistent: who has connected before a message was stored is among them.
+    ///
+    /// # Errors
+    /// Those of DynamoDB.
+    pub async fn of(&self, user: &UserId, now: i64) -> Result<Vec<Connection>, Error> {
+        let mut pages = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("userId = :user")
+            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut connections = Vec::new();
+        while let Some(item) = pages.next().await {
+            let connection: Connection = from_item(item.map_err(failed)?)?;
+            // TTL removes rows late, by days at worst.
+            if connection.expires_at > now / 1000 {
+                connections.push(connection);
+            }
+        }
+        Ok(connections)
+    }
+}

@@ -1,0 +1,126 @@
+//! The environment, read once, before the first event.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::sync::OnceCell;
+
+use crate::{clients::Clients, delivery::Delivery, messages::Messages};
+
+/// Gives the value of a variable.
+type Lookup = dyn Fn(&str) -> Option<String>;
+
+/// The variables of a function, and the AWS settings that the SDK finds by itself.
+pub struct Configuration {
+    variables: Box<Lookup>,
+    aws: OnceCell<SdkConfig>,
+}
+
+impl Configuration {
+    /// That of this process.
+    pub fn of_process() -> Self {
+        Self { variables: Box::new(|name| std::env::var(name).ok()), aws: OnceCell::new() }
+    }
+
+    /// One that is made up, for tests.
+    pub fn new(variables: impl Fn(&str) -> Option<String> + 'static, aws: SdkConfig) -> Self {
+        Self { variables: Box::new(variables), aws: OnceCell::new_with(Some(aws)) }
+    }
+
+    /// How the authorizer finds out who connects.
+    ///
+    /// # Errors
+    /// Where `AUTH_MODE` is missing or names no mode.
+    pub fn auth_mode(&self) -> Result<AuthMode, InvalidConfiguration> {
+        const NAME: &str = "AUTH_MODE";
+        match self.text(NAME)?.as_str() {
+            "open" => Ok(AuthMode::Open),
+            _ => Err(InvalidConfiguration { name: NAME, advice: "must be open" }),
+        }
+    }
+
+    /// AWS's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …), as the SDK defines them.
+    async fn aws(&self) -> &SdkConfig {
+        self.aws
+            .get_or_init(async || {
+                // TLS by ring, see the root manifest.
+                let https = aws_smithy_http_client::Builder::new()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https();
+                aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
+            })
+            .await
+    }
+
+    fn text(&self, name: &'static str) -> Result<String, InvalidConfiguration> {
+        match (self.variables)(name) {
+            Some(value) if !value.trim().is_empty() => Ok(value),
+            _ => Err(InvalidConfiguration { name, advice: "is not set" }),
+        }
+    }
+}
+
+/// How the authorizer finds out who connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Anyone is who they say they are: for trying out, and for nothing else.
+    Open,
+}
+
+/// A variable that is missing or wrong.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable {name} {advice}")]
+pub struct InvalidConfiguration {
+    name: &'static str,
+    advice: &'static str,
+}
+
+/// What a route works with, made once. A route's signature so tells which variables and permissions it needs.
+pub trait Provide: Sized {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Where one of its variables is missing or wrong.
+    fn provide(configuration: &Configuration) -> impl Future<Output = Result<Self, InvalidConfiguration>>;
+}
+
+impl Provide for () {
+    async fn provide(_: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(())
+    }
+}
+
+impl Provide for AuthMode {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        configuration.auth_mode()
+    }
+}
+
+impl Provide for Clients {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.aws().await, configuration.text("CLIENTS_TABLE")?))
+    }
+}
+
+impl Provide for Messages {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.aws().await, configuration.text("MESSAGES_TABLE")?))
+    }
+}
+
+impl Provide for Delivery {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const NAME: &str = "CONNECTIONS_ENDPOINT";
+        let endpoint = configuration.text(NAME)?;
+        if endpoint.starts_with("https://") || endpoint.starts_with("http://") {
+            Ok(Self::new(configuration.aws().await, endpoint))
+        } else {
+            Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" })
+        }
+    }
+}
+
+impl<A: Provide, B: Provide, C: Provide> Provide for (A, B, C) {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok((A::provide(configuration).await?, B::provide(configuration).await?, C::provide(configuration).await?))
+    }
+}

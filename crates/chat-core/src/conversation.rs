@@ -1,0 +1,118 @@
+//! What two users share.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Unexpected, Visitor},
+};
+
+use crate::user::UserId;
+
+/// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise.
+///
+/// The length makes it impossible for two different pairs to share an id, whatever characters their names hold. There
+/// is no way to make one but from two users, so a caller can't name a conversation without being in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConversationId(String);
+
+impl ConversationId {
+    /// The conversation of these two, in either order. A user may also talk to themself.
+    pub fn between(one: &UserId, other: &UserId) -> Self {
+        let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };
+        Self(format!("dm:{}:{smaller}:{larger}", smaller.as_str().len()))
+    }
+
+    /// The id as it stands in the table.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The number of a message in its conversation: 1, 2, 3, … without holes; 0 stands for "none yet".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Seq(u64);
+
+impl Seq {
+    /// Before the first message.
+    pub const NONE: Seq = Seq(0);
+    /// The largest number that a JavaScript client can hold exactly (`Number.MAX_SAFE_INTEGER`).
+    pub const MAX: Seq = Seq((1 << 53) - 1);
+
+    /// The number after this one.
+    pub fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
+
+    /// How many messages stand after `earlier`, up to and with this one; 0 where `earlier` is not earlier.
+    pub fn since(self, earlier: Seq) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SeqVisitor;
+
+        impl Visitor<'_> for SeqVisitor {
+            type Value = Seq;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from 0 to {}", Seq::MAX)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Seq, E> {
+                if number <= Seq::MAX.0 {
+                    Ok(Seq(number))
+                } else {
+                    Err(E::invalid_value(Unexpected::Unsigned(number), &self))
+                }
+            }
+        }
+
+        deserializer.deserialize_u64(SeqVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn user(id: &str) -> UserId {
+        UserId::try_from(id.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_same_from_both_sides() {
+        let id = ConversationId::between(&user("bob"), &user("alice"));
+        assert_eq!(id.as_str(), "dm:5:alice:bob");
+        assert_eq!(id, ConversationId::between(&user("alice"), &user("bob")));
+        assert_eq!(ConversationId::between(&user("李"), &user("李")).as_str(), "dm:3:李:李");
+    }
+
+    proptest! {
+        /// Ids from an alphabet that an attacker would choose: all that the format itself is made of.
+        #[test]
+        fn no_two_pairs_share_an_id(names in proptest::collection::vec("[dm:12:ab]{1,6}", 2..12)) {
+            let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+            let mut owner = HashMap::new();
+            for one in &users {
+                for other in &users {
+                    let pair = (one.min(other), one.max(other));
+                    let known = owner.entry(ConversationId::between(one, other)).or_insert(pair);
+                    prop_assert_eq!(*known, pair);
+                }
+            }
+        }
+    }
+}

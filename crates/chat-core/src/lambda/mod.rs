@@ -1,0 +1,81 @@
+//! The Lambda edge: the only code that knows what an event and an answer look like.
+
+mod authorizer;
+mod route;
+
+use std::{error::Error as StdError, fmt};
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    configuration::{Configuration, InvalidConfiguration, Provide},
+    error::{Error as RouteError, chain},
+    frames::Reply,
+    request::{Request, Upgrade},
+    user::UserId,
+};
+
+pub use authorizer::policy;
+pub use route::answer;
+
+/// Runs one route: makes what it works with, then hands it one event after the other.
+///
+/// # Errors
+/// Where a variable is missing or wrong, or the Runtime API can't be reached. The process then ends.
+pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>) -> Result<(), Error> {
+    serve(async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
+}
+
+/// Runs the authorizer in the same way.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_authorizer<T: Provide>(
+    authorizer: impl AsyncFn(&T, Upgrade) -> Result<UserId, RouteError>,
+) -> Result<(), Error> {
+    serve(async |tools: &T, event| policy(tools, event, &authorizer).await).await
+}
+
+/// Runs any function: the same start for the routes and for the authorizer, whose events differ.
+async fn serve<T: Provide, E, A>(
+    function: impl AsyncFn(&T, LambdaEvent<E>) -> Result<A, Diagnostic>,
+) -> Result<(), Error>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+{
+    lambda_runtime::tracing::init_default_subscriber();
+    let tools = T::provide(&Configuration::of_process()).await?;
+    lambda_runtime::run(service_fn(|event| function(&tools, event))).await?;
+    Ok(())
+}
+
+/// Why a function can't run. Its `Debug` form, which is what Rust prints of a failed `main`, is the sentence itself.
+pub struct Error(Box<dyn StdError + Send + Sync>);
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self.0.as_ref()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Error {}
+
+impl From<InvalidConfiguration> for Error {
+    fn from(error: InvalidConfiguration) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<lambda_runtime::Error> for Error {
+    fn from(error: lambda_runtime::Error) -> Self {
+        Self(error)
+    }
+}

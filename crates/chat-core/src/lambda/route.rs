@@ -1,0 +1,109 @@
+//! The events of the routes, and their answers.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_lambda_events::{
+    apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest},
+    http::{HeaderMap, HeaderValue},
+};
+use lambda_runtime::{Context, LambdaEvent};
+
+use crate::{
+    error::{Error, chain},
+    frames::{self, Envelope, Ref, Reply},
+    request::Request,
+    user::UserId,
+};
+
+const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
+
+/// What one event is answered: on `$connect` a status code, on `$disconnect` what no one sees, else a frame.
+pub async fn answer<T>(
+    tools: &T,
+    event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
+    route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
+) -> ApiGatewayProxyResponse {
+    let (event, context) = event.into_parts();
+    let connecting = event.request_context.event_type.as_deref() == Some("CONNECT");
+    let connection_id = event.request_context.connection_id.clone().unwrap_or_default();
+    let (reply, reference) = match request(event, &context) {
+        Ok(request) => {
+            let reference = request.reference.clone();
+            // Boxed: the SDK's futures nest too deep for the compiler otherwise.
+            (Box::pin(route(tools, request)).await, reference)
+        }
+        Err(refused) => (Err(refused), None),
+    };
+    if let Err(error) = &reply
+        && error.is_ours()
+    {
+        tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
+    }
+    respond(connecting, &reply, reference.as_ref())
+}
+
+fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<Request, Error> {
+    let context = event.request_context;
+    let user = context
+        .authorizer
+        .fields
+        .get("userId")
+        .and_then(|id| UserId::try_from(id.as_str()?.to_owned()).ok())
+        .ok_or(Error::Unauthenticated("the connection has no proven user; connect again"))?;
+    let is_message = context.event_type.as_deref() == Some("MESSAGE");
+    let frame = event.body.unwrap_or_default();
+    if event.is_base64_encoded {
+        return Err(Error::bad_request("a frame is text, not binary"));
+    }
+    let reference = if is_message { frames::parse::<Envelope>(&frame)?.reference } else { None };
+    let subprotocols = subprotocols(&event.headers);
+    Ok(Request {
+        user,
+        connection_id: context.connection_id.unwrap_or_default(),
+        connected_at: context.connected_at,
+        received_at: context.request_time_epoch,
+        deadline: deadline(lambda),
+        subprotocols,
+        reference,
+        frame,
+    })
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<String> {
+    let offers = headers.get_all(SUBPROTOCOL).iter().filter_map(|offer| offer.to_str().ok());
+    offers.flat_map(|offer| offer.split(',')).map(|protocol| protocol.trim().to_owned()).collect()
+}
+
+/// The end of the invocation, by the clock that never jumps.
+fn deadline(lambda: &Context) -> Instant {
+    let left = lambda.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+    Instant::now() + left
+}
+
+fn respond(connecting: bool, reply: &Result<Reply, Error>, reference: Option<&Ref>) -> ApiGatewayProxyResponse {
+    let mut response = ApiGatewayProxyResponse::default();
+    // What API Gateway does with another status code in a two-way route is not documented.
+    response.status_code = 200;
+    if connecting {
+        if let Err(error) = reply {
+            response.status_code = status(error);
+        }
+        if let Ok(Reply::Connected(Some(subprotocol))) = reply {
+            response.headers.insert(SUBPROTOCOL, HeaderValue::from_static(subprotocol));
+        }
+    } else {
+        response.body = frames::answer(reply, reference).map(Into::into);
+    }
+    response
+}
+
+/// The status of a refused upgrade.
+fn status(error: &Error) -> i64 {
+    match error {
+        Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,
+        Error::Unauthenticated(_) => 401,
+        Error::Forbidden(_) => 403,
+        Error::Internal(_) => 500,
+        Error::Unavailable(_) => 503,
+    }
+}

@@ -1,0 +1,292 @@
+//! The table `Messages`: every message of every conversation, in one order.
+//!
+//! A message gets its place by a conditional put and by nothing else, which gives order, exactly-once and durability in
+//! one write. Nothing removes or renumbers a message, and whoever appends looks at every item between what the client
+//! has seen and the place it takes: a repeat is found even while the first attempt is still running.
+
+use std::time::{Duration, Instant};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use crate::{
+    conversation::{ConversationId, Seq},
+    dynamodb::{self, Item, failed, from_item},
+    error::Error,
+    frames::{Cursor, Limit, Page, json_length},
+    message::{Draft, Message, Trace},
+};
+
+/// How many messages after `lastSeq` a send is willing to look through for a repeat.
+const MOST_UNSEEN: u64 = 1_000;
+/// How many of the newest messages a send looks through where the client gives no `lastSeq`.
+const UNSEEN_BY_DEFAULT: i32 = 25;
+/// How many traces are asked for at once: more than a client that is nearly up to date needs, and at most 2.4 MB of
+/// reading for one that is not.
+const TRACES_AT_ONCE: i32 = 100;
+/// Losses after which a send waits before it tries again. Simulated with 7.5 ms a call, fewer only add delay.
+const LOSSES_AT_ONCE: u32 = 8;
+/// A send that has less time left than this answers instead of trying once more.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(2);
+/// The most that a page's messages may have as JSON, so that with the frame around them (two ids of at most 530 bytes
+/// each, and a `ref`) they stay under 30,000 bytes: one WebSocket frame, and one billing unit of 32 KB.
+const PAGE_BYTES: usize = 28_000;
+
+/// The repository of messages, and the only code that knows their table's keys.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    dynamodb: Client,
+    table: String,
+}
+
+/// Where a conversation stands, as a send must know it.
+#[derive(Debug)]
+pub enum Standing {
+    /// Nothing between here and what the client has seen repeats the draft.
+    New {
+        /// The newest message, or [`Seq::NONE`].
+        newest: Seq,
+    },
+    /// The draft is stored already.
+    Stored(Trace),
+}
+
+/// A message that is stored.
+#[derive(Debug)]
+pub struct Appended {
+    /// As it is stored.
+    pub message: Message,
+    /// Whether an earlier attempt had stored it.
+    pub duplicate: bool,
+    /// How many puts it took; none for a repeat that was known before.
+    pub attempts: u32,
+}
+
+/// Which part of a conversation a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The newest messages, newest first.
+    Newest,
+    /// What is older than this message, newest first.
+    Before(Seq),
+    /// What is newer than this message, oldest first.
+    After(Seq),
+}
+
+enum Put {
+    Done(Message),
+    Taken(Message),
+}
+
+impl Messages {
+    /// The messages in this table.
+    pub fn new(aws: &SdkConfig, table: String) -> Self {
+        Self { dynamodb: dynamodb::client(aws), table }
+    }
+
+    /// Looks at everything that the client may not have seen: all after `last_seq`, or the newest few.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where there is no message `last_seq`, [`Error::OutOfDate`] where more than 1,000 follow it
+    /// and the draft could be among them, and those of DynamoDB.
+    pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>) -> Result<Standing, Error> {
+        let standing = self.look(draft, last_seq).await?;
+        match (&standing, last_seq) {
+            (Standing::New { newest }, Some(last_seq)) if *newest < last_seq => Err(Error::bad_request(
+                "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
+            )),
+            _ => Ok(standing),
+        }
+    }
+
+    /// Stores the draft after the newest message, exactly once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where others were faster until the time was up, and those of DynamoDB.
+    /// After an error the message may or may not be stored; a repeat with the same `clientMessageId` will tell.
+    pub async fn append(&self, draft: &Draft, standing: Standing, deadline: Instant) -> Result<Appended, Error> {
+        let mut standing = standing;
+        let mut attempts = 0;
+        loop {
+            let slot = match standing {
+                Standing::Stored(trace) => return self.stored(draft, trace, attempts).await,
+                Standing::New { newest } => newest.next(),
+            };
+            attempts += 1;
+            match self.put(draft.at(slot)).await? {
+                Put::Done(message) => {
+                    return Ok(Appended { message, duplicate: false, attempts });
+                }
+                // An answer was lost, and the SDK repeated the put.
+                Put::Taken(message) if draft.became(&message.trace()) => {
+                    return Ok(Appended { message, duplicate: false, attempts });
+                }
+                Put::Taken(message) if draft.repeats(&message.trace()) => {
+                    return Ok(Appended { message, duplicate: true, attempts });
+                }
+                Put::Taken(_) => {}
+            }
+            if Instant::now() + TIME_TO_ANSWER > deadline {
+                return Err(Error::Unavailable("others were faster until the time was up".into()));
+            }
+            if attempts >= LOSSES_AT_ONCE {
+                tokio::time::sleep(random_wait()).await;
+            }
+            standing = self.look(draft, Some(slot)).await?;
+        }
+    }
+
+    /// One page, cut to what fits a frame.
+    ///
+    /// # Errors
+    /// Those of DynamoDB.
+    pub async fn page(&self, conversation: &ConversationId, range: Range, limit: Limit) -> Result<Page, Error> {
+        let (condition, bound, newer) = match range {
+            Range::Newest => ("conversationId = :id", None, false),
+            Range::Before(seq) => ("conversationId = :id AND seq < :seq", Some(seq), false),
+            Range::After(seq) => ("conversationId = :id AND seq > :seq", Some(seq), true),
+        };
+        let limit = limit.get();
+        let answer = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(bounded(conversation, bound))
+            .scan_index_forward(newer)
+            // One more than asked for tells whether more follow.
+            .limit(limit as i32 + 1)
+            .send()
+            .await
+            .map_err(failed)?;
+        let cut_by_dynamodb = answer.last_evaluated_key.is_some();
+        let items = answer.items.unwrap_or_default();
+        let read = items.len();
+
+        let mut messages = Vec::with_capacity(read.min(limit));
+        let mut bytes = 0;
+        for item in items.into_iter().take(limit) {
+            let message: Message = from_item(item)?;
+            bytes += json_length(&message) + 1;
+            if bytes > PAGE_BYTES {
+                break;
+            }
+            messages.push(message);
+        }
+        // DynamoDB cuts at 1 MB, far beyond what fits a page, and says so at the limit even where nothing follows.
+        let more = messages.len() < read || (cut_by_dynamodb && read <= limit);
+        let last_evaluated_key = messages.last().filter(|_| more).map(|last| Cursor {
+            conversation_id: conversation.clone(),
+            seq: last.seq,
+            newer,
+        });
+        Ok(Page { conversation_id: conversation.clone(), messages, last_evaluated_key })
+    }
+
+    /// Looks from `from` on (or at the newest few) for what the draft became or repeats, newest first.
+    async fn look(&self, draft: &Draft, from: Option<Seq>) -> Result<Standing, Error> {
+        let at_once = match (draft.has_client_message_id(), from) {
+            (false, _) => 1,
+            (true, None) => UNSEEN_BY_DEFAULT,
+            (true, Some(_)) => TRACES_AT_ONCE,
+        };
+        let mut newest = None;
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .dynamodb
+                .query()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .projection_expression("seq, messageId, senderId, createdAt, clientMessageId")
+                .key_condition_expression(match from {
+                    None => "conversationId = :id",
+                    Some(_) => "conversationId = :id AND seq >= :seq",
+                })
+                .set_expression_attribute_values(bounded(draft.conversation(), from))
+                .scan_index_forward(false)
+                .limit(at_once)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(failed)?;
+            for item in answer.items.unwrap_or_default() {
+                let trace: Trace = from_item(item)?;
+                if draft.became(&trace) || draft.repeats(&trace) {
+                    return Ok(Standing::Stored(trace));
+                }
+                newest.get_or_insert(trace.seq);
+            }
+            let standing = Standing::New { newest: newest.unwrap_or(Seq::NONE) };
+            start = answer.last_evaluated_key;
+            match (from, newest) {
+                // The newest few are enough, and so is the newest one where there is nothing to recognise.
+                (None, _) => return Ok(standing),
+                _ if start.is_none() || !draft.has_client_message_id() => return Ok(standing),
+                (Some(from), Some(newest)) if newest.since(from) > MOST_UNSEEN => {
+                    return Err(Error::OutOfDate);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn put(&self, message: Message) -> Result<Put, Error> {
+        let item = serde_dynamo::to_item(&message).map_err(|error| Error::Internal(error.into()))?;
+        let answer = self
+            .dynamodb
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(seq)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Put::Done(message)),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
+                match answer.into_err() {
+                    PutItemError::ConditionalCheckFailedException(taken) => {
+                        Ok(Put::Taken(from_item(taken.item.unwrap_or_default())?))
+                    }
+                    other => Err(Error::Internal(other.into())),
+                }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The message of which `trace` was read, whole.
+    async fn stored(&self, draft: &Draft, trace: Trace, attempts: u32) -> Result<Appended, Error> {
+        let answer = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key("conversationId", AttributeValue::S(draft.conversation().as_str().to_owned()))
+            .key("seq", AttributeValue::N(trace.seq.to_string()))
+            .send()
+            .await
+            .map_err(failed)?;
+        let message: Message = from_item(answer.item.unwrap_or_default())?;
+        Ok(Appended { duplicate: !draft.became(&trace), message, attempts })
+    }
+}
+
+fn bounded(conversation: &ConversationId, seq: Option<Seq>) -> Option<Item> {
+    let id = (":id".to_owned(), AttributeValue::S(conversation.as_str().to_owned()));
+    let seq = seq.map(|seq| (":seq".to_owned(), AttributeValue::N(seq.to_string())));
+    Some([id].into_iter().chain(seq).collect())
+}
+
+/// 10 to 50 ms, so that senders who lost together do not come back together.
+fn random_wait() -> Duration {
+    let noise = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    Duration::from_millis(10 + noise % 40)
+}

@@ -1,0 +1,49 @@
+//! What a client asks, as the Lambda edge hands it to a route.
+
+use std::time::Instant;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::Error,
+    frames::{self, Ref},
+    user::UserId,
+};
+
+/// One event of one connection, from a user that the authorizer proved.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks. It comes from the authorizer and from nowhere else.
+    pub user: UserId,
+    /// On which connection.
+    pub connection_id: String,
+    /// When that connection began, in milliseconds since 1970, by API Gateway's clock.
+    pub connected_at: i64,
+    /// When API Gateway received this, in milliseconds since 1970.
+    pub received_at: i64,
+    /// When the function is cut off.
+    pub deadline: Instant,
+    /// The subprotocols that a client offered on `$connect`.
+    pub subprotocols: Vec<String>,
+    /// The caller's own name for the request.
+    pub reference: Option<Ref>,
+    /// The frame as it came; empty on `$connect` and `$disconnect`.
+    pub frame: String,
+}
+
+impl Request {
+    /// The frame as the action's own type.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`], naming the field and what is wrong with it.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        frames::parse(&self.frame)
+    }
+}
+
+/// What somebody who wants to connect says of who they are, before anything of it is proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Every `userId` of the query, decoded.
+    pub user_ids: Vec<String>,
+}
