@@ -36,8 +36,7 @@ pub struct GetMessages {
     /// The other one.
     pub target_id: UserId,
     /// How many messages at the most.
-    #[serde(default)]
-    pub limit: Limit,
+    pub limit: Option<Limit>,
     /// Where the page before ended.
     pub start_key: Option<Cursor>,
     /// The newest message that the client holds; 0 for none.

@@ -20,7 +20,7 @@ pub async fn handle(messages: &Messages, request: Request) -> Result<Reply, Erro
         (Some(cursor), None) => range_from(cursor, &conversation)?,
         (Some(_), Some(_)) => return Err(Error::bad_request("give startKey or after, not both")),
     };
-    Ok(Reply::Messages(messages.page(&conversation, range, ask.limit).await?))
+    Ok(Reply::Messages(messages.page(&conversation, range, ask.limit.unwrap_or_default()).await?))
 }
 
 /// Goes on in the direction in which the page before was read.

@@ -1,0 +1,243 @@
+//! Pages of a conversation, read from a real table through real events.
+
+use chat_core::messages::Messages;
+use serde_json::{Value, json};
+use testkit::{Aws, Event, Fate, ask, broken_frames};
+
+/// Numbers `1..=count` between alice and bob, each with this text.
+fn converse(aws: &Aws, count: u64, content: &str) {
+    for seq in 1..=count {
+        aws.put(
+            "MessagesTable",
+            &json!({
+                "conversationId": { "S": "dm:5:alice:bob" },
+                "seq": { "N": seq.to_string() },
+                "messageId": { "S": uuid::Uuid::new_v4() },
+                "senderId": { "S": "bob" },
+                "recipientId": { "S": "alice" },
+                "content": { "S": content },
+                "createdAt": { "N": (1_793_535_560_000 + seq).to_string() },
+            }),
+        );
+    }
+}
+
+async fn page(messages: &Messages, user: &str, frame: Value) -> Value {
+    ask(messages, history::handle, Event::of("history").from(user).saying(&frame)).await
+}
+
+fn seqs(page: &Value) -> Vec<u64> {
+    page["value"]["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn it_answers_the_newest_messages_first_with_one_call() {
+    let aws = Aws::start().await;
+    converse(&aws, 3, "Hi");
+    let messages: Messages = aws.provide().await;
+
+    let answer = ask(&messages, history::handle, Event::of("history")).await;
+
+    assert_eq!(answer["type"], "messages");
+    assert_eq!(answer["ref"], "2");
+    assert_eq!(answer["value"]["conversationId"], "dm:5:alice:bob");
+    assert_eq!(seqs(&answer), [3, 2, 1]);
+    assert_eq!(answer["value"]["messages"][0]["content"], "Hi");
+    assert_eq!(answer["value"]["messages"][0]["createdAt"], 1_793_535_560_003_u64);
+    assert_eq!(answer["value"].get("lastEvaluatedKey"), None);
+    assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn a_conversation_without_messages_is_an_empty_page() {
+    let messages: Messages = Aws::start().await.provide().await;
+    let answer = page(&messages, "alice", json!({ "targetId": "nobody" })).await;
+    assert_eq!(
+        answer,
+        json!({ "type": "messages", "value": { "conversationId": "dm:5:alice:nobody", "messages": [] } })
+    );
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
+    let aws = Aws::start().await;
+    converse(&aws, 10, "Hi");
+    let messages: Messages = aws.provide().await;
+
+    for (limit, pages) in [(5, 2), (4, 3), (10, 1), (100, 1), (1, 10)] {
+        let (mut seen, mut count, mut key) = (Vec::new(), 0, Value::Null);
+        loop {
+            let answer = page(&messages, "bob", json!({ "targetId": "alice", "limit": limit, "startKey": key })).await;
+            seen.extend(seqs(&answer));
+            count += 1;
+            key = answer["value"]["lastEvaluatedKey"].clone();
+            if key.is_null() {
+                break;
+            }
+        }
+        assert_eq!((seen, count), ((1..=10).rev().collect(), pages), "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way() {
+    let aws = Aws::start().await;
+    converse(&aws, 7, "Hi");
+    let messages: Messages = aws.provide().await;
+
+    let first = page(&messages, "alice", json!({ "targetId": "bob", "after": 2, "limit": 3 })).await;
+    assert_eq!(seqs(&first), [3, 4, 5]);
+    let key = &first["value"]["lastEvaluatedKey"];
+    assert!(key.is_object());
+    for next in [json!({ "startKey": key }), json!({ "after": 5 })] {
+        let mut frame = json!({ "targetId": "bob", "limit": 3 });
+        frame.as_object_mut().unwrap().extend(next.as_object().unwrap().clone());
+        let last = page(&messages, "alice", frame).await;
+        assert_eq!(seqs(&last), [6, 7]);
+        assert_eq!(last["value"].get("lastEvaluatedKey"), None);
+    }
+    let none = page(&messages, "alice", json!({ "targetId": "bob", "after": 7 })).await;
+    assert_eq!(seqs(&none), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_page_has_50_messages_unless_told_and_never_more_than_100() {
+    let aws = Aws::start().await;
+    converse(&aws, 120, "Hi");
+    let messages: Messages = aws.provide().await;
+    for (limit, length) in [(json!(null), 50), (json!(100), 100), (json!(101), 100), (json!(u64::MAX), 100)] {
+        let answer = page(&messages, "alice", json!({ "targetId": "bob", "limit": limit })).await;
+        assert_eq!(seqs(&answer).len(), length);
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
+    for (content, count) in
+        [("x".repeat(16 * 1024), 5), ("\u{1}".repeat(3_900), 5), ("\"\\".repeat(5_000), 5), ("é".repeat(300), 130)]
+    {
+        let aws = Aws::start().await;
+        converse(&aws, count, &content);
+        let messages: Messages = aws.provide().await;
+        for range in [json!({}), json!({ "after": 0 })] {
+            let (mut seen, mut key) = (Vec::new(), Value::Null);
+            loop {
+                let mut frame = json!({ "targetId": "bob", "limit": 100, "ref": "\u{1}".repeat(64), "startKey": key });
+                if key.is_null() {
+                    frame.as_object_mut().unwrap().extend(range.as_object().unwrap().clone());
+                }
+                let answer = page(&messages, "alice", frame).await;
+                assert!(answer.to_string().len() <= 30_000, "{}", answer.to_string().len());
+                seen.extend(seqs(&answer));
+                key = answer["value"]["lastEvaluatedKey"].clone();
+                if key.is_null() {
+                    break;
+                }
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, (1..=count).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_reads_a_conversation_of_others() {
+    let aws = Aws::start().await;
+    converse(&aws, 3, "secret");
+    let messages: Messages = aws.provide().await;
+    let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3 });
+    for (frame, code) in [
+        (json!({ "targetId": "alice" }), None),
+        (json!({ "targetId": "5:alice:bob" }), None),
+        (json!({ "targetId": "alice", "senderId": "bob", "userId": "bob", "conversationId": "dm:5:alice:bob" }), None),
+        (json!({ "targetId": "alice", "startKey": cursor }), Some("bad_request")),
+        (json!({ "targetId": "bob", "startKey": cursor }), Some("bad_request")),
+    ] {
+        let answer = page(&messages, "mallory", frame).await;
+        assert_eq!(answer["code"].as_str(), code, "{answer}");
+        assert!(!answer.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn it_refuses_what_is_not_a_request_for_a_page() {
+    let aws = Aws::start().await;
+    let messages: Messages = aws.provide().await;
+    let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 1 });
+    let mut frames = broken_frames();
+    frames.extend(
+        [
+            json!({}),
+            json!({ "targetId": null }),
+            json!({ "targetId": 5 }),
+            json!({ "targetId": {} }),
+            json!({ "targetId": "" }),
+            json!({ "targetId": " bob" }),
+            json!({ "targetId": "b\0b" }),
+            json!({ "targetId": "x".repeat(129) }),
+            json!({ "targetId": "bob", "limit": 0 }),
+            json!({ "targetId": "bob", "limit": -1 }),
+            json!({ "targetId": "bob", "limit": 1.5 }),
+            json!({ "targetId": "bob", "limit": 1e300 }),
+            json!({ "targetId": "bob", "limit": "10" }),
+            json!({ "targetId": "bob", "after": -1 }),
+            json!({ "targetId": "bob", "after": 0.5 }),
+            json!({ "targetId": "bob", "after": 1_u64 << 53 }),
+            json!({ "targetId": "bob", "after": "1" }),
+            json!({ "targetId": "bob", "startKey": "1" }),
+            json!({ "targetId": "bob", "startKey": {} }),
+            json!({ "targetId": "bob", "startKey": { "conversationId": "dm:5:alice:bob", "seq": -1 } }),
+            json!({ "targetId": "bob", "startKey": { "conversationId": "dm:5:alice:carol", "seq": 1 } }),
+            json!({ "targetId": "bob", "startKey": cursor, "after": 1 }),
+        ]
+        .map(|frame| (frame.to_string(), "bad_request")),
+    );
+    for (frame, code) in frames {
+        let answer = ask(&messages, history::handle, Event::of("history").saying_text(&frame)).await;
+        assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200}");
+        assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
+    }
+    assert_eq!(aws.dynamodb.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn names_of_every_kind_and_unknown_fields_are_fine() {
+    let messages: Messages = Aws::start().await.provide().await;
+    for name in ["a#b", "dm:5:a", "\"q\"", "'", "🦀", "مريم", "\u{202e}abc", &"x".repeat(128)] {
+        let answer = page(&messages, "alice", json!({ "targetId": name, "colour": "blue" })).await;
+        assert_eq!(answer["type"], "messages", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_proven_user_nothing_is_read() {
+    let aws = Aws::start().await;
+    let messages: Messages = aws.provide().await;
+    for event in [
+        Event::of("history").without("/requestContext/authorizer"),
+        Event::of("history").without("/requestContext/authorizer/userId"),
+        Event::of("history").set("/requestContext/authorizer/userId", json!("")),
+    ] {
+        let answer = ask(&messages, history::handle, event).await;
+        assert_eq!(answer["code"], "unauthenticated");
+    }
+    assert_eq!(aws.dynamodb.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_told_without_internals() {
+    let aws = Aws::start().await;
+    let messages: Messages = aws.provide().await;
+    for (status, error, code) in [
+        (400, "ProvisionedThroughputExceededException", "unavailable"),
+        (500, "InternalServerError", "unavailable"),
+        (400, "AccessDeniedException", "internal"),
+        (400, "ResourceNotFoundException", "internal"),
+    ] {
+        aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
+        let answer = ask(&messages, history::handle, Event::of("history")).await;
+        assert_eq!(answer["code"], code);
+        assert_eq!(answer["ref"], "2");
+        assert!(!answer.to_string().contains("Exception"), "{answer}");
+    }
+}

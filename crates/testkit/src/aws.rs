@@ -1,0 +1,98 @@
+//! The AWS that a route sees in a test.
+
+use std::collections::HashMap;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use chat_core::configuration::{Configuration, InvalidConfiguration, Provide};
+use dynoxide::Database;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{Connections, Wire};
+
+/// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
+pub struct Aws {
+    /// Every call to DynamoDB goes through it.
+    pub dynamodb: Wire,
+    /// Every push arrives here.
+    pub connections: Connections,
+    database: Database,
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Starts both, empty, on free ports.
+    pub async fn start() -> Self {
+        let database = Database::memory().expect("SQLite opens in memory");
+        for table in tables() {
+            database.create_table(serde_json::from_value(table).expect("a table")).expect("the table is new");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let target = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let dynamodb = Wire::start(target).await;
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::from_static("eu-west-1"))
+            .endpoint_url(dynamodb.url())
+            .load()
+            .await;
+        Self { dynamodb, connections: Connections::start().await, database, config }
+    }
+
+    /// What a route works with, made as in production.
+    pub async fn provide<T: Provide>(&self) -> T {
+        self.try_provide(&[]).await.expect("the variables are all there")
+    }
+
+    /// As [`Aws::provide`], with some variables changed or, where empty, missing.
+    ///
+    /// # Errors
+    /// Those of [`Provide::provide`].
+    pub async fn try_provide<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
+        let mut variables = HashMap::from([
+            ("AUTH_MODE".to_owned(), "open".to_owned()),
+            ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
+            ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
+            ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
+        ]);
+        variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
+        T::provide(&configuration).await
+    }
+
+    /// Puts a row into a table, past the [`Wire`].
+    pub fn put(&self, table: &str, item: &Value) {
+        let put = serde_json::from_value(json!({ "TableName": table, "Item": item })).expect("a put");
+        self.database.put_item(put).expect("the table takes the row");
+    }
+
+    /// Every row of a table, as DynamoDB has them.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");
+        let answer = self.database.scan(scan).expect("the table is there");
+        let answer = serde_json::to_value(answer).expect("an answer is JSON");
+        answer["Items"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+fn tables() -> [Value; 2] {
+    [("ClientsTable", "userId", "connectionId", "S"), ("MessagesTable", "conversationId", "seq", "N")].map(
+        |(table, hash, range, range_type)| {
+            json!({
+                "TableName": table,
+                "BillingMode": "PAY_PER_REQUEST",
+                "KeySchema": [
+                    { "AttributeName": hash, "KeyType": "HASH" },
+                    { "AttributeName": range, "KeyType": "RANGE" },
+                ],
+                "AttributeDefinitions": [
+                    { "AttributeName": hash, "AttributeType": "S" },
+                    { "AttributeName": range, "AttributeType": range_type },
+                ],
+            })
+        },
+    )
+}

@@ -1,0 +1,110 @@
+//! An `@connections` endpoint that remembers what was pushed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// One frame that reached a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Push {
+    /// Which one.
+    pub connection_id: String,
+    /// The frame.
+    pub frame: Value,
+}
+
+/// The endpoint. Every connection takes what it gets, unless a test says otherwise.
+#[derive(Clone)]
+pub struct Connections {
+    url: String,
+    state: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    pushes: Mutex<Vec<Push>>,
+    /// Statuses to answer, one after the other; the last one stays.
+    answers: Mutex<HashMap<String, Vec<u16>>>,
+}
+
+/// The status of a connection that never answers.
+const SILENCE: u16 = 0;
+
+impl Connections {
+    /// Listens on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let url = format!("http://{}/prod", listener.local_addr().expect("a bound socket has an address"));
+        let state = Arc::new(Shared::default());
+        let router = Router::new().route("/prod/@connections/{id}", post(take)).with_state(state.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, state }
+    }
+
+    /// What `CONNECTIONS_ENDPOINT` is to be.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Posts to this connection are answered so from now on: one status after the other, the last one for good.
+    pub fn answer(&self, connection_id: &str, statuses: &[u16]) {
+        let mut answers = self.state.answers.lock().expect("no test panics while it holds this");
+        answers.insert(connection_id.to_owned(), statuses.to_vec());
+    }
+
+    /// This connection never answers.
+    pub fn silence(&self, connection_id: &str) {
+        self.answer(connection_id, &[SILENCE]);
+    }
+
+    /// Forgets what was pushed so far, and gives it.
+    pub fn take_pushes(&self) -> Vec<Push> {
+        std::mem::take(&mut self.state.pushes.lock().expect("no test panics while it holds this"))
+    }
+
+    /// As [`Connections::take_pushes`], but only to whom, in alphabetical order.
+    pub fn take_receivers(&self) -> Vec<String> {
+        let mut receivers: Vec<_> = self.take_pushes().into_iter().map(|push| push.connection_id).collect();
+        receivers.sort();
+        receivers
+    }
+}
+
+async fn take(State(state): State<Arc<Shared>>, Path(connection_id): Path<String>, body: Bytes) -> Response {
+    let status = {
+        let mut answers = state.answers.lock().expect("no test panics while it holds this");
+        match answers.get_mut(&connection_id) {
+            Some(statuses) if statuses.len() > 1 => statuses.remove(0),
+            Some(statuses) => statuses.first().copied().unwrap_or(200),
+            None => 200,
+        }
+    };
+    if status == SILENCE {
+        std::future::pending::<()>().await;
+    }
+    if status == 200 {
+        let frame = serde_json::from_slice(&body).unwrap_or_default();
+        state.pushes.lock().expect("no test panics while it holds this").push(Push { connection_id, frame });
+        return StatusCode::OK.into_response();
+    }
+    let error = match status {
+        410 => "GoneException",
+        413 => "PayloadTooLargeException",
+        429 => "LimitExceededException",
+        _ => "InternalServerException",
+    };
+    let status = StatusCode::from_u16(status).expect("a test names a real status");
+    (status, [("x-amzn-ErrorType", error)], "{}").into_response()
+}

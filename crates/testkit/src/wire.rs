@@ -1,0 +1,144 @@
+//! A proxy in front of DynamoDB that writes down every call, and may disturb it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Request, Response, StatusCode},
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::Notify};
+
+/// One call as it was seen.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Such as `PutItem`.
+    pub operation: String,
+    /// The request.
+    pub body: Value,
+}
+
+/// What becomes of a call.
+#[derive(Clone)]
+pub enum Fate {
+    /// It goes through.
+    Forward,
+    /// It is done, but the caller gets a dropped connection instead of the answer.
+    LoseAnswer,
+    /// It is not done; the caller gets this status and DynamoDB error.
+    Fail(u16, &'static str),
+    /// It goes through once this is notified.
+    Hold(Arc<Notify>),
+}
+
+type Plan = dyn FnMut(&Call) -> Fate + Send;
+
+/// The proxy.
+#[derive(Clone)]
+pub struct Wire {
+    url: String,
+    state: Arc<Shared>,
+}
+
+struct Shared {
+    target: String,
+    client: Client<HttpConnector, Body>,
+    calls: Mutex<Vec<Call>>,
+    plan: Mutex<Box<Plan>>,
+    arrived: Notify,
+}
+
+impl Wire {
+    /// Listens on a free port and forwards to `target`.
+    pub async fn start(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        let state = Arc::new(Shared {
+            target,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            calls: Mutex::default(),
+            plan: Mutex::new(Box::new(|_| Fate::Forward)),
+            arrived: Notify::new(),
+        });
+        let router = Router::new().fallback(forward).with_state(state.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, state }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Decides what becomes of every call from now on.
+    pub fn disturb(&self, plan: impl FnMut(&Call) -> Fate + Send + 'static) {
+        *self.state.plan.lock().expect("no test panics while it holds this") = Box::new(plan);
+    }
+
+    /// Forgets the calls so far, and gives how many there were of each operation.
+    pub fn take_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for call in self.take_calls() {
+            *counts.entry(call.operation).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Forgets the calls so far, and gives them in the order in which they came.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state.calls.lock().expect("no test panics while it holds this"))
+    }
+
+    /// Waits until a call of this operation has come since the last `take`.
+    pub async fn saw(&self, operation: &str) {
+        loop {
+            let arrived = self.state.arrived.notified();
+            let known = |call: &Call| call.operation == operation;
+            if self.state.calls.lock().expect("no test panics while it holds this").iter().any(known) {
+                return;
+            }
+            arrived.await;
+        }
+    }
+}
+
+async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let call = Call {
+        operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    let fate = (state.plan.lock().expect("a plan does not panic"))(&call);
+    state.calls.lock().expect("no test panics while it holds this").push(call);
+    state.arrived.notify_waiters();
+    let keep_answer = !matches!(fate, Fate::LoseAnswer);
+    match fate {
+        Fate::Fail(status, error) => {
+            let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"disturbed"}}"#);
+            let status = StatusCode::from_u16(status).expect("a test names a real status");
+            let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+            return answer.body(body.into()).expect("the parts are valid");
+        }
+        Fate::Hold(released) => released.notified().await,
+        Fate::Forward | Fate::LoseAnswer => {}
+    }
+    let mut request = Request::post(&state.target).body(Body::from(body)).expect("the target is an address");
+    *request.headers_mut() = headers;
+    request.headers_mut().remove("host");
+    let answer = state.client.request(request).await.expect("the embedded DynamoDB answers").map(Body::new);
+    if keep_answer {
+        return answer;
+    }
+    // A body that breaks off: the caller can't know whether the call was done.
+    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the answer is lost")) });
+    Response::new(Body::from_stream(broken))
+}
