@@ -41,8 +41,8 @@ fn a_program_that_is_killed_leaves_no_process() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    // One process that is idle and one that hangs.
-    let held: Vec<_> = (0..2).map(|_| listener.accept().unwrap().0).collect();
+    // Two processes hold a connection each, and the event that one of them is at a third: to read from it, without end.
+    let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
     for mut stream in held {
@@ -58,6 +58,7 @@ fn a_program_that_is_killed_leaves_no_process() {
 
 fn victim() {
     let hold = env::args().nth(2).unwrap();
+    let event = format!("\"wait {hold}\"");
     let stack = Project::shared().stack(|function| {
         function.environment = BTreeMap::from([("HOLD".to_owned(), hold)]);
     });
@@ -68,8 +69,9 @@ fn victim() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (functions, _notices) = run(&stack, options).await;
-        tokio::spawn(functions.invoke("Worker", b"\"hang\"".to_vec()));
         functions.warm("Worker").await.unwrap();
+        functions.warm("Worker").await.unwrap();
+        tokio::spawn(functions.invoke("Worker", event.into_bytes()));
         thread::park();
     });
 }
