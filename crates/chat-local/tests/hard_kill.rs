@@ -36,22 +36,15 @@ fn main() {
 fn a_program_that_is_killed_leaves_no_process() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let mut victim = Command::new(env::current_exe().unwrap())
-        .args(["victim", &address])
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut victim =
+        Command::new(env::current_exe().unwrap()).args(["victim", &address]).stdin(Stdio::null()).spawn().unwrap();
     // Two processes hold a connection each, and the event that one of them is at a third: to read from it, without end.
     let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
     for mut stream in held {
         stream.set_read_timeout(Some(LONG)).unwrap();
-        assert_eq!(
-            stream.read(&mut [0]).unwrap(),
-            0,
-            "the connection ends with the process"
-        );
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the connection ends with the process");
     }
     println!("test a_program_that_is_killed_leaves_no_process ... ok");
 }
@@ -62,10 +55,7 @@ fn victim() {
     let stack = Project::shared().stack(|function| {
         function.environment = BTreeMap::from([("HOLD".to_owned(), hold)]);
     });
-    let options = Options {
-        watchdog: env::current_exe().ok(),
-        ..Options::default()
-    };
+    let options = Options { watchdog: env::current_exe().ok(), ..Options::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (functions, _notices) = run(&stack, options).await;

@@ -98,12 +98,12 @@ impl Wire {
         std::mem::take(&mut self.state.calls.lock().expect("no test panics while it holds this"))
     }
 
-    /// Waits until a call of this operation has come since the last `take`.
-    pub async fn saw(&self, operation: &str) {
+    /// Waits until this many calls of this operation have come since the last `take`.
+    pub async fn saw(&self, operation: &str, count: usize) {
         loop {
             let arrived = self.state.arrived.notified();
-            let known = |call: &Call| call.operation == operation;
-            if self.state.calls.lock().expect("no test panics while it holds this").iter().any(known) {
+            let calls = self.state.calls.lock().expect("no test panics while it holds this").clone();
+            if calls.iter().filter(|call| call.operation == operation).count() >= count {
                 return;
             }
             arrived.await;

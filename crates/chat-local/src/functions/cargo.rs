@@ -45,16 +45,9 @@ impl Builder {
         let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, function) in &stack.functions {
             let wanted = (id.clone(), function.binary.clone());
-            folders
-                .entry(function.code_uri.clone())
-                .or_default()
-                .push(wanted);
+            folders.entry(function.code_uri.clone()).or_default().push(wanted);
         }
-        Self {
-            folders,
-            release,
-            watchdog,
-        }
+        Self { folders, release, watchdog }
     }
 
     /// Builds what has changed, with one call of Cargo per folder. Its progress and the compiler's messages go to
@@ -77,53 +70,34 @@ impl Builder {
     ) -> anyhow::Result<()> {
         let packages = self.packages(folder).await?;
         let mut binaries = BTreeMap::new();
-        let mut arguments = vec![
-            "build".to_owned(),
-            "--message-format=json-render-diagnostics".to_owned(),
-        ];
+        let mut arguments = vec!["build".to_owned(), "--message-format=json-render-diagnostics".to_owned()];
         arguments.extend(self.release.then(|| "--release".to_owned()));
         for (id, wanted) in functions {
-            let (package, binary) = binary(folder, &packages, wanted.as_deref())
-                .with_context(|| format!("function {id}"))?;
+            let (package, binary) =
+                binary(folder, &packages, wanted.as_deref()).with_context(|| format!("function {id}"))?;
             // Naming the packages keeps the features of the workspace's other members out of the functions.
             arguments.extend([format!("--package={package}"), format!("--bin={binary}")]);
             binaries.entry(binary).or_insert_with(Vec::new).push(id);
         }
         let output = self.cargo(folder, &arguments, Stdio::inherit()).await?;
-        ensure!(
-            output.status.success(),
-            "`cargo build` failed ({}); what it said of it stands above",
-            output.status
-        );
+        ensure!(output.status.success(), "`cargo build` failed ({}); what it said of it stands above", output.status);
         for line in output.stdout.split(|byte| *byte == b'\n') {
             let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_slice(line) else {
                 continue; // a message of another kind, or what a build script printed
             };
             if artifact.package_id.contains("path+file://") {
-                built
-                    .packages
-                    .extend(artifact.manifest_path.parent().map(Path::to_owned));
+                built.packages.extend(artifact.manifest_path.parent().map(Path::to_owned));
             }
             let Some(path) = artifact.executable else {
                 continue;
             };
             let modified = path.metadata().and_then(|metadata| metadata.modified())?;
-            for id in binaries
-                .remove(artifact.target.name.as_str())
-                .unwrap_or_default()
-            {
-                let executable = Executable {
-                    path: path.clone(),
-                    modified,
-                };
+            for id in binaries.remove(artifact.target.name.as_str()).unwrap_or_default() {
+                let executable = Executable { path: path.clone(), modified };
                 built.executables.insert(id.clone(), executable);
             }
         }
-        ensure!(
-            binaries.is_empty(),
-            "Cargo doesn't say where it has put {:?}",
-            binaries.keys()
-        );
+        ensure!(binaries.is_empty(), "Cargo doesn't say where it has put {:?}", binaries.keys());
         Ok(())
     }
 
@@ -137,50 +111,25 @@ impl Builder {
         Ok(metadata.packages)
     }
 
-    async fn cargo(
-        &self,
-        folder: &Path,
-        arguments: &[String],
-        errors: Stdio,
-    ) -> anyhow::Result<Output> {
+    async fn cargo(&self, folder: &Path, arguments: &[String], errors: Stdio) -> anyhow::Result<Output> {
         let mut command = Command::new("cargo");
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors);
-        let (child, _group) =
-            Group::spawn(&mut command, self.watchdog.clone()).context("can't start `cargo`")?;
+        command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        let (child, _group) = Group::spawn(&mut command, self.watchdog.clone()).context("can't start `cargo`")?;
         Ok(child.wait_with_output().await?)
     }
 }
 
 /// Which binary of which package a function is.
-fn binary<'a>(
-    folder: &Path,
-    packages: &'a [Package],
-    wanted: Option<&str>,
-) -> anyhow::Result<(&'a str, &'a str)> {
+fn binary<'a>(folder: &Path, packages: &'a [Package], wanted: Option<&str>) -> anyhow::Result<(&'a str, &'a str)> {
     let manifest = folder.canonicalize()?.join("Cargo.toml");
     let own = |package: &&Package| wanted.is_some() || package.manifest_path == manifest;
     let found: Vec<_> = packages
         .iter()
         .filter(own)
-        .flat_map(|package| {
-            package
-                .binaries()
-                .map(|binary| (package.name.as_str(), binary))
-        })
+        .flat_map(|package| package.binaries().map(|binary| (package.name.as_str(), binary)))
         .filter(|(_, binary)| wanted.is_none_or(|wanted| wanted == *binary))
         .collect();
-    let names = || {
-        found
-            .iter()
-            .map(|(_, binary)| *binary)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let names = || found.iter().map(|(_, binary)| *binary).collect::<Vec<_>>().join(", ");
     match (found.as_slice(), wanted) {
         ([one], _) => Ok(*one),
         ([], Some(wanted)) => bail!("there is no binary `{wanted}`"),
@@ -227,9 +176,6 @@ struct Target {
 impl Package {
     fn binaries(&self) -> impl Iterator<Item = &str> {
         let is_binary = |target: &&Target| target.kind.iter().any(|kind| kind == "bin");
-        self.targets
-            .iter()
-            .filter(is_binary)
-            .map(|target| target.name.as_str())
+        self.targets.iter().filter(is_binary).map(|target| target.name.as_str())
     }
 }

@@ -17,10 +17,7 @@ pub(super) struct Group {
 impl Group {
     /// Starts `command` as the head of a group of its own, which also keeps a terminal's Ctrl-C from it: it is for
     /// its owner to end it.
-    pub(super) fn spawn(
-        command: &mut Command,
-        watchdog: Option<Arc<Watchdog>>,
-    ) -> io::Result<(Child, Self)> {
+    pub(super) fn spawn(command: &mut Command, watchdog: Option<Arc<Watchdog>>) -> io::Result<(Child, Self)> {
         let child = command.process_group(0).spawn()?;
         let id = child
             .id()

@@ -12,9 +12,7 @@ mod runtime_api;
 mod watch;
 pub mod watchdog;
 
-use std::{
-    collections::BTreeMap, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tokio::task::AbortHandle;
@@ -105,45 +103,26 @@ struct Running {
 
 impl Functions {
     /// Builds all functions; processes are started only for events.
-    pub async fn start(
-        stack: &Stack,
-        options: Options,
-        observer: Observer,
-    ) -> anyhow::Result<Self> {
-        let watchdog = options
-            .watchdog
-            .as_deref()
-            .map(Watchdog::start)
-            .transpose()?
-            .map(Arc::new);
+    pub async fn start(stack: &Stack, options: Options, observer: Observer) -> anyhow::Result<Self> {
+        let watchdog = options.watchdog.as_deref().map(Watchdog::start).transpose()?.map(Arc::new);
         let builder = Builder::new(stack, options.release, watchdog.clone());
         let mut built = builder.build().await?;
         let mut pools = BTreeMap::new();
         for (id, function) in &stack.functions {
             let launch = Launch {
                 id: id.clone(),
-                arn: format!(
-                    "arn:aws:lambda:{}:{}:function:{}",
-                    stack.region, stack.account_id, function.name
-                ),
+                arn: format!("arn:aws:lambda:{}:{}:function:{}", stack.region, stack.account_id, function.name),
                 function: function.clone(),
                 environment: environment(stack, function, &options),
                 init_timeout: options.init_timeout,
                 watchdog: watchdog.clone(),
                 observer: observer.clone(),
             };
-            let executable = built
-                .executables
-                .remove(id)
-                .context("a function without a binary")?;
+            let executable = built.executables.remove(id).context("a function without a binary")?;
             let pool = Pool::new(launch, executable, options.processes);
             pools.insert(id.clone(), Arc::new(pool));
         }
-        let running = Arc::new(Running {
-            pools,
-            builder,
-            observer,
-        });
+        let running = Arc::new(Running { pools, builder, observer });
         let watch = match options.watch {
             true => {
                 let mut sources = Sources::new()?;
@@ -162,20 +141,12 @@ impl Functions {
 
     /// The living processes of a function, the oldest first.
     pub fn processes(&self, function: &str) -> Vec<Arc<Process>> {
-        self.running
-            .pools
-            .get(function)
-            .map(|pool| pool.processes())
-            .unwrap_or_default()
+        self.running.pools.get(function).map(|pool| pool.processes()).unwrap_or_default()
     }
 
     /// How many processes of a function were ever started.
     pub fn started(&self, function: &str) -> usize {
-        self.running
-            .pools
-            .get(function)
-            .map(|pool| pool.started())
-            .unwrap_or_default()
+        self.running.pools.get(function).map(|pool| pool.started()).unwrap_or_default()
     }
 
     /// Kills all processes and waits for their end. An event that one of them is at is answered with
@@ -199,19 +170,13 @@ impl Drop for Functions {
 }
 
 impl Invoke for Functions {
-    fn invoke(
-        &self,
-        function: &str,
-        event: Vec<u8>,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let pool = self.running.pool(function);
         Box::pin(async move {
             let pool = pool?;
             // In a task of its own, for the function goes on when its caller doesn't wait any more.
             let handled = tokio::spawn(async move { pool.invoke(event.into()).await });
-            handled
-                .await
-                .unwrap_or_else(|error| Err(InvokeError::Unreachable(error.into())))
+            handled.await.unwrap_or_else(|error| Err(InvokeError::Unreachable(error.into())))
         })
     }
 }
@@ -255,22 +220,14 @@ fn environment(stack: &Stack, function: &Function, options: &Options) -> BTreeMa
     ];
     let own = [
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
-        (
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-            function.memory.to_string(),
-        ),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-        (
-            "AWS_LAMBDA_LOG_GROUP_NAME",
-            format!("/aws/lambda/{}", function.name),
-        ),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name)),
         ("AWS_REGION", stack.region.clone()),
         ("AWS_DEFAULT_REGION", stack.region.clone()),
     ];
-    let mut environment: BTreeMap<_, _> = defaults
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    let mut environment: BTreeMap<_, _> = defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     environment.extend(function.environment.clone());
     environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
     environment.extend(options.environment.clone());

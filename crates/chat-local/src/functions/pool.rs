@@ -43,10 +43,7 @@ struct State {
 impl Pool {
     /// A pool of at most `size` processes, with none yet.
     pub(super) fn new(launch: Launch, executable: Executable, size: usize) -> Self {
-        let reserved = launch
-            .function
-            .reserved_concurrency
-            .map(|limit| limit as usize);
+        let reserved = launch.function.reserved_concurrency.map(|limit| limit as usize);
         Self {
             launch: Arc::new(launch),
             slots: Semaphore::new(size),
@@ -66,14 +63,10 @@ impl Pool {
     /// pool, which only this machine has, an event waits for as long as the function may take.
     pub(super) async fn invoke(&self, event: Bytes) -> Answer {
         let _reserved = match &self.reserved {
-            Some((free, limit)) => Some(
-                free.try_acquire()
-                    .map_err(|_| InvokeError::Throttled(*limit))?,
-            ),
+            Some((free, limit)) => Some(free.try_acquire().map_err(|_| InvokeError::Throttled(*limit))?),
             None => None,
         };
-        let Ok(Ok(_slot)) = timeout(self.launch.function.timeout, self.slots.acquire()).await
-        else {
+        let Ok(Ok(_slot)) = timeout(self.launch.function.timeout, self.slots.acquire()).await else {
             return Err(InvokeError::Throttled(self.size));
         };
         while let Some((mut worker, executable)) = self.take_idle() {
@@ -188,8 +181,5 @@ impl Pool {
 }
 
 fn is_being_replaced(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ExecutableFileBusy
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ExecutableFileBusy)
 }

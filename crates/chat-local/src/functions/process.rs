@@ -116,31 +116,12 @@ impl Worker {
             .stderr(Stdio::piped());
         let (child, group) = Group::spawn(&mut command, launch.watchdog.clone())?;
         let (ended, end) = watch::channel(None);
-        let origin = Origin {
-            function: launch.id.clone(),
-            process: group.id(),
-        };
-        let process = Arc::new(Process {
-            origin: origin.clone(),
-            first_poll: OnceLock::new(),
-            kill: Notify::new(),
-            end,
-        });
+        let origin = Origin { function: launch.id.clone(), process: group.id() };
+        let process =
+            Arc::new(Process { origin: origin.clone(), first_poll: OnceLock::new(), kill: Notify::new(), end });
         (launch.observer)(Notice::Started(origin));
-        tokio::spawn(attend(
-            child,
-            group,
-            process.clone(),
-            launch.observer.clone(),
-            ended,
-        ));
-        Ok(Self {
-            process,
-            api,
-            place: None,
-            started,
-            launch,
-        })
+        tokio::spawn(attend(child, group, process.clone(), launch.observer.clone(), ended));
+        Ok(Self { process, api, place: None, started, launch })
     }
 
     /// Waits until the process first asks for an event.
@@ -250,16 +231,8 @@ async fn attend(
     observe: Observer,
     ended: watch::Sender<Option<String>>,
 ) {
-    let output = tokio::spawn(print(
-        child.stdout.take(),
-        process.origin.clone(),
-        observe.clone(),
-    ));
-    let errors = tokio::spawn(print(
-        child.stderr.take(),
-        process.origin.clone(),
-        observe.clone(),
-    ));
+    let output = tokio::spawn(print(child.stdout.take(), process.origin.clone(), observe.clone()));
+    let errors = tokio::spawn(print(child.stderr.take(), process.origin.clone(), observe.clone()));
     let status = tokio::select! {
         status = child.wait() => status,
         () = process.kill.notified() => {
@@ -284,11 +257,7 @@ async fn attend(
 }
 
 /// Passes on line by line what a process prints, and gives back the last ones.
-async fn print(
-    output: Option<impl AsyncRead + Unpin>,
-    origin: Origin,
-    observe: Observer,
-) -> VecDeque<String> {
+async fn print(output: Option<impl AsyncRead + Unpin>, origin: Origin, observe: Observer) -> VecDeque<String> {
     let mut last = VecDeque::new();
     let Some(output) = output else { return last };
     let mut lines = BufReader::new(output).split(b'\n');

@@ -38,24 +38,14 @@ impl Remote {
         let pattern = match has_name {
             true => url.to_owned(),
             false => {
-                format!(
-                    "{}/2015-03-31/functions/{{function}}/invocations",
-                    url.trim_end_matches('/')
-                )
+                format!("{}/2015-03-31/functions/{{function}}/invocations", url.trim_end_matches('/'))
             }
         };
         let functions = stack.functions.iter().map(|(id, function)| {
             let binary = function.binary.as_deref().unwrap_or(id);
-            let address = pattern
-                .replace("{function}", id)
-                .replace("{binary}", binary);
-            let uri: Uri = address
-                .parse()
-                .with_context(|| format!("`{address}` is not an address"))?;
-            ensure!(
-                uri.scheme_str() == Some("http"),
-                "`{address}` doesn't begin with http://"
-            );
+            let address = pattern.replace("{function}", id).replace("{binary}", binary);
+            let uri: Uri = address.parse().with_context(|| format!("`{address}` is not an address"))?;
+            ensure!(uri.scheme_str() == Some("http"), "`{address}` doesn't begin with http://");
             Ok((id.clone(), (uri, function.timeout + INIT_TIMEOUT)))
         });
         Ok(Self {
@@ -66,18 +56,12 @@ impl Remote {
 }
 
 impl Invoke for Remote {
-    fn invoke(
-        &self,
-        function: &str,
-        event: Vec<u8>,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let remote = self.clone();
         let function = function.to_owned();
         Box::pin(async move {
             let Some((uri, time)) = remote.functions.get(&function) else {
-                return Err(InvokeError::Unreachable(anyhow!(
-                    "no function `{function}`"
-                )));
+                return Err(InvokeError::Unreachable(anyhow!("no function `{function}`")));
             };
             match timeout(*time, remote.post(uri, event)).await {
                 Ok(answer) => answer,
@@ -94,16 +78,10 @@ impl Remote {
             .header("content-type", "application/json")
             .body(Body::from(event))
             .map_err(|error| unreachable(error.into()))?;
-        let response = self
-            .client
-            .request(request)
-            .await
-            .with_context(|| format!("no answer from {uri}"))
-            .map_err(unreachable)?;
+        let response =
+            self.client.request(request).await.with_context(|| format!("no answer from {uri}")).map_err(unreachable)?;
         let (head, body) = response.into_parts();
-        let body = to_bytes(Body::new(body), usize::MAX)
-            .await
-            .map_err(|error| unreachable(error.into()))?;
+        let body = to_bytes(Body::new(body), usize::MAX).await.map_err(|error| unreachable(error.into()))?;
         answer(Response::from_parts(head, body))
     }
 }
@@ -117,10 +95,9 @@ fn answer(response: Response<Bytes>) -> Answer {
         _ if failed => Err(InvokeError::Failed(text())),
         // Of its limit the endpoint says nothing.
         StatusCode::TOO_MANY_REQUESTS => Err(InvokeError::Throttled(0)),
-        status if !status.is_success() => Err(InvokeError::Unreachable(anyhow!(
-            "the endpoint answers {status}: {}",
-            text()
-        ))),
+        status if !status.is_success() => {
+            Err(InvokeError::Unreachable(anyhow!("the endpoint answers {status}: {}", text())))
+        }
         // `cargo lambda watch` marks a failure by nothing but its payload.
         _ if serde_json::from_slice::<Failure>(&body).is_ok() => Err(InvokeError::Failed(text())),
         _ => Ok(body.into()),

@@ -79,14 +79,9 @@ impl RuntimeApi {
             .route("/init/error", post(init_error))
             .layer(DefaultBodyLimit::disable())
             .with_state(sender);
-        let server = tokio::spawn(async move {
-            axum::serve(listener, Router::new().nest("/2018-06-01/runtime", api)).await
-        });
-        Ok(Self {
-            address,
-            calls,
-            server: server.abort_handle(),
-        })
+        let server =
+            tokio::spawn(async move { axum::serve(listener, Router::new().nest("/2018-06-01/runtime", api)).await });
+        Ok(Self { address, calls, server: server.abort_handle() })
     }
 }
 
@@ -142,27 +137,15 @@ fn text(body: &[u8]) -> String {
 
 impl IntoResponse for Handout {
     fn into_response(self) -> Response {
-        let since_1970 = |time: SystemTime| {
-            time.duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default()
-        };
+        let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let trace = Uuid::new_v4().simple().to_string();
         let started = since_1970(SystemTime::now()).as_secs();
         let headers = [
             (name("content-type"), "application/json".to_owned()),
             (name("lambda-runtime-aws-request-id"), self.request_id),
-            (
-                name("lambda-runtime-invoked-function-arn"),
-                self.function_arn,
-            ),
-            (
-                name("lambda-runtime-deadline-ms"),
-                since_1970(self.deadline).as_millis().to_string(),
-            ),
-            (
-                name("lambda-runtime-trace-id"),
-                format!("Root=1-{started:08x}-{};Sampled=0", &trace[..24]),
-            ),
+            (name("lambda-runtime-invoked-function-arn"), self.function_arn),
+            (name("lambda-runtime-deadline-ms"), since_1970(self.deadline).as_millis().to_string()),
+            (name("lambda-runtime-trace-id"), format!("Root=1-{started:08x}-{};Sampled=0", &trace[..24])),
         ];
         (headers, self.event).into_response()
     }

@@ -33,11 +33,7 @@ impl Sources {
             }
         })
         .context("can't watch the functions' sources")?;
-        Ok(Self {
-            watcher,
-            watched: BTreeSet::new(),
-            changes,
-        })
+        Ok(Self { watcher, watched: BTreeSet::new(), changes })
     }
 
     /// Watches these packages too, each with the `Cargo.lock` that holds for it.
@@ -51,9 +47,7 @@ impl Sources {
                     self.watch_folder(&path, RecursiveMode::Recursive)?;
                 }
             }
-            let workspace = package
-                .ancestors()
-                .find(|folder| folder.join("Cargo.lock").exists());
+            let workspace = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
             if let Some(workspace) = workspace {
                 self.watch_folder(workspace, RecursiveMode::NonRecursive)?;
             }
@@ -79,8 +73,7 @@ impl Sources {
     fn holds(&self, path: &Path) -> bool {
         let inside = |folder: &PathBuf| path.strip_prefix(folder).ok();
         is_source(path)
-            && (self.watched.iter().filter_map(inside))
-                .any(|path| !path.iter().any(|part| part == "target"))
+            && (self.watched.iter().filter_map(inside)).any(|path| !path.iter().any(|part| part == "target"))
     }
 
     fn watch_folder(&mut self, folder: &Path, mode: RecursiveMode) -> anyhow::Result<()> {

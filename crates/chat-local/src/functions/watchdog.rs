@@ -33,10 +33,7 @@ pub fn main() {
             _ => continue,
         };
     }
-    groups
-        .into_iter()
-        .filter_map(Pid::from_raw)
-        .for_each(group::kill);
+    groups.into_iter().filter_map(Pid::from_raw).for_each(group::kill);
 }
 
 /// The program's end of the pipe. Dropped, it sends the watchdog to its last work.
@@ -57,9 +54,7 @@ impl Watchdog {
             .spawn()
             .with_context(|| format!("can't start the watchdog {}", program.display()))?;
         let pipe = process.stdin.take();
-        Ok(Self {
-            process: Mutex::new((process, pipe)),
-        })
+        Ok(Self { process: Mutex::new((process, pipe)) })
     }
 
     pub(super) fn guard(&self, group: Pid) {
@@ -81,10 +76,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        let (process, pipe) = self
-            .process
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
+        let (process, pipe) = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(pipe.take());
         // Waited for only to leave no zombie; it ends as soon as the pipe is closed.
         let _ = process.wait();

@@ -18,10 +18,7 @@ async fn refusal(stack: &Stack) -> String {
 }
 
 async fn word(functions: &Functions) -> String {
-    let answer = functions
-        .invoke("Worker", b"\"word\"".to_vec())
-        .await
-        .unwrap();
+    let answer = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
     serde_json::from_slice(&answer).unwrap()
 }
 
@@ -41,17 +38,11 @@ async fn a_binary_that_is_not_there_or_not_named_is_an_error_that_says_so() {
     let project = Project::shared();
     let unknown = project.stack(|function| function.binary = Some("other".to_owned()));
     let error = refusal(&unknown).await;
-    assert!(
-        error.contains("function Worker: there is no binary `other`"),
-        "{error}"
-    );
+    assert!(error.contains("function Worker: there is no binary `other`"), "{error}");
 
     let unnamed = project.stack(|function| function.code_uri = project.folder.join("pair"));
     let error = refusal(&unnamed).await;
-    assert!(
-        error.contains("has to name one of the binaries left, right"),
-        "{error}"
-    );
+    assert!(error.contains("has to name one of the binaries left, right"), "{error}");
 
     let nowhere = project.stack(|function| function.code_uri = project.folder.join("nowhere"));
     let error = refusal(&nowhere).await;
@@ -63,19 +54,14 @@ async fn code_that_does_not_compile_is_one_error() {
     let project = Project::own();
     project.edit("word/src/lib.rs", "\"first\"", "1");
     let error = refusal(&project.stack(|_| {})).await;
-    assert!(
-        error.contains("can't build the functions in") && error.contains("`cargo build` failed")
-    );
+    assert!(error.contains("can't build the functions in") && error.contains("`cargo build` failed"));
     assert!(!error.contains('\n'), "{error}");
 }
 
 #[tokio::test]
 async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
     let project = Project::own();
-    let options = Options {
-        watch: true,
-        ..Options::default()
-    };
+    let options = Options { watch: true, ..Options::default() };
     let (functions, mut notices) = run(&project.stack(|_| {}), options).await;
     assert_eq!(word(&functions).await, "first");
     let old = functions.processes("Worker").remove(0);

@@ -18,38 +18,16 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
             ("AWS_REGION".to_owned(), "is reserved".to_owned()),
         ]);
     });
-    let endpoint = (
-        "AWS_ENDPOINT_URL_DYNAMODB".to_owned(),
-        "http://127.0.0.1:1".to_owned(),
-    );
-    let options = Options {
-        environment: BTreeMap::from([endpoint]),
-        ..Options::default()
-    };
+    let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
+    let options = Options { environment: BTreeMap::from([endpoint]), ..Options::default() };
     let (functions, _notices) = run(&stack, options).await;
 
-    let answer = functions
-        .invoke("Worker", b"\"environment\"".to_vec())
-        .await
-        .unwrap();
+    let answer = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
 
     let mut found: BTreeMap<String, String> = serde_json::from_slice(&answer).unwrap();
-    assert!(
-        found
-            .remove("AWS_LAMBDA_RUNTIME_API")
-            .unwrap()
-            .starts_with("127.0.0.1:")
-    );
-    assert!(
-        found
-            .remove("AWS_LAMBDA_LOG_STREAM_NAME")
-            .unwrap()
-            .contains("[$LATEST]")
-    );
-    let found: Vec<_> = found
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    assert!(found.remove("AWS_LAMBDA_RUNTIME_API").unwrap().starts_with("127.0.0.1:"));
+    assert!(found.remove("AWS_LAMBDA_LOG_STREAM_NAME").unwrap().contains("[$LATEST]"));
+    let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_DEFAULT_REGION", "eu-central-1"),
@@ -72,10 +50,7 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
 #[tokio::test]
 async fn what_a_function_prints_is_told_with_its_name() {
     let (functions, mut notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
-    functions
-        .invoke("Worker", b"\"print hello\"".to_vec())
-        .await
-        .unwrap();
+    functions.invoke("Worker", b"\"print hello\"".to_vec()).await.unwrap();
     let process = functions.processes("Worker")[0].id();
     let mut lines = Vec::new();
     while lines.len() < 2 {
@@ -83,10 +58,7 @@ async fn what_a_function_prints_is_told_with_its_name() {
             notices
                 .find(|notice| match notice {
                     Notice::Printed(origin, line) if line != "ready" => {
-                        assert_eq!(
-                            (origin.function.as_str(), origin.process),
-                            ("Worker", process)
-                        );
+                        assert_eq!((origin.function.as_str(), origin.process), ("Worker", process));
                         Some(line)
                     }
                     _ => None,
@@ -100,10 +72,7 @@ async fn what_a_function_prints_is_told_with_its_name() {
 
 #[tokio::test]
 async fn single_processes_are_started_counted_timed_and_killed() {
-    let options = Options {
-        processes: 2,
-        ..Options::default()
-    };
+    let options = Options { processes: 2, ..Options::default() };
     let (functions, mut notices) = run(&Project::shared().stack(|_| {}), options).await;
     let first = functions.warm("Worker").await.unwrap();
     let second = functions.warm("Worker").await.unwrap();
@@ -120,42 +89,27 @@ async fn single_processes_are_started_counted_timed_and_killed() {
     second.kill();
     assert!(second.ended().await.contains("signal: 9"));
 
-    let alive: Vec<_> = functions
-        .processes("Worker")
-        .iter()
-        .map(|process| process.id())
-        .collect();
+    let alive: Vec<_> = functions.processes("Worker").iter().map(|process| process.id()).collect();
     assert_eq!(alive, [first.id()]);
     assert_eq!(functions.started("Worker"), 2);
-    let answer = functions
-        .invoke("Worker", b"\"pid\"".to_vec())
-        .await
-        .unwrap();
+    let answer = functions.invoke("Worker", b"\"pid\"".to_vec()).await.unwrap();
     assert_eq!(answer, first.id().to_string().into_bytes());
 }
 
 #[tokio::test]
 async fn a_process_that_cannot_start_tells_why() {
     for (init, reason) in [
-        (
-            "report",
-            r#"{"errorType":"Init","errorMessage":"no table"}"#,
-        ),
+        ("report", r#"{"errorType":"Init","errorMessage":"no table"}"#),
         ("panic", "TABLE is not set"),
         ("hang", "not ready after 500ms"),
     ] {
         let stack = Project::shared().stack(|function| {
             function.environment = BTreeMap::from([("INIT".to_owned(), init.to_owned())]);
         });
-        let options = Options {
-            init_timeout: Duration::from_millis(500),
-            ..Options::default()
-        };
+        let options = Options { init_timeout: Duration::from_millis(500), ..Options::default() };
         let (functions, _notices) = run(&stack, options).await;
         let answer = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
-        let Err(InvokeError::Exited(how)) = answer else {
-            panic!("{init}: {answer:?}")
-        };
+        let Err(InvokeError::Exited(how)) = answer else { panic!("{init}: {answer:?}") };
         assert!(how.contains(reason), "{init}: {how}");
         assert_eq!(functions.processes("Worker").len(), 0);
     }
@@ -174,29 +128,19 @@ async fn stopping_leaves_no_process_whatever_it_was_at() {
     let starting = functions.warm("Worker");
     let (hanging, ()) = tokio::join!(hanging, async {
         starting.await.unwrap();
-        notices
-            .find(|notice| matches!(notice, Notice::Ready(..)).then_some(()))
-            .await;
+        notices.find(|notice| matches!(notice, Notice::Ready(..)).then_some(())).await;
         functions.stop().await;
     });
 
-    assert!(
-        matches!(hanging, Err(InvokeError::Exited(_))),
-        "{hanging:?}"
-    );
+    assert!(matches!(hanging, Err(InvokeError::Exited(_))), "{hanging:?}");
     assert_eq!(functions.processes("Worker").len(), 0);
     for _ in 0..functions.started("Worker") {
         let (mut held, _) = listener.accept().await.unwrap();
-        let end = tokio::time::timeout(LONG, held.read(&mut [0]))
-            .await
-            .unwrap();
+        let end = tokio::time::timeout(LONG, held.read(&mut [0])).await.unwrap();
         assert!(matches!(end, Ok(0) | Err(_)));
     }
     let later = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
-    assert!(
-        matches!(later, Err(InvokeError::Unreachable(_))),
-        "{later:?}"
-    );
+    assert!(matches!(later, Err(InvokeError::Unreachable(_))), "{later:?}");
 }
 
 #[tokio::test]

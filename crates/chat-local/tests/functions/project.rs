@@ -28,10 +28,7 @@ impl Project {
     pub(crate) fn shared() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixture-project");
         copy(&original(), &folder).unwrap();
-        Self {
-            folder,
-            _temporary: None,
-        }
+        Self { folder, _temporary: None }
     }
 
     /// One of the test's own.
@@ -39,10 +36,7 @@ impl Project {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().canonicalize().unwrap();
         copy(&original(), &folder).unwrap();
-        Self {
-            folder,
-            _temporary: Some(temporary),
-        }
+        Self { folder, _temporary: Some(temporary) }
     }
 
     /// A stack with the function `Worker`, changed as a test needs it.
@@ -86,9 +80,7 @@ impl Project {
 pub(crate) async fn run(stack: &Stack, options: Options) -> (Functions, Notices) {
     let (sender, notices) = mpsc::unbounded_channel();
     let observer = move |notice| drop(sender.send(notice));
-    let functions = Functions::start(stack, options, Arc::new(observer))
-        .await
-        .unwrap();
+    let functions = Functions::start(stack, options, Arc::new(observer)).await.unwrap();
     (functions, Notices(notices))
 }
 

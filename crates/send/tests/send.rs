@@ -1,0 +1,412 @@
+//! Sending, with real tables, a real `@connections` endpoint, and a wire that loses answers.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::future::join_all;
+use send::Chat;
+use serde_json::{Value, json};
+use testkit::{Aws, Event, Fate, ask, broken_frames};
+use tokio::sync::Notify;
+
+/// The moment of `events/send.json`, in milliseconds since 1970.
+const NOW: i64 = 1_793_535_561_000;
+
+/// Two users with two devices each: `alice`, `alice-2`, `bob`, `bob-2`, connected an hour ago.
+async fn two_users() -> (Aws, Chat) {
+    let aws = Aws::start().await;
+    for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
+        connect(&aws, user, connection, NOW - 3_600_000);
+    }
+    let chat = aws.provide().await;
+    (aws, chat)
+}
+
+fn connect(aws: &Aws, user: &str, connection: &str, at: i64) {
+    aws.put(
+        "ClientsTable",
+        &json!({
+            "userId": { "S": user },
+            "connectionId": { "S": connection },
+            "connectedAt": { "N": at.to_string() },
+            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
+        }),
+    );
+}
+
+async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
+    ask(chat, send::handle, Event::of("send").from(user).saying(&frame)).await
+}
+
+fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    expected.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect()
+}
+
+/// What is stored, in order: the numbers and the texts.
+fn stored(aws: &Aws) -> Vec<(u64, String)> {
+    let row = |row: &Value| {
+        (row["seq"]["N"].as_str().unwrap().parse().unwrap(), row["content"]["S"].as_str().unwrap().to_owned())
+    };
+    let mut rows: Vec<_> = aws.rows("MessagesTable").iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn a_message_is_stored_pushed_and_acknowledged() {
+    let (aws, chat) = two_users().await;
+
+    let sent = ask(&chat, send::handle, Event::of("send").on("alice")).await;
+
+    let message_id = &sent["value"]["messageId"];
+    let acknowledged = json!({
+        "type": "sent",
+        "ref": "1",
+        "value": {
+            "messageId": message_id,
+            "conversationId": "dm:5:alice:bob",
+            "seq": 1,
+            "createdAt": NOW,
+            "clientMessageId": "3f0c7a52-first",
+            "duplicate": false,
+        },
+    });
+    assert_eq!(sent, acknowledged);
+    let message = json!({
+        "type": "message",
+        "value": {
+            "messageId": message_id,
+            "conversationId": "dm:5:alice:bob",
+            "seq": 1,
+            "senderId": "alice",
+            "recipientId": "bob",
+            "content": "Hello, Bob!",
+            "createdAt": NOW,
+            "clientMessageId": "3f0c7a52-first",
+        },
+    });
+    let mut pushes = aws.connections.take_pushes();
+    pushes.sort_by(|one, other| one.connection_id.cmp(&other.connection_id));
+    for (push, connection) in pushes.iter().zip(["alice-2", "bob", "bob-2"]) {
+        assert_eq!((push.connection_id.as_str(), &push.frame), (connection, &message));
+    }
+    assert_eq!(pushes.len(), 3);
+    assert_eq!(stored(&aws), [(1, "Hello, Bob!".to_owned())]);
+}
+
+#[tokio::test]
+async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
+    let (aws, chat) = two_users().await;
+    say(&chat, "alice", json!({ "recipientId": "bob", "content": "1" })).await;
+    for frame in [
+        json!({ "recipientId": "bob", "content": "2" }),
+        json!({ "recipientId": "bob", "content": "3", "clientMessageId": "3" }),
+        json!({ "recipientId": "bob", "content": "4", "clientMessageId": "4", "lastSeq": 3 }),
+    ] {
+        aws.dynamodb.take_calls();
+        aws.connections.take_pushes();
+        assert_eq!(say(&chat, "alice", frame).await["type"], "sent");
+        assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 3)]));
+        assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
+    }
+}
+
+#[tokio::test]
+async fn the_connections_are_read_beside_the_put() {
+    let (aws, chat) = two_users().await;
+    let released = Arc::new(Notify::new());
+    let hold = released.clone();
+    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
+        "PutItem" => Fate::Hold(hold.clone()),
+        _ => Fate::Forward,
+    });
+    // If they were read after the put, this would wait for ever: nothing else releases it.
+    let release = async {
+        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
+        released.notify_one();
+    };
+    let (sent, ()) = tokio::join!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
+    assert_eq!(sent["type"], "sent");
+}
+
+#[tokio::test]
+async fn a_message_to_oneself_reaches_ones_other_devices() {
+    let (aws, chat) = two_users().await;
+    let sent = say(&chat, "alice", json!({ "recipientId": "alice", "content": "A note" })).await;
+    assert_eq!(sent["value"]["conversationId"], "dm:5:alice:alice");
+    assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
+    assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 2)]));
+}
+
+#[tokio::test]
+async fn a_repeat_is_stored_once_pushed_again_and_answered_like_the_first() {
+    for last_seq in [json!({}), json!({ "lastSeq": 0 })] {
+        let (aws, chat) = two_users().await;
+        let mut frame = json!({ "recipientId": "bob", "content": "Once", "clientMessageId": "c1" });
+        frame.as_object_mut().unwrap().extend(last_seq.as_object().unwrap().clone());
+        let first = say(&chat, "alice", frame.clone()).await;
+        let other =
+            say(&chat, "bob", json!({ "recipientId": "alice", "content": "Twice", "clientMessageId": "c1" })).await;
+        aws.connections.take_pushes();
+
+        // A client that lies about the text gets the stored one pushed, not its new one.
+        frame["content"] = json!("Changed");
+        let again = say(&chat, "alice", frame).await;
+
+        assert_eq!(other["value"]["seq"], 2, "another sender's clientMessageId is another message");
+        for field in ["messageId", "seq", "createdAt", "clientMessageId", "conversationId"] {
+            assert_eq!(again["value"][field], first["value"][field]);
+        }
+        assert_eq!((&first["value"]["duplicate"], &again["value"]["duplicate"]), (&json!(false), &json!(true)));
+        let pushes = aws.connections.take_pushes();
+        assert_eq!(pushes.len(), 3);
+        assert!(pushes.iter().all(|push| push.frame["value"]["content"] == "Once" && push.frame["value"]["seq"] == 1));
+        assert_eq!(stored(&aws), [(1, "Once".to_owned()), (2, "Twice".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_after_the_write_leaves_one_message() {
+    let (aws, chat) = two_users().await;
+    let mut puts = 0;
+    aws.dynamodb.disturb(move |call| {
+        puts += usize::from(call.operation == "PutItem");
+        if call.operation == "PutItem" && puts == 1 { Fate::LoseAnswer } else { Fate::Forward }
+    });
+    for client_message_id in [json!(null), json!("c1")] {
+        let sent =
+            say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": client_message_id }))
+                .await;
+        assert_eq!(sent["value"]["duplicate"], false, "{sent}");
+    }
+    assert_eq!(stored(&aws).len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
+    let (aws, chat) = two_users().await;
+    let released = Arc::new(Notify::new());
+    let (hold, mut puts) = (released.clone(), 0);
+    aws.dynamodb.disturb(move |call| {
+        puts += usize::from(call.operation == "PutItem");
+        if call.operation == "PutItem" && puts == 1 { Fate::Hold(hold.clone()) } else { Fate::Forward }
+    });
+    let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "c1", "lastSeq": 0 });
+    let overtake = async {
+        aws.dynamodb.saw("PutItem", 1).await;
+        // Two others get in the way too, so that the repeat does not stand where the first attempt wants to write.
+        say(&chat, "bob", json!({ "recipientId": "alice", "content": "1" })).await;
+        say(&chat, "bob", json!({ "recipientId": "alice", "content": "2" })).await;
+        let second = say(&chat, "alice", frame.clone()).await;
+        released.notify_one();
+        second
+    };
+    let (first, second) = tokio::join!(say(&chat, "alice", frame.clone()), overtake);
+    assert_eq!((&first["value"]["seq"], &first["value"]["duplicate"]), (&json!(3), &json!(true)));
+    assert_eq!((&second["value"]["seq"], &second["value"]["duplicate"]), (&json!(3), &json!(false)));
+    assert_eq!(stored(&aws).len(), 3);
+}
+
+#[tokio::test]
+async fn concurrent_senders_share_one_dense_order() {
+    let (aws, chat) = two_users().await;
+    let sends = (0..30).map(|number| {
+        let (sender, recipient) = if number % 2 == 0 { ("alice", "bob") } else { ("bob", "alice") };
+        let chat = &chat;
+        async move {
+            let frame = json!({ "recipientId": recipient, "content": number.to_string(), "clientMessageId": number.to_string() });
+            say(chat, sender, frame).await
+        }
+    });
+    let mut seqs: Vec<_> = join_all(sends).await.iter().map(|sent| sent["value"]["seq"].as_u64().unwrap()).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=30).collect::<Vec<_>>());
+    assert_eq!(stored(&aws).len(), 30);
+}
+
+#[tokio::test]
+async fn who_connects_while_a_message_is_being_stored_gets_it() {
+    let (aws, chat) = two_users().await;
+    let released = Arc::new(Notify::new());
+    let hold = released.clone();
+    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
+        "PutItem" => Fate::Hold(hold.clone()),
+        _ => Fate::Forward,
+    });
+    let connecting = async {
+        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
+        // The put is slow; bob's third device connects, finds nothing new, and must be told.
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        connect(&aws, "bob", "bob-3", NOW);
+        released.notify_one();
+    };
+    tokio::join!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })), connecting);
+    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2", "bob-3"]);
+}
+
+#[tokio::test]
+async fn a_client_that_is_too_far_behind_must_sync_first() {
+    let (aws, chat) = two_users().await;
+    for seq in 1..=1_002 {
+        aws.put(
+            "MessagesTable",
+            &json!({
+                "conversationId": { "S": "dm:5:alice:bob" },
+                "seq": { "N": seq.to_string() },
+                "messageId": { "S": uuid::Uuid::new_v4() },
+                "senderId": { "S": "alice" },
+                "recipientId": { "S": "bob" },
+                "content": { "S": "Hi" },
+                "createdAt": { "N": "1" },
+                "clientMessageId": { "S": seq.to_string() },
+            }),
+        );
+    }
+    let frame =
+        |last_seq| json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "3", "lastSeq": last_seq });
+    assert_eq!(say(&chat, "alice", frame(1)).await["code"], "out_of_date");
+    assert_eq!(stored(&aws).len(), 1_002);
+    let found = say(&chat, "alice", frame(2)).await;
+    assert_eq!((&found["value"]["seq"], &found["value"]["duplicate"]), (&json!(3), &json!(true)));
+}
+
+#[tokio::test]
+async fn one_bad_socket_harms_nobody() {
+    let (aws, chat) = two_users().await;
+    connect(&aws, "bob", "bob-new", NOW - 1_000);
+    connect(&aws, "bob", "bob-expired", NOW - 7_801_000);
+    aws.connections.answer("alice-2", &[410]);
+    aws.connections.answer("bob-new", &[410]);
+    aws.connections.answer("bob", &[429, 200]);
+    aws.connections.answer("bob-2", &[500, 500]);
+    connect(&aws, "alice", "alice-silent", NOW - 3_600_000);
+    aws.connections.silence("alice-silent");
+
+    let sent = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await;
+
+    assert_eq!(sent["type"], "sent");
+    assert_eq!(
+        aws.connections.take_receivers(),
+        ["bob"],
+        "what is slowed down is retried, what has expired is skipped"
+    );
+    let mut left: Vec<_> =
+        aws.rows("ClientsTable").iter().map(|row| row["connectionId"]["S"].as_str().unwrap().to_owned()).collect();
+    left.sort();
+    // Only what is gone for good is forgotten: a 410 for a young connection means that it is still connecting.
+    assert_eq!(left, ["alice", "alice-silent", "bob", "bob-2", "bob-expired", "bob-new"]);
+}
+
+#[tokio::test]
+async fn what_is_stored_is_acknowledged_even_where_nobody_can_be_told() {
+    let (aws, chat) = two_users().await;
+    aws.dynamodb.disturb(|call| match call.body["TableName"].as_str() {
+        Some("ClientsTable") => Fate::Fail(400, "AccessDeniedException"),
+        _ => Fate::Forward,
+    });
+    assert_eq!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
+    assert_eq!(stored(&aws).len(), 1);
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_told_without_internals() {
+    let (aws, chat) = two_users().await;
+    for (operation, status, error, code) in [
+        ("Query", 400, "ThrottlingException", "unavailable"),
+        ("PutItem", 500, "InternalServerError", "unavailable"),
+        ("PutItem", 400, "ResourceNotFoundException", "internal"),
+    ] {
+        aws.dynamodb.disturb(
+            move |call| {
+                if call.operation == operation { Fate::Fail(status, error) } else { Fate::Forward }
+            },
+        );
+        let answer = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi", "ref": "7" })).await;
+        assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("7")));
+        assert!(!answer.to_string().contains("Exception"), "{answer}");
+    }
+    assert_eq!((stored(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_sender_is_who_the_authorizer_proved_and_nobody_else() {
+    let (aws, chat) = two_users().await;
+    let forged = json!({ "recipientId": "bob", "content": "Hi", "senderId": "alice", "userId": "alice", "conversationId": "dm:5:alice:bob" });
+    let sent = say(&chat, "mallory", forged.clone()).await;
+    assert_eq!(sent["value"]["conversationId"], "dm:3:bob:mallory");
+    assert!(aws.connections.take_pushes().iter().all(|push| push.frame["value"]["senderId"] == "mallory"));
+    let event = Event::of("send").without("/requestContext/authorizer").saying(&forged);
+    assert_eq!(ask(&chat, send::handle, event).await["code"], "unauthenticated");
+    assert_eq!(stored(&aws).len(), 1);
+}
+
+#[tokio::test]
+async fn the_largest_text_and_names_of_every_kind_arrive_as_they_came() {
+    let (aws, chat) = two_users().await;
+    for content in ["x".repeat(16_384), "🦀".repeat(4_096), "مرحبا \u{202e}\n\t\"q\" <b>".to_owned(), "a\0b".to_owned()]
+    {
+        let sent = say(&chat, "李#:雷\"", json!({ "recipientId": "bob", "content": content, "colour": "blue" })).await;
+        assert_eq!(sent["type"], "sent", "{sent}");
+        let push = aws.connections.take_pushes().pop().unwrap();
+        assert_eq!(
+            (&push.frame["value"]["content"], &push.frame["value"]["senderId"]),
+            (&json!(content), &json!("李#:雷\""))
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
+    let (aws, chat) = two_users().await;
+    let mut frames = broken_frames();
+    let bad = [
+        json!({}),
+        json!({ "recipientId": "bob" }),
+        json!({ "content": "Hi" }),
+        json!({ "recipientId": null, "content": "Hi" }),
+        json!({ "recipientId": ["bob"], "content": "Hi" }),
+        json!({ "recipientId": "", "content": "Hi" }),
+        json!({ "recipientId": "bob ", "content": "Hi" }),
+        json!({ "recipientId": "b\0b", "content": "Hi" }),
+        json!({ "recipientId": "x".repeat(129), "content": "Hi" }),
+        json!({ "recipientId": "bob", "content": "" }),
+        json!({ "recipientId": "bob", "content": " \n\t\u{3000}" }),
+        json!({ "recipientId": "bob", "content": 5 }),
+        json!({ "recipientId": "bob", "content": { "text": "Hi" } }),
+        json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "" }),
+        json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": 5 }),
+        json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "x".repeat(65) }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": -1 }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 0.5 }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1e300 }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": "0" }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1 }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1, "clientMessageId": "c" }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 9_007_199_254_740_991_u64, "clientMessageId": "c" }),
+        json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 9_007_199_254_740_992_u64 }),
+    ];
+    frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
+    let large = ["x".repeat(16_385), "🦀".repeat(4_097), "\u{1}".repeat(4_096), "\\".repeat(12_000)];
+    frames.extend(large.map(|content| (json!({ "recipientId": "bob", "content": content }).to_string(), "too_large")));
+    for (frame, code) in frames {
+        let answer = ask(&chat, send::handle, Event::of("send").saying_text(&frame)).await;
+        assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
+        assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
+    }
+    assert_eq!((stored(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_variable_that_is_missing_or_wrong_is_named() {
+    let aws = Aws::start().await;
+    for (name, value) in [
+        ("CLIENTS_TABLE", ""),
+        ("MESSAGES_TABLE", " "),
+        ("CONNECTIONS_ENDPOINT", ""),
+        ("CONNECTIONS_ENDPOINT", "wss://x"),
+    ] {
+        let error = aws.try_provide::<Chat>(&[(name, value)]).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
