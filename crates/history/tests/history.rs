@@ -1,5 +1,7 @@
 //! Pages of a conversation, read from a real table through real events.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
+
 use chat_core::messages::Messages;
 use serde_json::{Value, json};
 use testkit::{Aws, Event, Fate, ask, broken_frames};
