@@ -2,11 +2,13 @@
 //! that counts and disturbs calls, an `@connections` endpoint, and the events of `events/`.
 
 mod aws;
+mod client;
 mod connections;
 mod event;
 mod wire;
 
 pub use aws::Aws;
+pub use client::Client;
 pub use connections::{Connections, Push};
 pub use event::{Event, ask, broken_frames};
 pub use wire::{Call, Fate, Wire};

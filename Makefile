@@ -1,0 +1,54 @@
+# `make help` lists what there is.
+
+PYTHON ?= python3
+PORT ?= 3000
+# The processor that `sam build` compiles for: this machine's.
+ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+TOOLS := target/tools
+CARGO_DENY_VERSION := 0.20.2
+
+# Rust must not be told of another target folder: `sam build` looks into this one.
+unexport CARGO_TARGET_DIR
+export SAM_CLI_TELEMETRY := 0
+# `sam validate` and `sam build` ask for a region and use it for nothing.
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.PHONY: help run test check lint deny unit sam tools clean
+
+help: ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Builds and starts the whole chat on this machine. PORT=3000, ARGS="--memory …"
+	@echo "Building; the first time takes a few minutes."
+	@cargo build --package chat-local
+	@exec target/debug/chat-local --port $(PORT) $(ARGS)
+
+test: check deny unit sam ## Runs every check and every test.
+
+check: ## Formatting and lints.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+unit: ## Unit, integration and end-to-end tests.
+	cargo test --workspace
+
+deny: $(TOOLS)/bin/cargo-deny ## Licences, bans and sources of the dependencies.
+	$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
+
+sam: .venv/installed ## The template: validated, linted, and built as it would be deployed.
+	.venv/bin/sam validate --lint
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+tools: .venv/installed $(TOOLS)/bin/cargo-deny ## Installs the tools of `make test` into .venv and target.
+
+clean: ## Removes what was built, and the local messages.
+	rm -rf target .venv .aws-sam .local
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make test needs Python 3.10 or later with venv (Debian: apt install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
