@@ -1,1 +1,3 @@
+//! Starts `chat-local`; everything worth reading is in the library.
+
 fn main() {}
