@@ -2,6 +2,7 @@
 //! project's `template.yaml` and by nothing else. No name of a route, a table or a function stands in this crate.
 
 pub mod dynamodb;
+pub mod functions;
 pub mod invoke;
 pub mod samconfig;
 pub mod template;

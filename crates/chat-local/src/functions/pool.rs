@@ -1,0 +1,195 @@
+//! The processes of one function: a warm one takes an event, otherwise another is started, up to a bound.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+use super::{
+    cargo::Executable,
+    process::{Launch, Process, Worker},
+};
+use crate::invoke::{Answer, InvokeError};
+
+/// How often, and after what pause, to start an executable again that a build is just putting in its place.
+const START_ATTEMPTS: usize = 25;
+const START_PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) struct Pool {
+    launch: Arc<Launch>,
+    /// One for each process that may be at work.
+    slots: Semaphore,
+    size: usize,
+    reserved: Option<(Semaphore, usize)>,
+    state: Mutex<State>,
+}
+
+struct State {
+    executable: Executable,
+    idle: Vec<(Worker, Executable)>,
+    processes: Vec<Arc<Process>>,
+    started: usize,
+    stopped: bool,
+}
+
+impl Pool {
+    /// A pool of at most `size` processes, with none yet.
+    pub(super) fn new(launch: Launch, executable: Executable, size: usize) -> Self {
+        let reserved = launch
+            .function
+            .reserved_concurrency
+            .map(|limit| limit as usize);
+        Self {
+            launch: Arc::new(launch),
+            slots: Semaphore::new(size),
+            size,
+            reserved: reserved.map(|limit| (Semaphore::new(limit), limit)),
+            state: Mutex::new(State {
+                executable,
+                idle: Vec::new(),
+                processes: Vec::new(),
+                started: 0,
+                stopped: false,
+            }),
+        }
+    }
+
+    /// Handles one event. Past its reserved concurrency a function refuses at once, as on AWS; past the size of the
+    /// pool, which only this machine has, an event waits for as long as the function may take.
+    pub(super) async fn invoke(&self, event: Bytes) -> Answer {
+        let _reserved = match &self.reserved {
+            Some((free, limit)) => Some(
+                free.try_acquire()
+                    .map_err(|_| InvokeError::Throttled(*limit))?,
+            ),
+            None => None,
+        };
+        let Ok(Ok(_slot)) = timeout(self.launch.function.timeout, self.slots.acquire()).await
+        else {
+            return Err(InvokeError::Throttled(self.size));
+        };
+        while let Some((mut worker, executable)) = self.take_idle() {
+            if let Some(answer) = worker.handle(event.clone()).await {
+                self.keep(worker, executable, &answer);
+                return answer;
+            }
+        }
+        let (mut worker, executable) = self.start().await?;
+        match worker.handle(event).await {
+            Some(answer) => {
+                self.keep(worker, executable, &answer);
+                answer
+            }
+            None => Err(InvokeError::Exited(worker.process.ended().await)),
+        }
+    }
+
+    /// Starts one more process, ready for its first event.
+    pub(super) async fn warm(&self) -> Result<Arc<Process>, InvokeError> {
+        if self.processes().len() >= self.size {
+            return Err(InvokeError::Throttled(self.size));
+        }
+        let (worker, executable) = self.start().await?;
+        let process = worker.process.clone();
+        self.keep(worker, executable, &Ok(Vec::new()));
+        Ok(process)
+    }
+
+    /// Those that live.
+    pub(super) fn processes(&self) -> Vec<Arc<Process>> {
+        let mut state = self.state();
+        state.processes.retain(|process| !process.has_ended());
+        state.processes.clone()
+    }
+
+    /// How many were ever started.
+    pub(super) fn started(&self) -> usize {
+        self.state().started
+    }
+
+    /// Lets `executable` handle all further events; the processes of the old one end, after the event that they are
+    /// at. False when it is the one that is in use.
+    pub(super) fn replace(&self, executable: Executable) -> bool {
+        let mut state = self.state();
+        if state.executable == executable {
+            return false;
+        }
+        state.executable = executable;
+        state.idle.clear();
+        true
+    }
+
+    /// Kills all processes, waits for their end, and starts none any more.
+    pub(super) async fn stop(&self) {
+        self.state().stopped = true;
+        let processes = self.processes();
+        processes.iter().for_each(|process| process.kill());
+        for process in processes {
+            process.ended().await;
+        }
+        self.state().idle.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one used last, which is the likeliest to be warm in the processor's caches too.
+    fn take_idle(&self) -> Option<(Worker, Executable)> {
+        let mut state = self.state();
+        state.idle.retain(|(worker, _)| !worker.process.has_ended());
+        state.idle.pop()
+    }
+
+    fn keep(&self, worker: Worker, executable: Executable, answer: &Answer) {
+        let mut state = self.state();
+        if matches!(answer, Ok(_) | Err(InvokeError::Failed(_))) && executable == state.executable {
+            state.idle.push((worker, executable));
+        }
+    }
+
+    async fn start(&self) -> Result<(Worker, Executable), InvokeError> {
+        let mut attempts = 0;
+        let (mut worker, executable) = loop {
+            attempts += 1;
+            match self.spawn() {
+                Ok(started) => break started,
+                Err(error) if attempts < START_ATTEMPTS && is_being_replaced(&error) => {
+                    sleep(START_PAUSE).await;
+                }
+                Err(error) => return Err(InvokeError::Unreachable(error.into())),
+            }
+        };
+        worker.init().await?;
+        Ok((worker, executable))
+    }
+
+    /// In one step with its entry in the list, so that [`Pool::stop`] overlooks none.
+    fn spawn(&self) -> io::Result<(Worker, Executable)> {
+        let mut state = self.state();
+        if state.stopped {
+            return Err(io::Error::other("the functions have been stopped"));
+        }
+        let executable = state.executable.clone();
+        let worker = Worker::start(self.launch.clone(), Path::new(&executable.path))?;
+        state.processes.retain(|process| !process.has_ended());
+        state.processes.push(worker.process.clone());
+        state.started += 1;
+        Ok((worker, executable))
+    }
+}
+
+fn is_being_replaced(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ExecutableFileBusy
+    )
+}

@@ -1,0 +1,104 @@
+//! Learns of changes to the functions' sources.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::{sync::mpsc, time::timeout};
+
+/// How long nothing must change before a build: an editor saves several files, and a file in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The folders of some packages, and what happens in them.
+pub(super) struct Sources {
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+    changes: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Sources {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if let Ok(event) = event
+                && !event.kind.is_access()
+            {
+                // Refused only once nobody waits for changes any more.
+                let _ = sender.send(event);
+            }
+        })
+        .context("can't watch the functions' sources")?;
+        Ok(Self {
+            watcher,
+            watched: BTreeSet::new(),
+            changes,
+        })
+    }
+
+    /// Watches these packages too, each with the `Cargo.lock` that holds for it.
+    pub(super) fn watch(&mut self, packages: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+        for package in packages {
+            let package = package.canonicalize()?;
+            self.watch_folder(&package, RecursiveMode::NonRecursive)?;
+            for entry in package.read_dir()? {
+                let path = entry?.path();
+                if path.is_dir() && !is_output(path.file_name()) {
+                    self.watch_folder(&path, RecursiveMode::Recursive)?;
+                }
+            }
+            let workspace = package
+                .ancestors()
+                .find(|folder| folder.join("Cargo.lock").exists());
+            if let Some(workspace) = workspace {
+                self.watch_folder(workspace, RecursiveMode::NonRecursive)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a change, and for the quiet after it.
+    pub(super) async fn changed(&mut self) {
+        self.next().await;
+        while timeout(QUIET, self.next()).await.is_ok() {}
+    }
+
+    async fn next(&mut self) {
+        while let Some(event) = self.changes.recv().await {
+            if event.paths.iter().any(|path| self.holds(path)) {
+                return;
+            }
+        }
+    }
+
+    /// Whether this is a source, and not what a build made below a watched folder.
+    fn holds(&self, path: &Path) -> bool {
+        let inside = |folder: &PathBuf| path.strip_prefix(folder).ok();
+        is_source(path)
+            && (self.watched.iter().filter_map(inside))
+                .any(|path| !path.iter().any(|part| part == "target"))
+    }
+
+    fn watch_folder(&mut self, folder: &Path, mode: RecursiveMode) -> anyhow::Result<()> {
+        if self.watched.contains(folder) {
+            return Ok(());
+        }
+        self.watched.insert(folder.to_owned());
+        let watched = self.watcher.watch(folder, mode);
+        watched.with_context(|| format!("can't watch {}", folder.display()))
+    }
+}
+
+fn is_source(path: &Path) -> bool {
+    let named = |name: &str| path.file_name() == Some(OsStr::new(name));
+    path.extension() == Some(OsStr::new("rs")) || named("Cargo.toml") || named("Cargo.lock")
+}
+
+/// Whether a folder holds what tools write, not people.
+fn is_output(name: Option<&OsStr>) -> bool {
+    name.is_none_or(|name| name == "target" || name.as_encoded_bytes().starts_with(b"."))
+}

@@ -1,0 +1,3 @@
+//! One of two, so that a template has to say which one it means.
+
+fn main() {}
