@@ -80,7 +80,8 @@ pub struct Origin {
     pub process: u32,
 }
 
-/// Is told of everything that happens, at once and in the task where it happens; so it must not block.
+/// Is told of everything that happens, at once and in the task where it happens; so it must not block, nor ask
+/// the functions for anything.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
 
 impl Default for Options {
