@@ -9,7 +9,16 @@ use super::{
     stack::{Function, Table},
 };
 
-/// One resource whose condition, if it has one, is true.
+/// The types that are read. Of all others not even the condition is evaluated.
+const TYPES: [&str; 5] = [
+    "AWS::ApiGatewayV2::RouteResponse",
+    "AWS::DynamoDB::Table",
+    "AWS::Serverless::Function",
+    "AWS::Serverless::SimpleTable",
+    "AWS::Serverless::WebSocketApi",
+];
+
+/// One resource of these types whose condition, if it has one, is true.
 pub(super) struct Resource<'s> {
     pub(super) id: String,
     pub(super) kind: String,
@@ -22,7 +31,7 @@ impl<'s> Resource<'s> {
         let mut resources = Vec::new();
         for (id, place) in template.need("Resources")?.entries()? {
             let kind = place.need("Type")?.text()?;
-            if scope::exists(&place)? {
+            if TYPES.contains(&kind.as_str()) && scope::exists(&place)? {
                 resources.push(Self { id, kind, place });
             }
         }
