@@ -3,6 +3,7 @@
 
 pub mod dynamodb;
 pub mod functions;
+pub mod gateway;
 pub mod invoke;
 pub mod samconfig;
 pub mod template;
