@@ -1,3 +1,5 @@
-//! Starts `chat-local`; everything worth reading is in the library.
+//! The program; everything worth reading is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    chat_local::cli::main()
+}
