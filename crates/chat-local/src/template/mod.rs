@@ -1,5 +1,107 @@
-//! Reads a SAM template.
+//! Reads a SAM template: what of it runs on one machine, with every parameter, condition and function resolved.
 
+mod api;
+mod error;
+mod generated;
+mod intrinsics;
+mod node;
+mod parameters;
+mod place;
+mod resources;
+mod scope;
 mod stack;
+#[cfg(test)]
+mod tests;
 
+use std::{collections::BTreeMap, fs, path::Path};
+
+pub use error::{Fault, Problem, TemplateError};
 pub use stack::{Api, Authorizer, Function, Route, Stack, Table};
+
+use place::Place;
+use resources::Resource;
+use scope::Scope;
+
+/// Reads the template at `path` with these values for its parameters. Only what runs here is evaluated: policies,
+/// alarms, outputs and resources of other types may hold what they like.
+pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, TemplateError> {
+    let source = fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    parse(&source, directory, overrides).map_err(|fault| TemplateError::Invalid {
+        path: path.to_owned(),
+        fault: Box::new(fault),
+    })
+}
+
+fn parse(
+    source: &str,
+    directory: &Path,
+    overrides: &BTreeMap<String, String>,
+) -> Result<Stack, Fault> {
+    let scope = Scope::bare(node::parse(source)?);
+    let parameters = parameters::read(&scope.template(), overrides)?;
+    let scope = scope.with(parameters);
+    let resources = Resource::all(&scope.template())?;
+    let of_kind = |kind| {
+        resources
+            .iter()
+            .filter(move |resource| resource.kind == kind)
+    };
+
+    let mut functions = BTreeMap::new();
+    for resource in of_kind("AWS::Serverless::Function") {
+        if let Some(function) = resource.function(directory)? {
+            functions.insert(resource.id.clone(), function);
+        }
+    }
+    let apis: Vec<_> = of_kind("AWS::Serverless::WebSocketApi").collect();
+    let [api] = apis[..] else {
+        let everywhere = scope.template().need("Resources")?;
+        return Err(everywhere.fault(Problem::Apis(apis.len())));
+    };
+    let api = api::read(api, &resources, |arn: &Place<'_>| {
+        function_of(arn, &resources, &functions)
+    })?;
+
+    let mut tables = Vec::new();
+    for resource in &resources {
+        match resource.kind.as_str() {
+            "AWS::DynamoDB::Table" => tables.push(resource.table()?),
+            "AWS::Serverless::SimpleTable" => tables.push(resource.simple_table()?),
+            _ => {}
+        }
+    }
+    Ok(Stack {
+        region: scope::REGION.to_owned(),
+        account_id: scope::ACCOUNT_ID.to_owned(),
+        api,
+        functions,
+        tables,
+    })
+}
+
+/// The logical id of the function with this ARN, which must be one that runs here.
+fn function_of(
+    arn: &Place<'_>,
+    resources: &[Resource<'_>],
+    functions: &BTreeMap<String, Function>,
+) -> Result<String, Fault> {
+    let wanted = arn.text()?;
+    for resource in resources
+        .iter()
+        .filter(|resource| resource.kind == "AWS::Serverless::Function")
+    {
+        if arn.scope.attribute(&resource.id, "Arn", arn)? == wanted {
+            let runs = functions.contains_key(&resource.id);
+            return if runs {
+                Ok(resource.id.clone())
+            } else {
+                Err(arn.fault(Problem::NotRust(resource.id.clone())))
+            };
+        }
+    }
+    Err(arn.fault(Problem::NoFunction(wanted)))
+}

@@ -1,0 +1,150 @@
+//! What a function may answer: the format of Lambda's proxy integration.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
+
+/// A function's answer, as far as a WebSocket API looks at it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer {
+    #[serde(rename = "statusCode", deserialize_with = "number_or_digits")]
+    pub(super) status: u16,
+    #[serde(default)]
+    headers: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    multi_value_headers: Option<BTreeMap<String, Vec<Value>>>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: Option<bool>,
+}
+
+/// Why an answer is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("the function's answer is not {{statusCode, headers, body}}")]
+    Shape(#[from] serde_json::Error),
+    #[error("the function's answer says isBase64Encoded and its body is not")]
+    Base64(#[from] base64::DecodeError),
+    #[error(
+        "the function's answer decodes to something that is not UTF-8, and only text can be sent"
+    )]
+    Text(#[from] std::string::FromUtf8Error),
+    #[error("the function's answer has {0} bytes, more than a message may have")]
+    TooLong(usize),
+}
+
+impl Answer {
+    /// Reads the JSON that a function gave.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, Malformed> {
+        Ok(serde_json::from_slice(json)?)
+    }
+
+    /// Whether the function agreed.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A header, whatever the case of its name.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let single = self.headers.iter().flatten();
+        let multi = self.multi_value_headers.iter().flatten();
+        single
+            .chain(multi.filter_map(|(key, values)| values.last().map(|value| (key, value))))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| value.as_str())
+    }
+
+    /// The text for the client, when there is any.
+    pub(super) fn text(self, limit: usize) -> Result<Option<String>, Malformed> {
+        let text = match self.body {
+            Some(body) if self.is_base64_encoded == Some(true) => {
+                String::from_utf8(STANDARD.decode(body)?)?
+            }
+            Some(body) => body,
+            None => return Ok(None),
+        };
+        match text.len() {
+            0 => Ok(None),
+            length if length > limit => Err(Malformed::TooLong(length)),
+            _ => Ok(Some(text)),
+        }
+    }
+}
+
+/// API Gateway takes `"200"` for `200`.
+fn number_or_digits<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
+    let value = Value::deserialize(from)?;
+    let status = match &value {
+        Value::String(digits) => digits.parse().ok(),
+        number => number.as_u64().and_then(|n| u16::try_from(n).ok()),
+    };
+    status
+        .filter(|status| (100..600).contains(status))
+        .ok_or_else(|| D::Error::custom("statusCode is not an HTTP status"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: &str) -> Result<Option<String>, Malformed> {
+        Answer::parse(json.as_bytes()).and_then(|answer| answer.text(10))
+    }
+
+    #[test]
+    fn a_body_is_text_or_base64_of_text() {
+        assert_eq!(
+            text(r#"{"statusCode":200,"body":"hi"}"#).unwrap().unwrap(),
+            "hi"
+        );
+        assert_eq!(
+            text(r#"{"statusCode":"200","body":"aGk=","isBase64Encoded":true}"#)
+                .unwrap()
+                .unwrap(),
+            "hi"
+        );
+        for none in ["{\"statusCode\":200}", "{\"statusCode\":200,\"body\":null}"] {
+            assert_eq!(text(none).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_malformed() {
+        for nonsense in [
+            "",
+            "null",
+            "\"ok\"",
+            "[]",
+            "{}",
+            r#"{"statusCode":"ok"}"#,
+            r#"{"statusCode":2}"#,
+            r#"{"statusCode":200.5}"#,
+            r#"{"statusCode":200,"body":{"a":1}}"#,
+            r#"{"statusCode":200,"body":"%","isBase64Encoded":true}"#,
+            r#"{"statusCode":200,"body":"/w==","isBase64Encoded":true}"#,
+            r#"{"statusCode":200,"body":"12345678901"}"#,
+        ] {
+            assert!(text(nonsense).is_err(), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_case_and_in_both_maps() {
+        let of = |json: &str| {
+            let answer = Answer::parse(json.as_bytes()).unwrap();
+            answer.header("Sec-WebSocket-Protocol").map(str::to_owned)
+        };
+        let single = of(r#"{"statusCode":200,"headers":{"sec-websocket-protocol":"chat"}}"#);
+        let multi =
+            of(r#"{"statusCode":200,"multiValueHeaders":{"Sec-WebSocket-Protocol":["chat"]}}"#);
+        assert_eq!(
+            (single.as_deref(), multi.as_deref()),
+            (Some("chat"), Some("chat"))
+        );
+        assert_eq!(of(r#"{"statusCode":200,"headers":{"X":1}}"#), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which route a message asks for.
+
+use serde_json::Value;
+
+/// A `RouteSelectionExpression` that looks into the message: `$request.body.action`, or deeper.
+#[derive(Debug)]
+pub(super) struct Selection {
+    path: Vec<String>,
+}
+
+impl Selection {
+    /// Reads an expression; `None` for one that a WebSocket API doesn't take or that isn't known here.
+    pub(super) fn parse(expression: &str) -> Option<Self> {
+        let inner = match expression.strip_prefix("${") {
+            Some(braced) => braced.strip_suffix('}')?,
+            None => expression.strip_prefix('$')?,
+        };
+        let path: Vec<String> = inner
+            .strip_prefix("request.body.")?
+            .split('.')
+            .map(str::to_owned)
+            .collect();
+        let named = |name: &String| {
+            !name.is_empty() && !name.contains(|c: char| "${}[]".contains(c) || c.is_whitespace())
+        };
+        path.iter().all(named).then_some(Self { path })
+    }
+
+    /// The route key that this message names: `""` when it names none or isn't JSON.
+    pub(super) fn of(&self, message: &str) -> String {
+        let Ok(body) = serde_json::from_str::<Value>(message) else {
+            return String::new();
+        };
+        match self.path.iter().try_fold(&body, |at, name| at.get(name)) {
+            None => String::new(),
+            Some(Value::String(key)) => key.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expression: &str, message: &str, key: &str) {
+        assert_eq!(Selection::parse(expression).unwrap().of(message), key);
+    }
+
+    #[test]
+    fn the_field_that_the_expression_names_is_the_route() {
+        check("$request.body.action", r#"{"action":"send"}"#, "send");
+        check("${request.body.action}", r#"{"action":"send"}"#, "send");
+        check("$request.body.a.b", r#"{"a":{"b":"deep"}}"#, "deep");
+    }
+
+    #[test]
+    fn a_missing_field_counts_as_empty() {
+        for message in ["{}", "[]", "\"action\"", "7", "{\"a\":\"b\"}"] {
+            check("$request.body.a.b", message, "");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_names_no_route() {
+        check("$request.body.action", "hello", "");
+        check("$request.body.action", "", "");
+        check("$request.body.action", r#"{"action":"send""#, "");
+    }
+
+    #[test]
+    fn a_value_that_is_not_a_string_is_made_one() {
+        check("$request.body.action", r#"{"action":7}"#, "7");
+        check("$request.body.action", r#"{"action":true}"#, "true");
+        check(
+            "$request.body.action",
+            r#"{"action":{"a":1}}"#,
+            r#"{"a":1}"#,
+        );
+    }
+
+    #[test]
+    fn an_expression_of_another_kind_is_not_taken() {
+        for expression in [
+            "",
+            "$request.header.action",
+            "request.body.action",
+            "$request.body.",
+            "$request.body.a..b",
+            "${request.body.a",
+            "$request.body.a $request.body.b",
+        ] {
+            assert!(Selection::parse(expression).is_none(), "{expression}");
+        }
+    }
+}

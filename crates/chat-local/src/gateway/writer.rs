@@ -1,0 +1,64 @@
+//! The writing half of a socket.
+
+use std::{collections::VecDeque, future::poll_fn};
+
+use futures_util::{SinkExt, stream::SplitSink};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
+
+use super::socket::Socket;
+
+/// Sends texts in frames of bounded size. A call that is given up half-way leaves nothing half said: the next one goes
+/// on where it was.
+pub(super) struct Writer {
+    pub(super) sink: SplitSink<Socket, Message>,
+    frame: usize,
+    unsent: VecDeque<Message>,
+}
+
+impl Writer {
+    /// One that cuts texts into frames of at most `frame` bytes.
+    pub(super) fn new(sink: SplitSink<Socket, Message>, frame: usize) -> Self {
+        Self {
+            sink,
+            frame: frame.max(1),
+            unsent: VecDeque::new(),
+        }
+    }
+
+    /// Sends what is left of before, and then this.
+    pub(super) async fn send(&mut self, text: String) -> Result<(), Error> {
+        if text.len() <= self.frame {
+            self.unsent.push_back(Message::text(text));
+        } else {
+            self.unsent.extend(parts(text.as_bytes(), self.frame));
+        }
+        self.flush().await
+    }
+
+    /// Sends what is left of before.
+    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+        while !self.unsent.is_empty() {
+            // Not `feed`: given up while it waits, it would drop the frame that it holds.
+            poll_fn(|context| self.sink.poll_ready_unpin(context)).await?;
+            if let Some(frame) = self.unsent.pop_front() {
+                self.sink.start_send_unpin(frame)?;
+            }
+        }
+        self.sink.flush().await
+    }
+}
+
+/// The frames of one message.
+fn parts(text: &[u8], size: usize) -> impl Iterator<Item = Message> {
+    let last = text.len().div_ceil(size) - 1;
+    text.chunks(size).enumerate().map(move |(n, part)| {
+        let code = OpCode::Data(if n == 0 { Data::Text } else { Data::Continue });
+        Message::Frame(Frame::message(part.to_vec(), code, n == last))
+    })
+}

@@ -1,0 +1,224 @@
+//! The resources of a template that run on this machine: functions and tables.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use super::{
+    error::{Fault, Problem},
+    place::Place,
+    scope,
+    stack::{Function, Table},
+};
+
+/// The types that are read. Of all others not even the condition is evaluated.
+const TYPES: [&str; 5] = [
+    "AWS::ApiGatewayV2::RouteResponse",
+    "AWS::DynamoDB::Table",
+    "AWS::Serverless::Function",
+    "AWS::Serverless::SimpleTable",
+    "AWS::Serverless::WebSocketApi",
+];
+
+/// One resource of these types whose condition, if it has one, is true.
+pub(super) struct Resource<'s> {
+    pub(super) id: String,
+    pub(super) kind: String,
+    pub(super) place: Place<'s>,
+}
+
+impl<'s> Resource<'s> {
+    /// All of them, in the template's order.
+    pub(super) fn all(template: &Place<'s>) -> Result<Vec<Self>, Fault> {
+        let mut resources = Vec::new();
+        for (id, place) in template.need("Resources")?.entries()? {
+            let kind = place.need("Type")?.text()?;
+            if TYPES.contains(&kind.as_str()) && scope::exists(&place)? {
+                resources.push(Self { id, kind, place });
+            }
+        }
+        Ok(resources)
+    }
+
+    /// The property of the resource, else what `Globals` has for its type.
+    pub(super) fn property(&self, name: &str) -> Result<Option<Place<'s>>, Fault> {
+        let properties = self.place.get("Properties")?;
+        match properties {
+            // What is written at the resource counts, even where it comes to AWS::NoValue.
+            Some(properties) if properties.has(name) => properties.get(name),
+            _ => self
+                .globals()?
+                .map_or(Ok(None), |globals| globals.get(name)),
+        }
+    }
+
+    fn globals(&self) -> Result<Option<Place<'s>>, Fault> {
+        let Some(kind) = self.kind.strip_prefix("AWS::Serverless::") else {
+            return Ok(None);
+        };
+        let globals = self.place.scope.template().get("Globals")?;
+        globals.map_or(Ok(None), |globals| globals.get(kind))
+    }
+
+    /// An `AWS::Serverless::Function`, if it is a Rust one.
+    pub(super) fn function(&self, directory: &Path) -> Result<Option<Function>, Fault> {
+        let metadata = self.place.get("Metadata")?;
+        let method = metadata
+            .as_ref()
+            .map(|metadata| metadata.get("BuildMethod"))
+            .transpose()?
+            .flatten();
+        if method.map(|method| method.text()).transpose()?.as_deref() != Some("rust-cargolambda") {
+            return Ok(None);
+        }
+        let build = metadata
+            .map(|metadata| metadata.get("BuildProperties"))
+            .transpose()?
+            .flatten();
+        let binary = build
+            .map(|build| build.get("Binary"))
+            .transpose()?
+            .flatten();
+        let code_uri = self
+            .property("CodeUri")?
+            .ok_or_else(|| self.place.fault(Problem::Missing("CodeUri")))?;
+        let name = self
+            .property("FunctionName")?
+            .map_or_else(|| Ok(self.id.clone()), |name| name.text())?;
+        Ok(Some(Function {
+            name,
+            binary: binary.map(|binary| binary.text()).transpose()?,
+            code_uri: directory.join(code_uri.text()?),
+            environment: self.environment()?,
+            memory: self
+                .figure("MemorySize", 128..=10_240, "128 to 10240 (MB)")?
+                .unwrap_or(128),
+            timeout: Duration::from_secs(
+                self.figure("Timeout", 1..=900, "1 to 900 (seconds)")?
+                    .unwrap_or(3)
+                    .into(),
+            ),
+            reserved_concurrency: self.figure(
+                "ReservedConcurrentExecutions",
+                0..=1_000_000,
+                "how many events at once",
+            )?,
+        }))
+    }
+
+    fn figure(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+        needs: &'static str,
+    ) -> Result<Option<u32>, Fault> {
+        self.property(name)?
+            .map(|figure| figure.number(range, needs))
+            .transpose()
+    }
+
+    /// The variables of `Globals` with the function's own over them.
+    fn environment(&self) -> Result<BTreeMap<String, String>, Fault> {
+        let mut variables = BTreeMap::new();
+        for layer in [self.globals()?, self.place.get("Properties")?]
+            .into_iter()
+            .flatten()
+        {
+            let environment = layer.get("Environment")?;
+            let Some(own) = environment
+                .map(|environment| environment.get("Variables"))
+                .transpose()?
+                .flatten()
+            else {
+                continue;
+            };
+            let entries = own.entries()?;
+            // A variable that is AWS::NoValue here takes the one of `Globals` away.
+            variables.retain(|name: &String, _| !own.has(name));
+            for (name, value) in entries {
+                variables.insert(name, value.text()?);
+            }
+        }
+        Ok(variables)
+    }
+
+    /// An `AWS::DynamoDB::Table`.
+    pub(super) fn table(&self) -> Result<Table, Fault> {
+        let properties = self.place.need("Properties")?;
+        let name = self.table_name()?;
+        let mut create = serde_json::json!({
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": properties.need("KeySchema")?.json()?,
+            "AttributeDefinitions": properties.need("AttributeDefinitions")?.json()?,
+        });
+        for kind in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+            let Some(indexes) = properties.get(kind)? else {
+                continue;
+            };
+            create[kind] = indexes
+                .items()?
+                .iter()
+                .map(index)
+                .collect::<Result<_, _>>()?;
+        }
+        Ok(Table {
+            name,
+            create,
+            ttl_attribute: ttl_attribute(&properties)?,
+        })
+    }
+
+    /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template says otherwise.
+    pub(super) fn simple_table(&self) -> Result<Table, Fault> {
+        let name = self.table_name()?;
+        let (key, kind) = match self.property("PrimaryKey")? {
+            None => ("id".to_owned(), "S"),
+            Some(primary) => {
+                let kind = primary.need("Type")?;
+                let letter = match kind.text()?.as_str() {
+                    "String" => "S",
+                    "Number" => "N",
+                    "Binary" => "B",
+                    _ => return Err(kind.fault(Problem::Expected("String, Number or Binary"))),
+                };
+                (primary.need("Name")?.text()?, letter)
+            }
+        };
+        let create = serde_json::json!({
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind}],
+        });
+        Ok(Table {
+            name,
+            create,
+            ttl_attribute: None,
+        })
+    }
+
+    fn table_name(&self) -> Result<String, Fault> {
+        self.property("TableName")?
+            .map_or_else(|| Ok(self.id.clone()), |name| name.text())
+    }
+}
+
+/// Without the figures for capacity: on this machine everything is on demand.
+fn index(index: &Place<'_>) -> Result<serde_json::Value, Fault> {
+    Ok(serde_json::json!({
+        "IndexName": index.need("IndexName")?.text()?,
+        "KeySchema": index.need("KeySchema")?.json()?,
+        "Projection": index.need("Projection")?.json()?,
+    }))
+}
+
+fn ttl_attribute(properties: &Place<'_>) -> Result<Option<String>, Fault> {
+    let Some(ttl) = properties.get("TimeToLiveSpecification")? else {
+        return Ok(None);
+    };
+    let enabled = ttl.need("Enabled")?.flag()?;
+    Ok(if enabled {
+        Some(ttl.need("AttributeName")?.text()?)
+    } else {
+        None
+    })
+}

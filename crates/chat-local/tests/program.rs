@@ -1,0 +1,196 @@
+//! The program as people start it: its messages, its exit status and the addresses it writes. The functions are answers
+//! of this test, behind a Lambda Invoke endpoint.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use axum::{Json, Router, extract::Path as Parts, routing::post};
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+const AUCTION: &str = include_str!("templates/auction.yaml");
+
+/// `chat-local` in a folder with this template, on free ports.
+fn program(template: &str, arguments: &[&str]) -> (TempDir, Command) {
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(project.path().join("template.yaml"), template).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-local"));
+    command
+        .current_dir(project.path())
+        .args(["--dynamodb-port", "0"])
+        .args(arguments);
+    (project, command)
+}
+
+fn refusal(template: &str, arguments: &[&str]) -> String {
+    let (_project, mut command) = program(template, arguments);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let message = String::from_utf8(stderr).unwrap();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+/// A program that is killed when the test fails.
+struct Started {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Started {
+    fn new(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    /// Reads the output up to the line that holds `text`.
+    fn until(&mut self, text: &str) -> String {
+        let mut read = String::new();
+        while !read.lines().last().is_some_and(|line| line.contains(text)) {
+            assert_ne!(
+                self.output.read_line(&mut read).unwrap(),
+                0,
+                "no {text:?} in {read}"
+            );
+        }
+        read
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        status.code()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.child.kill();
+    }
+}
+
+/// The functions of the auction: everyone may enter, and a bid is answered with itself.
+async fn functions() -> String {
+    let answer = |Parts(function): Parts<String>, Json(event): Json<Value>| async move {
+        Json(match function.as_str() {
+            "DoormanFunction" => json!({
+                "principalId": "guest",
+                "policyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}],
+                },
+            }),
+            "EnterFunction" => json!({"statusCode": 200}),
+            _ => json!({"statusCode": 200, "body": event["body"]}),
+        })
+    };
+    let router = Router::new().route("/2015-03-31/functions/{function}/invocations", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_answered_and_everything_is_told() {
+    let functions = functions().await;
+    let arguments = [
+        "--port",
+        "0",
+        "--memory",
+        "--ready-file",
+        "ready.json",
+        "--invoke-url",
+        &functions,
+    ];
+    let (project, command) = program(AUCTION, &arguments);
+    let ready = project.path().join("ready.json");
+    std::fs::write(&ready, "of an earlier run").unwrap();
+    let mut program = Started::new(command);
+
+    let told = program.until("Ready");
+    let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
+    for name in ["page", "websocket", "dynamodb"] {
+        assert!(
+            told.contains(addresses[name].as_str().unwrap()),
+            "{name} is not in {told}"
+        );
+    }
+    assert!(told.contains("placeBid     BidFunction, replies"), "{told}");
+
+    let url = format!("{}?ticket=1", addresses["websocket"].as_str().unwrap());
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    socket
+        .send(Message::text(r#"{"kind":"placeBid","sum":7}"#))
+        .await
+        .unwrap();
+    let reply = socket.next().await.unwrap().unwrap();
+    assert_eq!(reply.to_text().unwrap(), r#"{"kind":"placeBid","sum":7}"#);
+    program.until("placeBid 200");
+
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!ready.exists());
+}
+
+#[test]
+fn rows_are_kept_in_the_folder_that_is_asked_for() {
+    let (project, command) = program(
+        AUCTION,
+        &[
+            "--port",
+            "0",
+            "--data",
+            "kept",
+            "--invoke-url",
+            "http://127.0.0.1:9",
+        ],
+    );
+    let mut program = Started::new(command);
+    program.until("Ready");
+    assert_eq!(program.terminate(), Some(0));
+    assert!(project.path().join("kept/dynamodb.sqlite").exists());
+}
+
+#[test]
+fn what_is_wrong_is_one_message_and_exit_status_1() {
+    let message = refusal(
+        &AUCTION.replace("!Ref BidsTable", "!Ref BidTable"),
+        &["--port", "0", "--memory"],
+    );
+    assert!(message.starts_with("error: template.yaml:"), "{message}");
+    assert!(
+        message.contains("Resources.BidFunction.Properties.Environment.Variables.BIDS_TABLE"),
+        "{message}"
+    );
+
+    let message = refusal(AUCTION, &["--template", "nowhere.yaml"]);
+    assert!(
+        message.contains("the template nowhere.yaml can't be read: No such file"),
+        "{message}"
+    );
+
+    let message = refusal(AUCTION, &["--parameter", "Doors=ajar", "--memory"]);
+    assert!(
+        message.contains("\"ajar\" is refused: it must be one of guarded, open"),
+        "{message}"
+    );
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let message = refusal(AUCTION, &["--port", &port, "--memory"]);
+    assert!(
+        message.contains(&format!("port {port} is taken by another program")),
+        "{message}"
+    );
+}
