@@ -141,11 +141,7 @@ fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
         environment: arguments.config_env,
         port: arguments.port,
         dynamodb_port: arguments.dynamodb_port,
-        storage: if arguments.memory {
-            Storage::Memory
-        } else {
-            Storage::Directory(arguments.data)
-        },
+        storage: if arguments.memory { Storage::Memory } else { Storage::Directory(arguments.data) },
         runner,
         web: arguments.web,
         limits: Limits {
@@ -165,10 +161,7 @@ struct Stop {
 
 impl Stop {
     fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     async fn asked(&mut self) {
@@ -213,8 +206,7 @@ mod tests {
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Arguments, String> {
-        Arguments::try_parse_from([&["chat-local"], words].concat())
-            .map_err(|error| error.to_string())
+        Arguments::try_parse_from([&["chat-local"], words].concat()).map_err(|error| error.to_string())
     }
 
     fn parsed(words: &[&str]) -> Options {
@@ -229,9 +221,7 @@ mod tests {
         assert_eq!((options.port, options.dynamodb_port), (3000, None));
         assert_eq!(options.storage, Storage::Directory(".local".into()));
         assert_eq!(options.limits.idle, Duration::from_secs(600));
-        let Runner::Processes(functions) = options.runner else {
-            panic!("not processes")
-        };
+        let Runner::Processes(functions) = options.runner else { panic!("not processes") };
         assert!(functions.watch && !functions.release && functions.watchdog.is_some());
     }
 
@@ -264,16 +254,8 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_named() {
-        assert!(
-            parse(&["--parameter", "A"])
-                .unwrap_err()
-                .contains("`A` is not NAME=VALUE")
-        );
-        assert!(
-            parse(&["--idle-timeout", "0"])
-                .unwrap_err()
-                .contains("above 0")
-        );
+        assert!(parse(&["--parameter", "A"]).unwrap_err().contains("`A` is not NAME=VALUE"));
+        assert!(parse(&["--idle-timeout", "0"]).unwrap_err().contains("above 0"));
         assert!(parse(&["--memory", "--data", "x"]).is_err());
         assert!(parse(&["--port", "70000"]).is_err());
     }

@@ -47,10 +47,7 @@ impl Console {
 
     /// For whoever has events to print.
     pub fn printer(&self) -> Printer {
-        Printer {
-            lines: self.lines.clone(),
-            stopping: Arc::default(),
-        }
+        Printer { lines: self.lines.clone(), stopping: Arc::default() }
     }
 
     /// Prints what is still waiting.
@@ -70,8 +67,7 @@ impl Default for Console {
 impl Printer {
     /// One line for what happened, if it is worth one.
     pub fn event(&self, event: &Event) {
-        let expected = self.stopping.load(Ordering::Relaxed)
-            && matches!(event, Event::Function(Notice::Ended(..)));
+        let expected = self.stopping.load(Ordering::Relaxed) && matches!(event, Event::Function(Notice::Ended(..)));
         if let Some(line) = line(event).filter(|_| !expected) {
             self.print(line);
         }
@@ -116,15 +112,12 @@ fn line(event: &Event) -> Option<String> {
         Event::Gateway(record) => Some(record.to_string()),
         Event::Function(notice) => match notice {
             Notice::Printed(origin, text) => Some(format!("[{}] {text}", origin.function)),
-            Notice::Ended(origin, how) => Some(format!(
-                "[{}] process {} ended: {how}",
-                origin.function, origin.process
-            )),
+            Notice::Ended(origin, how) => {
+                Some(format!("[{}] process {} ended: {how}", origin.function, origin.process))
+            }
             Notice::Rebuilt(functions) if functions.is_empty() => None,
             Notice::Rebuilt(functions) => Some(format!("rebuilt {}", functions.join(", "))),
-            Notice::BuildFailed(why) => Some(format!(
-                "the build failed, and the old functions stay: {why}"
-            )),
+            Notice::BuildFailed(why) => Some(format!("the build failed, and the old functions stay: {why}")),
             Notice::Started(_) | Notice::Ready(..) => None,
         },
     }
@@ -133,18 +126,12 @@ fn line(event: &Event) -> Option<String> {
 /// The table of routes: key, function, and whether its answer goes back to the caller.
 fn routes(stack: &Stack) -> String {
     let routes = &stack.api.routes;
-    let width = routes
-        .keys()
-        .map(|key| key.chars().count())
-        .max()
-        .unwrap_or_default();
+    let width = routes.keys().map(|key| key.chars().count()).max().unwrap_or_default();
     let mut table = String::new();
     let authorizer = stack.api.authorizer.as_ref();
     for (key, route) in routes {
         let before = authorizer.filter(|_| key == "$connect");
-        let before = before
-            .map(|authorizer| format!("{}, then ", authorizer.function))
-            .unwrap_or_default();
+        let before = before.map(|authorizer| format!("{}, then ", authorizer.function)).unwrap_or_default();
         let replies = if route.replies { ", replies" } else { "" };
         // Writing to a string can't fail.
         let _ = writeln!(table, "  {key:width$}  {before}{}{replies}", route.function);
@@ -161,23 +148,14 @@ mod tests {
 
     #[test]
     fn what_a_function_prints_carries_its_name() {
-        let origin = || Origin {
-            function: "Greeter".into(),
-            process: 7,
-        };
+        let origin = || Origin { function: "Greeter".into(), process: 7 };
         let of = |notice| line(&Event::Function(notice));
-        assert_eq!(
-            of(Notice::Printed(origin(), "hello".into())).as_deref(),
-            Some("[Greeter] hello")
-        );
+        assert_eq!(of(Notice::Printed(origin(), "hello".into())).as_deref(), Some("[Greeter] hello"));
         assert_eq!(
             of(Notice::Ended(origin(), "exit status: 1".into())).as_deref(),
             Some("[Greeter] process 7 ended: exit status: 1")
         );
-        assert_eq!(
-            of(Notice::Rebuilt(vec!["A".into(), "B".into()])).as_deref(),
-            Some("rebuilt A, B")
-        );
+        assert_eq!(of(Notice::Rebuilt(vec!["A".into(), "B".into()])).as_deref(), Some("rebuilt A, B"));
         assert_eq!(of(Notice::Rebuilt(Vec::new())), None);
         assert_eq!(of(Notice::Started(origin())), None);
     }

@@ -44,11 +44,7 @@ pub struct DynamoDb {
 
 impl DynamoDb {
     /// Opens the storage, creates the tables that it lacks, and serves on `listener`.
-    pub async fn start(
-        listener: TcpListener,
-        storage: &Storage,
-        tables: &[Table],
-    ) -> anyhow::Result<Self> {
+    pub async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let database = open(storage)?;
         for table in tables {
@@ -56,20 +52,11 @@ impl DynamoDb {
         }
         let sweeper = Sweeper(tokio::spawn(sweep(database.clone())));
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async {
-                // Dropped or sent: both end it.
-                let _ = stopped.await;
-            },
-        ));
-        Ok(Self {
-            address,
-            stop,
-            server,
-            sweeper,
-        })
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
+            // Dropped or sent: both end it.
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, stop, server, sweeper })
     }
 
     /// What an SDK takes as its endpoint.
@@ -110,14 +97,10 @@ fn open(storage: &Storage) -> anyhow::Result<Database> {
     match storage {
         Storage::Memory => Ok(Database::memory()?),
         Storage::Directory(directory) => {
-            fs::create_dir_all(directory)
-                .with_context(|| format!("can't make the folder {}", directory.display()))?;
+            fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
             let file = file_in(directory);
-            let path = file
-                .to_str()
-                .context("the data folder's name is not UTF-8")?;
-            Database::new(path)
-                .with_context(|| format!("can't open {path}; delete it to start afresh"))
+            let path = file.to_str().context("the data folder's name is not UTF-8")?;
+            Database::new(path).with_context(|| format!("can't open {path}; delete it to start afresh"))
         }
     }
 }
@@ -135,35 +118,23 @@ fn provide(database: &Database, table: &Table, storage: &Storage) -> anyhow::Res
         let stored = database.describe_table(serde_json::from_value(name.clone())?)?;
         let stored = &serde_json::to_value(stored)?["Table"];
         if keys(stored) != keys(&table.create) {
-            let Storage::Directory(directory) = storage else {
-                bail!("the template has it twice")
-            };
+            let Storage::Directory(directory) = storage else { bail!("the template has it twice") };
             let file = file_in(directory);
-            bail!(
-                "its keys differ from those of the stored one; delete {} to start afresh",
-                file.display()
-            );
+            bail!("its keys differ from those of the stored one; delete {} to start afresh", file.display());
         }
     }
-    let stored =
-        serde_json::to_value(database.describe_time_to_live(serde_json::from_value(name)?)?)?;
+    let stored = serde_json::to_value(database.describe_time_to_live(serde_json::from_value(name)?)?)?;
     let stored = stored["TimeToLiveDescription"]["AttributeName"].as_str();
     let wanted = table.ttl_attribute.as_deref();
     // DynamoDB takes another attribute only after the one before is disabled.
-    let disable = stored
-        .filter(|_| stored != wanted)
-        .map(|attribute| (attribute, false));
-    let enable = wanted
-        .filter(|_| stored != wanted)
-        .map(|attribute| (attribute, true));
+    let disable = stored.filter(|_| stored != wanted).map(|attribute| (attribute, false));
+    let enable = wanted.filter(|_| stored != wanted).map(|attribute| (attribute, true));
     for (attribute, enabled) in disable.into_iter().chain(enable) {
         let request = json!({
             "TableName": table.name,
             "TimeToLiveSpecification": {"AttributeName": attribute, "Enabled": enabled},
         });
-        database
-            .update_time_to_live(serde_json::from_value(request)?)
-            .map_err(|error| anyhow!("its TTL: {error}"))?;
+        database.update_time_to_live(serde_json::from_value(request)?).map_err(|error| anyhow!("its TTL: {error}"))?;
     }
     Ok(())
 }
@@ -173,24 +144,13 @@ fn keys(table: &Value) -> BTreeSet<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let kind = |name: &Value| {
         let definitions = list(&table["AttributeDefinitions"]);
-        let found = definitions
-            .iter()
-            .find(|definition| definition["AttributeName"] == *name);
-        found.map_or(Value::Null, |definition| {
-            definition["AttributeType"].clone()
-        })
+        let found = definitions.iter().find(|definition| definition["AttributeName"] == *name);
+        found.map_or(Value::Null, |definition| definition["AttributeType"].clone())
     };
     let of = |index: &Value, schema: &Value| {
         let keys = list(schema).into_iter();
-        keys.map(|key| {
-            format!(
-                "{index} {} {} {}",
-                key["AttributeName"],
-                key["KeyType"],
-                kind(&key["AttributeName"])
-            )
-        })
-        .collect::<Vec<_>>()
+        keys.map(|key| format!("{index} {} {} {}", key["AttributeName"], key["KeyType"], kind(&key["AttributeName"])))
+            .collect::<Vec<_>>()
     };
     let mut keys = BTreeSet::from_iter(of(&Value::Null, &table["KeySchema"]));
     for indexes in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {

@@ -10,18 +10,11 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// Reads `parameter_overrides` of `[ENVIRONMENT.deploy.parameters]`, else of `[ENVIRONMENT.global.parameters]`.
 /// Without a file there are none; an environment that is asked for has to be in it.
-pub fn parameter_overrides(
-    template: &Path,
-    environment: Option<&str>,
-) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn parameter_overrides(template: &Path, environment: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
     let path = template.with_file_name("samconfig.toml");
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            ensure!(
-                environment.is_none(),
-                "there is no {} to read the environment from",
-                path.display()
-            );
+            ensure!(environment.is_none(), "there is no {} to read the environment from", path.display());
             return Ok(BTreeMap::new());
         }
         text => text.with_context(|| format!("can't read {}", path.display()))?,
@@ -36,33 +29,20 @@ fn read(text: &str, environment: Option<&str>) -> anyhow::Result<BTreeMap<String
         ensure!(environment.is_none(), "there is no environment `{name}`");
         return Ok(BTreeMap::new());
     };
-    let of = |command: &str| {
-        section
-            .get(command)?
-            .get("parameters")?
-            .get("parameter_overrides")
-    };
+    let of = |command: &str| section.get(command)?.get("parameters")?.get("parameter_overrides");
     match of("deploy").or_else(|| of("global")) {
         None => Ok(BTreeMap::new()),
         Some(Value::String(line)) => words(line)?.iter().map(|word| pair(word)).collect(),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| {
-                pair(
-                    item.as_str()
-                        .context("each of parameter_overrides must be text")?,
-                )
-            })
-            .collect(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| pair(item.as_str().context("each of parameter_overrides must be text")?)).collect()
+        }
         Some(_) => bail!("parameter_overrides must be text or a list of texts"),
     }
 }
 
 /// Reads `NAME=VALUE`, or SAM's longer `ParameterKey=NAME,ParameterValue=VALUE`.
 pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
-    let long = text
-        .strip_prefix("ParameterKey=")
-        .and_then(|rest| rest.split_once(",ParameterValue="));
+    let long = text.strip_prefix("ParameterKey=").and_then(|rest| rest.split_once(",ParameterValue="));
     let (name, value) = long
         .or_else(|| text.split_once('='))
         .filter(|(name, _)| !name.is_empty())
@@ -94,10 +74,7 @@ fn words(line: &str) -> anyhow::Result<Vec<String>> {
             _ => word.get_or_insert_default().push(character),
         }
     }
-    ensure!(
-        quote.is_none(),
-        "a quote in parameter_overrides is not closed"
-    );
+    ensure!(quote.is_none(), "a quote in parameter_overrides is not closed");
     words.extend(word);
     Ok(words)
 }
@@ -108,32 +85,17 @@ mod tests {
 
     fn check(overrides: &str, expected: &[(&str, &str)]) {
         let text = format!("[default.deploy.parameters]\nparameter_overrides = {overrides}");
-        let expected = expected
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let expected = expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         assert_eq!(read(&text, None).unwrap(), expected, "{overrides}");
     }
 
     #[test]
     fn the_forms_that_sam_takes_are_read() {
         check("'A=1 B=two'", &[("A", "1"), ("B", "two")]);
-        check(
-            r#"'A="one two" B=""  C=x=y'"#,
-            &[("A", "one two"), ("B", ""), ("C", "x=y")],
-        );
-        check(
-            r#""A=\"one two\" B='three \\\"'""#,
-            &[("A", "one two"), ("B", "three \"")],
-        );
-        check(
-            r#"['A=1', 'B="one two"', 'C=a b']"#,
-            &[("A", "1"), ("B", "one two"), ("C", "a b")],
-        );
-        check(
-            "'ParameterKey=A,ParameterValue=1 ParameterKey=B,ParameterValue=\"x y\"'",
-            &[("A", "1"), ("B", "x y")],
-        );
+        check(r#"'A="one two" B=""  C=x=y'"#, &[("A", "one two"), ("B", ""), ("C", "x=y")]);
+        check(r#""A=\"one two\" B='three \\\"'""#, &[("A", "one two"), ("B", "three \"")]);
+        check(r#"['A=1', 'B="one two"', 'C=a b']"#, &[("A", "1"), ("B", "one two"), ("C", "a b")]);
+        check("'ParameterKey=A,ParameterValue=1 ParameterKey=B,ParameterValue=\"x y\"'", &[("A", "1"), ("B", "x y")]);
         check("''", &[]);
     }
 
@@ -161,15 +123,9 @@ mod tests {
         };
         assert_eq!(of("'A'"), "`A` is not NAME=VALUE");
         assert_eq!(of("'=1'"), "`=1` is not NAME=VALUE");
-        assert_eq!(
-            of("'A=\"1'"),
-            "a quote in parameter_overrides is not closed"
-        );
+        assert_eq!(of("'A=\"1'"), "a quote in parameter_overrides is not closed");
         assert_eq!(of("[1]"), "each of parameter_overrides must be text");
-        assert_eq!(
-            of("1"),
-            "parameter_overrides must be text or a list of texts"
-        );
+        assert_eq!(of("1"), "parameter_overrides must be text or a list of texts");
     }
 
     #[test]

@@ -117,11 +117,7 @@ impl System {
         let listener = bind(options.port).await?;
         let address = listener.local_addr()?;
         let storage = &options.storage;
-        let database = DynamoDb::start(
-            bind_dynamodb(options.dynamodb_port).await?,
-            storage,
-            &stack.tables,
-        );
+        let database = DynamoDb::start(bind_dynamodb(options.dynamodb_port).await?, storage, &stack.tables);
         let database = database.await.context("DynamoDB did not start")?;
         localize(&mut stack, &address.to_string());
 
@@ -129,10 +125,7 @@ impl System {
         let (invoke, functions): (Arc<dyn Invoke>, _) = match options.runner {
             Runner::Endpoint(url) => (Arc::new(Remote::new(&stack, &url)?), None),
             Runner::Processes(mut options) => {
-                options
-                    .environment
-                    .entry(DYNAMODB_ENDPOINT.to_owned())
-                    .or_insert_with(|| database.url());
+                options.environment.entry(DYNAMODB_ENDPOINT.to_owned()).or_insert_with(|| database.url());
                 let notices = Arc::new(move |notice| observer(Event::Function(notice)));
                 let functions = Arc::new(Functions::start(&stack, options, notices).await?);
                 (functions.clone(), Some(functions))
@@ -179,22 +172,17 @@ impl fmt::Debug for Running {
 }
 
 fn read(options: &Options) -> anyhow::Result<Stack> {
-    let mut parameters =
-        samconfig::parameter_overrides(&options.template, options.environment.as_deref())?;
+    let mut parameters = samconfig::parameter_overrides(&options.template, options.environment.as_deref())?;
     parameters.extend(options.parameters.clone());
     Ok(template::load(&options.template, &parameters)?)
 }
 
 async fn bind(port: u16) -> anyhow::Result<TcpListener> {
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    TcpListener::bind(("127.0.0.1", port))
-        .await
-        .map_err(|error| match taken(&error) {
-            true => anyhow::anyhow!(
-                "port {port} is taken by another program; stop that, or choose another port"
-            ),
-            false => anyhow::Error::new(error).context(format!("can't listen on port {port}")),
-        })
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match taken(&error) {
+        true => anyhow::anyhow!("port {port} is taken by another program; stop that, or choose another port"),
+        false => anyhow::Error::new(error).context(format!("can't listen on port {port}")),
+    })
 }
 
 async fn bind_dynamodb(port: Option<u16>) -> anyhow::Result<TcpListener> {
@@ -210,20 +198,10 @@ async fn bind_dynamodb(port: Option<u16>) -> anyhow::Result<TcpListener> {
 
 /// Lets variables that hold the API's address on AWS hold its address here.
 fn localize(stack: &mut Stack, address: &str) {
-    let host = format!(
-        "{}.execute-api.{}.amazonaws.com",
-        stack.api.api_id, stack.region
-    );
-    for value in stack
-        .functions
-        .values_mut()
-        .flat_map(|function| function.environment.values_mut())
-    {
+    let host = format!("{}.execute-api.{}.amazonaws.com", stack.api.api_id, stack.region);
+    for value in stack.functions.values_mut().flat_map(|function| function.environment.values_mut()) {
         for (theirs, ours) in [("https", "http"), ("wss", "ws")] {
-            *value = value.replace(
-                &format!("{theirs}://{host}"),
-                &format!("{ours}://{address}"),
-            );
+            *value = value.replace(&format!("{theirs}://{host}"), &format!("{ours}://{address}"));
         }
     }
 }
@@ -247,14 +225,8 @@ mod tests {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/templates/auction.yaml");
         let mut stack = template::load(&template, &BTreeMap::new()).unwrap();
         localize(&mut stack, "127.0.0.1:3000");
-        assert_eq!(
-            stack.functions["BidFunction"].environment["PUSH"],
-            "http://127.0.0.1:3000/live"
-        );
-        assert_eq!(
-            stack.functions["BidFunction"].environment["BIDS_TABLE"],
-            "BidsTable"
-        );
+        assert_eq!(stack.functions["BidFunction"].environment["PUSH"], "http://127.0.0.1:3000/live");
+        assert_eq!(stack.functions["BidFunction"].environment["BIDS_TABLE"], "BidsTable");
     }
 
     #[tokio::test]
@@ -262,8 +234,7 @@ mod tests {
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
         let error = bind(port).await.unwrap_err();
-        let expected =
-            format!("port {port} is taken by another program; stop that, or choose another port");
+        let expected = format!("port {port} is taken by another program; stop that, or choose another port");
         assert_eq!(error.to_string(), expected);
     }
 
@@ -273,15 +244,9 @@ mod tests {
         let template = directory.path().join("template.yaml");
         assert_eq!(web(None, &template).unwrap(), None);
         fs::create_dir(directory.path().join("web")).unwrap();
-        assert_eq!(
-            web(None, &template).unwrap(),
-            Some(directory.path().join("web"))
-        );
+        assert_eq!(web(None, &template).unwrap(), Some(directory.path().join("web")));
         let missing = web(Some(directory.path().join("pages")), &template).unwrap_err();
-        assert!(
-            missing.to_string().starts_with("there is no folder"),
-            "{missing}"
-        );
+        assert!(missing.to_string().starts_with("there is no folder"), "{missing}");
     }
 
     /// A project whose functions run elsewhere, and its template.
@@ -298,14 +263,8 @@ mod tests {
     async fn a_system_has_the_addresses_and_tables_of_its_template() {
         let (_directory, options) = project();
         let running = System::start(options).await.unwrap();
-        assert!(
-            running.websocket.starts_with("ws://127.0.0.1:")
-                && running.websocket.ends_with("/live")
-        );
-        assert_eq!(
-            running.page,
-            format!("http://{}/", running.gateway.address())
-        );
+        assert!(running.websocket.starts_with("ws://127.0.0.1:") && running.websocket.ends_with("/live"));
+        assert_eq!(running.page, format!("http://{}/", running.gateway.address()));
         assert_ne!(running.dynamodb, running.page);
         assert!(running.functions.is_none());
         running.stop().await;
@@ -314,17 +273,11 @@ mod tests {
     #[tokio::test]
     async fn values_that_are_asked_for_come_before_those_of_samconfig() {
         let (directory, mut options) = project();
-        let config =
-            "[default.deploy.parameters]\nparameter_overrides = 'Stage=config LogLevel=config'";
+        let config = "[default.deploy.parameters]\nparameter_overrides = 'Stage=config LogLevel=config'";
         fs::write(directory.path().join("samconfig.toml"), config).unwrap();
-        options
-            .parameters
-            .insert("Stage".to_owned(), "asked".to_owned());
+        options.parameters.insert("Stage".to_owned(), "asked".to_owned());
         let stack = read(&options).unwrap();
         assert_eq!(stack.api.stage, "asked");
-        assert_eq!(
-            stack.functions["EnterFunction"].environment["LOG_LEVEL"],
-            "config"
-        );
+        assert_eq!(stack.functions["EnterFunction"].environment["LOG_LEVEL"], "config");
     }
 }

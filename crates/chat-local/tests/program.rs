@@ -23,10 +23,7 @@ fn program(template: &str, arguments: &[&str]) -> (TempDir, Command) {
     let project = tempfile::tempdir().unwrap();
     std::fs::write(project.path().join("template.yaml"), template).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-local"));
-    command
-        .current_dir(project.path())
-        .args(["--dynamodb-port", "0"])
-        .args(arguments);
+    command.current_dir(project.path()).args(["--dynamodb-port", "0"]).args(arguments);
     (project, command)
 }
 
@@ -56,11 +53,7 @@ impl Started {
     fn until(&mut self, text: &str) -> String {
         let mut read = String::new();
         while !read.lines().last().is_some_and(|line| line.contains(text)) {
-            assert_ne!(
-                self.output.read_line(&mut read).unwrap(),
-                0,
-                "no {text:?} in {read}"
-            );
+            assert_ne!(self.output.read_line(&mut read).unwrap(), 0, "no {text:?} in {read}");
         }
         read
     }
@@ -105,15 +98,7 @@ async fn functions() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_answered_and_everything_is_told() {
     let functions = functions().await;
-    let arguments = [
-        "--port",
-        "0",
-        "--memory",
-        "--ready-file",
-        "ready.json",
-        "--invoke-url",
-        &functions,
-    ];
+    let arguments = ["--port", "0", "--memory", "--ready-file", "ready.json", "--invoke-url", &functions];
     let (project, command) = program(AUCTION, &arguments);
     let ready = project.path().join("ready.json");
     std::fs::write(&ready, "of an earlier run").unwrap();
@@ -122,19 +107,13 @@ async fn a_client_is_answered_and_everything_is_told() {
     let told = program.until("Ready");
     let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
     for name in ["page", "websocket", "dynamodb"] {
-        assert!(
-            told.contains(addresses[name].as_str().unwrap()),
-            "{name} is not in {told}"
-        );
+        assert!(told.contains(addresses[name].as_str().unwrap()), "{name} is not in {told}");
     }
     assert!(told.contains("placeBid     BidFunction, replies"), "{told}");
 
     let url = format!("{}?ticket=1", addresses["websocket"].as_str().unwrap());
     let (mut socket, _) = connect_async(url).await.unwrap();
-    socket
-        .send(Message::text(r#"{"kind":"placeBid","sum":7}"#))
-        .await
-        .unwrap();
+    socket.send(Message::text(r#"{"kind":"placeBid","sum":7}"#)).await.unwrap();
     let reply = socket.next().await.unwrap().unwrap();
     assert_eq!(reply.to_text().unwrap(), r#"{"kind":"placeBid","sum":7}"#);
     program.until("placeBid 200");
@@ -145,17 +124,7 @@ async fn a_client_is_answered_and_everything_is_told() {
 
 #[test]
 fn rows_are_kept_in_the_folder_that_is_asked_for() {
-    let (project, command) = program(
-        AUCTION,
-        &[
-            "--port",
-            "0",
-            "--data",
-            "kept",
-            "--invoke-url",
-            "http://127.0.0.1:9",
-        ],
-    );
+    let (project, command) = program(AUCTION, &["--port", "0", "--data", "kept", "--invoke-url", "http://127.0.0.1:9"]);
     let mut program = Started::new(command);
     program.until("Ready");
     assert_eq!(program.terminate(), Some(0));
@@ -164,33 +133,18 @@ fn rows_are_kept_in_the_folder_that_is_asked_for() {
 
 #[test]
 fn what_is_wrong_is_one_message_and_exit_status_1() {
-    let message = refusal(
-        &AUCTION.replace("!Ref BidsTable", "!Ref BidTable"),
-        &["--port", "0", "--memory"],
-    );
+    let message = refusal(&AUCTION.replace("!Ref BidsTable", "!Ref BidTable"), &["--port", "0", "--memory"]);
     assert!(message.starts_with("error: template.yaml:"), "{message}");
-    assert!(
-        message.contains("Resources.BidFunction.Properties.Environment.Variables.BIDS_TABLE"),
-        "{message}"
-    );
+    assert!(message.contains("Resources.BidFunction.Properties.Environment.Variables.BIDS_TABLE"), "{message}");
 
     let message = refusal(AUCTION, &["--template", "nowhere.yaml"]);
-    assert!(
-        message.contains("the template nowhere.yaml can't be read: No such file"),
-        "{message}"
-    );
+    assert!(message.contains("the template nowhere.yaml can't be read: No such file"), "{message}");
 
     let message = refusal(AUCTION, &["--parameter", "Doors=ajar", "--memory"]);
-    assert!(
-        message.contains("\"ajar\" is refused: it must be one of guarded, open"),
-        "{message}"
-    );
+    assert!(message.contains("\"ajar\" is refused: it must be one of guarded, open"), "{message}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let message = refusal(AUCTION, &["--port", &port, "--memory"]);
-    assert!(
-        message.contains(&format!("port {port} is taken by another program")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("port {port} is taken by another program")), "{message}");
 }

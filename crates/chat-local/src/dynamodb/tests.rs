@@ -21,11 +21,7 @@ fn table(name: &str, range: &str, ttl: Option<&str>) -> Table {
             "Projection": {"ProjectionType": "ALL"},
         }],
     });
-    Table {
-        name: name.to_owned(),
-        create,
-        ttl_attribute: ttl.map(str::to_owned),
-    }
+    Table { name: name.to_owned(), create, ttl_attribute: ttl.map(str::to_owned) }
 }
 
 async fn start(storage: &Storage, tables: &[Table]) -> anyhow::Result<DynamoDb> {
@@ -35,9 +31,7 @@ async fn start(storage: &Storage, tables: &[Table]) -> anyhow::Result<DynamoDb> 
 fn put(database: &Database, ends_at: &str) {
     let item = json!({"id": {"S": "a"}, "n": {"N": "1"}, "endsAt": {"N": ends_at}});
     let request = json!({"TableName": "Rows", "Item": item});
-    database
-        .put_item(serde_json::from_value(request).unwrap())
-        .unwrap();
+    database.put_item(serde_json::from_value(request).unwrap()).unwrap();
 }
 
 fn count(database: &Database) -> Value {
@@ -49,10 +43,7 @@ fn count(database: &Database) -> Value {
 async fn tables_and_rows_are_there_again_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().join("new/folder"));
-    let tables = [
-        table("Rows", "n", Some("endsAt")),
-        table("Others", "n", None),
-    ];
+    let tables = [table("Rows", "n", Some("endsAt")), table("Others", "n", None)];
     start(&storage, &tables).await.unwrap().stop().await;
     put(&open(&storage).unwrap(), "99999999999");
     let again = start(&storage, &tables).await.unwrap();
@@ -65,11 +56,7 @@ async fn tables_and_rows_are_there_again_after_a_restart() {
 async fn rows_survive_a_kill() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().join("living"));
-    start(&storage, &[table("Rows", "n", None)])
-        .await
-        .unwrap()
-        .stop()
-        .await;
+    start(&storage, &[table("Rows", "n", None)]).await.unwrap().stop().await;
     let database = open(&storage).unwrap();
     put(&database, "1");
     // What a kill leaves is what the files hold while the database is still open.
@@ -86,37 +73,19 @@ async fn rows_survive_a_kill() {
 async fn a_table_with_other_keys_names_the_file_to_delete() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().to_owned());
-    start(&storage, &[table("Rows", "n", None)])
-        .await
-        .unwrap()
-        .stop()
-        .await;
-    let error = start(&storage, &[table("Rows", "m", None)])
-        .await
-        .unwrap_err();
+    start(&storage, &[table("Rows", "n", None)]).await.unwrap().stop().await;
+    let error = start(&storage, &[table("Rows", "m", None)]).await.unwrap_err();
     let file = file_in(directory.path());
-    let expected = format!(
-        "table Rows: its keys differ from those of the stored one; delete {} to start afresh",
-        file.display()
-    );
+    let expected =
+        format!("table Rows: its keys differ from those of the stored one; delete {} to start afresh", file.display());
     assert_eq!(format!("{error:#}"), expected);
 }
 
 #[test]
 fn expired_rows_go_and_the_attribute_can_change() {
     let database = Database::memory().unwrap();
-    provide(
-        &database,
-        &table("Rows", "n", Some("other")),
-        &Storage::Memory,
-    )
-    .unwrap();
-    provide(
-        &database,
-        &table("Rows", "n", Some("endsAt")),
-        &Storage::Memory,
-    )
-    .unwrap();
+    provide(&database, &table("Rows", "n", Some("other")), &Storage::Memory).unwrap();
+    provide(&database, &table("Rows", "n", Some("endsAt")), &Storage::Memory).unwrap();
     put(&database, "1");
     assert_eq!(database.sweep_ttl().unwrap(), 1);
     provide(&database, &table("Rows", "n", None), &Storage::Memory).unwrap();
@@ -128,16 +97,7 @@ fn expired_rows_go_and_the_attribute_can_change() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(
-        file_in(directory.path()),
-        "this is not a database, but it is long enough to be read",
-    )
-    .unwrap();
-    let error = start(&Storage::Directory(directory.path().to_owned()), &[])
-        .await
-        .unwrap_err();
-    assert!(
-        format!("{error:#}").contains("dynamodb.sqlite; delete it"),
-        "{error:#}"
-    );
+    fs::write(file_in(directory.path()), "this is not a database, but it is long enough to be read").unwrap();
+    let error = start(&Storage::Directory(directory.path().to_owned()), &[]).await.unwrap_err();
+    assert!(format!("{error:#}").contains("dynamodb.sqlite; delete it"), "{error:#}");
 }

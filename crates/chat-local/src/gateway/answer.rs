@@ -29,9 +29,7 @@ pub(super) enum Malformed {
     Shape(#[from] serde_json::Error),
     #[error("the function's answer says isBase64Encoded and its body is not")]
     Base64(#[from] base64::DecodeError),
-    #[error(
-        "the function's answer decodes to something that is not UTF-8, and only text can be sent"
-    )]
+    #[error("the function's answer decodes to something that is not UTF-8, and only text can be sent")]
     Text(#[from] std::string::FromUtf8Error),
     #[error("the function's answer has {0} bytes, more than a message may have")]
     TooLong(usize),
@@ -61,9 +59,7 @@ impl Answer {
     /// The text for the client, when there is any.
     pub(super) fn text(self, limit: usize) -> Result<Option<String>, Malformed> {
         let text = match self.body {
-            Some(body) if self.is_base64_encoded == Some(true) => {
-                String::from_utf8(STANDARD.decode(body)?)?
-            }
+            Some(body) if self.is_base64_encoded == Some(true) => String::from_utf8(STANDARD.decode(body)?)?,
             Some(body) => body,
             None => return Ok(None),
         };
@@ -97,16 +93,8 @@ mod tests {
 
     #[test]
     fn a_body_is_text_or_base64_of_text() {
-        assert_eq!(
-            text(r#"{"statusCode":200,"body":"hi"}"#).unwrap().unwrap(),
-            "hi"
-        );
-        assert_eq!(
-            text(r#"{"statusCode":"200","body":"aGk=","isBase64Encoded":true}"#)
-                .unwrap()
-                .unwrap(),
-            "hi"
-        );
+        assert_eq!(text(r#"{"statusCode":200,"body":"hi"}"#).unwrap().unwrap(), "hi");
+        assert_eq!(text(r#"{"statusCode":"200","body":"aGk=","isBase64Encoded":true}"#).unwrap().unwrap(), "hi");
         for none in ["{\"statusCode\":200}", "{\"statusCode\":200,\"body\":null}"] {
             assert_eq!(text(none).unwrap(), None);
         }
@@ -139,12 +127,8 @@ mod tests {
             answer.header("Sec-WebSocket-Protocol").map(str::to_owned)
         };
         let single = of(r#"{"statusCode":200,"headers":{"sec-websocket-protocol":"chat"}}"#);
-        let multi =
-            of(r#"{"statusCode":200,"multiValueHeaders":{"Sec-WebSocket-Protocol":["chat"]}}"#);
-        assert_eq!(
-            (single.as_deref(), multi.as_deref()),
-            (Some("chat"), Some("chat"))
-        );
+        let multi = of(r#"{"statusCode":200,"multiValueHeaders":{"Sec-WebSocket-Protocol":["chat"]}}"#);
+        assert_eq!((single.as_deref(), multi.as_deref()), (Some("chat"), Some("chat")));
         assert_eq!(of(r#"{"statusCode":200,"headers":{"X":1}}"#), None);
     }
 }

@@ -36,32 +36,19 @@ pub(super) async fn ask(
     let answer = core
         .call(&authorizer.function, &event, core.limits.integration)
         .await
-        .map_err(|failure| {
-            if says_unauthorized(&failure) {
-                unauthorized()
-            } else {
-                broken(chain(&failure))
-            }
-        })?;
+        .map_err(|failure| if says_unauthorized(&failure) { unauthorized() } else { broken(chain(&failure)) })?;
     let length = answer.len();
     if length > core.limits.authorizer_answer {
-        return Err(broken(format!(
-            "the authorizer's answer has {length} bytes, too many"
-        )));
+        return Err(broken(format!("the authorizer's answer has {length} bytes, too many")));
     }
     let verdict: Verdict = serde_json::from_slice(&answer)
         .map_err(|error| broken(format!("the authorizer's answer is not one: {error}")))?;
-    if !verdict
-        .policy_document
-        .allows(&events::method_arn(&core.stack))
-    {
+    if !verdict.policy_document.allows(&events::method_arn(&core.stack)) {
         return Err(forbidden());
     }
-    verdict.granted().map_err(|key| {
-        broken(format!(
-            "the authorizer's context has {key}, which is no string, number or boolean"
-        ))
-    })
+    verdict
+        .granted()
+        .map_err(|key| broken(format!("the authorizer's context has {key}, which is no string, number or boolean")))
 }
 
 /// What an authorizer answers.
@@ -100,9 +87,7 @@ fn value_of<'a>(source: &str, opening: &'a Opening, context: &'a Value) -> Optio
     } else {
         // Stage variables, the only other kind, are not among what a template of this kind sets.
         let path = source.strip_prefix("context.")?;
-        path.split('.')
-            .try_fold(context, |at, name| at.get(name))?
-            .as_str()
+        path.split('.').try_fold(context, |at, name| at.get(name))?.as_str()
     }
 }
 
@@ -112,33 +97,19 @@ fn says_unauthorized(failure: &Failure) -> bool {
         return false;
     };
     let error: Option<Value> = serde_json::from_str(payload).ok();
-    error.is_some_and(|error| {
-        error
-            .get("errorMessage")
-            .is_some_and(|text| text == "Unauthorized")
-    })
+    error.is_some_and(|error| error.get("errorMessage").is_some_and(|text| text == "Unauthorized"))
 }
 
 fn unauthorized() -> Refusal {
-    Refusal::new(
-        StatusCode::UNAUTHORIZED,
-        "UnauthorizedException",
-        "Unauthorized",
-    )
+    Refusal::new(StatusCode::UNAUTHORIZED, "UnauthorizedException", "Unauthorized")
 }
 
 fn forbidden() -> Refusal {
     let message = "User is not authorized to access this resource";
-    Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
-        .because("the policy doesn't allow it")
+    Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", message).because("the policy doesn't allow it")
 }
 
 fn broken(detail: String) -> Refusal {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    Refusal::new(
-        status,
-        "AuthorizerConfigurationException",
-        "Internal server error",
-    )
-    .because(detail)
+    Refusal::new(status, "AuthorizerConfigurationException", "Internal server error").because(detail)
 }

@@ -2,9 +2,7 @@
 
 use std::time::SystemTime;
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Milliseconds since 1970, now.
 pub(super) fn now() -> i64 {
@@ -46,8 +44,7 @@ pub(super) fn time_of_day(millis: i64) -> String {
 fn date(millis: i64) -> (i64, usize, i64) {
     let days = millis.div_euclid(86_400_000) + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -62,14 +59,8 @@ mod tests {
 
     #[test]
     fn times_are_written_as_recorded_from_aws() {
-        assert_eq!(
-            request_time(1_666_749_169_042),
-            "26/Oct/2022:01:52:49 +0000"
-        );
-        assert_eq!(
-            request_time(1_645_556_857_902),
-            "22/Feb/2022:19:07:37 +0000"
-        );
+        assert_eq!(request_time(1_666_749_169_042), "26/Oct/2022:01:52:49 +0000");
+        assert_eq!(request_time(1_645_556_857_902), "22/Feb/2022:19:07:37 +0000");
         assert_eq!(iso(1_666_749_169_042), "2022-10-26T01:52:49.042Z");
     }
 

@@ -27,19 +27,11 @@ pub(super) enum Way {
 
 impl End {
     fn new(way: Way, code: CloseCode, reason: &str) -> Self {
-        Self {
-            code: code.into(),
-            reason: reason.to_owned(),
-            way,
-        }
+        Self { code: code.into(), reason: reason.to_owned(), way }
     }
 
     pub(super) fn lost() -> Self {
-        Self::new(
-            Way::Lost,
-            CloseCode::Abnormal,
-            "Connection closed abnormally",
-        )
+        Self::new(Way::Lost, CloseCode::Abnormal, "Connection closed abnormally")
     }
 
     /// Its time is up, or the gateway's.
@@ -54,21 +46,13 @@ impl End {
 
     /// By a message that is not text.
     pub(super) fn binary() -> Self {
-        Self::new(
-            Way::Gateway,
-            CloseCode::Unsupported,
-            "Binary frames are not supported",
-        )
+        Self::new(Way::Gateway, CloseCode::Unsupported, "Binary frames are not supported")
     }
 
     pub(super) fn by_client(frame: Option<CloseFrame>) -> Self {
         match frame {
             Some(frame) => Self::new(Way::Client, frame.code, &frame.reason),
-            None => Self::new(
-                Way::Client,
-                CloseCode::Status,
-                "Client-side close frame status not set",
-            ),
+            None => Self::new(Way::Client, CloseCode::Status, "Client-side close frame status not set"),
         }
     }
 
@@ -85,9 +69,6 @@ impl End {
     /// The close frame that says so, where the gateway is the one to close.
     pub(super) fn frame(&self) -> Option<CloseFrame> {
         let ours = matches!(self.way, Way::Gateway | Way::Garbled);
-        ours.then(|| CloseFrame {
-            code: self.code.into(),
-            reason: self.reason.as_str().into(),
-        })
+        ours.then(|| CloseFrame { code: self.code.into(), reason: self.reason.as_str().into() })
     }
 }

@@ -6,29 +6,16 @@ use super::{clock, connection::Connection, id, opening::Opening};
 use crate::template::{Api, Stack};
 
 /// What a connection's `$connect` function gets.
-pub(super) fn connect(
-    api: &Api,
-    connection: &Connection,
-    opening: &Opening,
-    request: &str,
-) -> Value {
+pub(super) fn connect(api: &Api, connection: &Connection, opening: &Opening, request: &str) -> Value {
     let mut event = Map::new();
     opening.describe(&mut event);
-    event.insert(
-        "requestContext".into(),
-        opening_context(api, connection, request),
-    );
+    event.insert("requestContext".into(), opening_context(api, connection, request));
     event.insert("isBase64Encoded".into(), false.into());
     Value::Object(event)
 }
 
 /// What the authorizer gets.
-pub(super) fn authorize(
-    stack: &Stack,
-    connection: &Connection,
-    opening: &Opening,
-    request: &str,
-) -> Value {
+pub(super) fn authorize(stack: &Stack, connection: &Connection, opening: &Opening, request: &str) -> Value {
     let mut event = Map::new();
     opening.describe(&mut event);
     event.insert("type".into(), "REQUEST".into());
@@ -41,12 +28,7 @@ pub(super) fn authorize(
 
 /// What an authorizer's policy must allow.
 pub(super) fn method_arn(stack: &Stack) -> String {
-    let Stack {
-        region,
-        account_id,
-        api,
-        ..
-    } = stack;
+    let Stack { region, account_id, api, .. } = stack;
     let Api { api_id, stage, .. } = api;
     format!("arn:aws:execute-api:{region}:{account_id}:{api_id}/{stage}/$connect")
 }
@@ -58,34 +40,15 @@ pub(super) fn opening_context(api: &Api, connection: &Connection, request: &str)
 }
 
 /// What a route's function gets of a message.
-pub(super) fn message(
-    api: &Api,
-    connection: &Connection,
-    route: &str,
-    request: &str,
-    body: &str,
-) -> Value {
+pub(super) fn message(api: &Api, connection: &Connection, route: &str, request: &str, body: &str) -> Value {
     let mut context = context(api, connection, route, "MESSAGE", request, clock::now());
     context.insert("messageId".into(), id::fresh().into());
     json!({"requestContext": context, "body": body, "isBase64Encoded": false})
 }
 
 /// What the `$disconnect` function gets.
-pub(super) fn disconnect(
-    api: &Api,
-    connection: &Connection,
-    request: &str,
-    code: u16,
-    reason: &str,
-) -> Value {
-    let mut context = context(
-        api,
-        connection,
-        "$disconnect",
-        "DISCONNECT",
-        request,
-        clock::now(),
-    );
+pub(super) fn disconnect(api: &Api, connection: &Connection, request: &str, code: u16, reason: &str) -> Value {
+    let mut context = context(api, connection, "$disconnect", "DISCONNECT", request, clock::now());
     context.insert("disconnectStatusCode".into(), code.into());
     context.insert("disconnectReason".into(), reason.into());
     let host = &connection.host;
@@ -126,10 +89,7 @@ fn context(
         ("connectionId", connection.id.as_str().into()),
         ("apiId", api.api_id.as_str().into()),
     ];
-    let mut context: Map<_, _> = fields
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .collect();
+    let mut context: Map<_, _> = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     if let Some(authorizer) = &connection.authorizer {
         context.insert("authorizer".into(), authorizer.clone().into());
     }

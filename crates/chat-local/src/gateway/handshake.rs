@@ -39,12 +39,7 @@ pub(super) async fn upgrade(
 }
 
 /// Decides on a connection, gives the answer, and lives its life.
-async fn admit(
-    core: Arc<Core>,
-    mut parts: Parts,
-    peer: SocketAddr,
-    answer: oneshot::Sender<Response>,
-) {
+async fn admit(core: Arc<Core>, mut parts: Parts, peer: SocketAddr, answer: oneshot::Sender<Response>) {
     let started = Instant::now();
     let request = id::fresh();
     let opening = Opening::of(&parts.uri, &parts.headers, peer, core.address);
@@ -66,13 +61,7 @@ async fn admit(
         }
         Err(refusal) => {
             let Refusal { status, detail, .. } = &refusal;
-            core.record(
-                &connection.id,
-                "$connect",
-                status.as_u16(),
-                started,
-                detail.clone(),
-            );
+            core.record(&connection.id, "$connect", status.as_u16(), started, detail.clone());
             // A client that has gone needs no refusal.
             let _ = answer.send(refusal.response(&connection.id, &request));
         }
@@ -93,19 +82,11 @@ fn acceptable(
         && names(headers, header::SEC_WEBSOCKET_VERSION, "13");
     let (Some(upgrade), true) = (wanted, is_websocket) else {
         let status = StatusCode::UPGRADE_REQUIRED;
-        return Err(Refusal::new(
-            status,
-            "UpgradeRequiredException",
-            "Upgrade Required",
-        ));
+        return Err(Refusal::new(status, "UpgradeRequiredException", "Upgrade Required"));
     };
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
         let message = "Sec-WebSocket-Key is missing";
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "BadRequestException",
-            message,
-        ));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message));
     };
     if !core.new_connections.take() || !core.requests.take() {
         return Err(Refusal::too_many_requests());
@@ -129,10 +110,7 @@ async fn agree(
         return Ok(None);
     };
     let event = events::connect(api, connection, opening, request);
-    let answer = core
-        .call(&route.function, &event, route.timeout)
-        .await
-        .map_err(|failure| failed(&failure))?;
+    let answer = core.call(&route.function, &event, route.timeout).await.map_err(|failure| failed(&failure))?;
     let answer = Answer::parse(&answer).map_err(|malformed| failed(&malformed.into()))?;
     if !answer.is_success() {
         return Err(said_no(answer.status));
@@ -143,9 +121,7 @@ async fn agree(
 
 /// The function's own refusal. An informational status would not end the request, so it counts as a failure.
 fn said_no(status: u16) -> Refusal {
-    let status = StatusCode::from_u16(status)
-        .ok()
-        .filter(|status| !status.is_informational());
+    let status = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
     let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
     let error_type = match status {
         StatusCode::UNAUTHORIZED => "UnauthorizedException",
@@ -159,25 +135,15 @@ fn said_no(status: u16) -> Refusal {
 
 fn failed(failure: &Failure) -> Refusal {
     let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    Refusal::new(
-        status,
-        "InternalServerErrorException",
-        "Internal server error",
-    )
-    .because(chain(failure))
+    Refusal::new(status, "InternalServerErrorException", "Internal server error").because(chain(failure))
 }
 
 fn switching_protocols(accept: &str, protocol: Option<HeaderValue>) -> Response {
-    let headers = [
-        (header::CONNECTION, "Upgrade"),
-        (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
+    let headers =
+        [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, accept)];
     let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
     if let Some(protocol) = protocol {
-        response
-            .headers_mut()
-            .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
 }
@@ -185,9 +151,6 @@ fn switching_protocols(accept: &str, protocol: Option<HeaderValue>) -> Response 
 /// Whether a header, which may be a list, has this word.
 fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
     let values = headers.get_all(name);
-    let mut words = values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
+    let mut words = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     words.any(|given| given.trim().eq_ignore_ascii_case(word))
 }

@@ -30,12 +30,7 @@ impl Failure {
 
 impl Core {
     /// Gives a function an event, and its answer `limit` to come, or less where the gateway allows less.
-    pub(super) async fn call(
-        &self,
-        function: &str,
-        event: &Value,
-        limit: Duration,
-    ) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn call(&self, function: &str, event: &Value, limit: Duration) -> Result<Vec<u8>, Failure> {
         let limit = limit.min(self.limits.integration);
         let answer = self.invoke.invoke(function, event.to_string().into_bytes());
         match tokio::time::timeout(limit, answer).await {

@@ -48,14 +48,8 @@ impl Default for Limits {
             integration: Duration::from_secs(29),
             url: 4_096,
             authorizer_answer: 8_192,
-            connections: Rate {
-                per_second: 500,
-                burst: 500,
-            },
-            requests: Rate {
-                per_second: 10_000,
-                burst: 5_000,
-            },
+            connections: Rate { per_second: 500, burst: 500 },
+            requests: Rate { per_second: 10_000, burst: 5_000 },
             queue: 256,
             closing: Duration::from_secs(2),
             stopping: Duration::from_secs(3),
@@ -75,9 +69,7 @@ pub struct Rate {
 impl Core {
     /// Refuses a URL that is too long: as a client writes it, with the host that it called.
     pub(super) fn check_url(&self, host: &str, uri: &Uri) -> Result<(), Refusal> {
-        let target = uri
-            .path_and_query()
-            .map_or(0, |target| target.as_str().len());
+        let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
         let length = "wss://".len() + host.len() + target;
         if length > self.limits.url {
             return Err(Refusal::url_too_long().because(format!("the URL has {length} characters")));
@@ -96,10 +88,7 @@ pub(super) struct Bucket {
 impl Bucket {
     /// A full one.
     pub(super) fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            level: Mutex::new((f64::from(rate.burst), Instant::now())),
-        }
+        Self { rate, level: Mutex::new((f64::from(rate.burst), Instant::now())) }
     }
 
     /// Takes one token, or says that there is none.
@@ -110,8 +99,7 @@ impl Bucket {
     fn take_at(&self, now: Instant) -> bool {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let (tokens, filled) = *level;
-        let back =
-            now.saturating_duration_since(filled).as_secs_f64() * f64::from(self.rate.per_second);
+        let back = now.saturating_duration_since(filled).as_secs_f64() * f64::from(self.rate.per_second);
         let tokens = (tokens + back).min(f64::from(self.rate.burst));
         let taken = tokens >= 1.0;
         *level = (if taken { tokens - 1.0 } else { tokens }, now.max(filled));
@@ -125,16 +113,9 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let bucket = Bucket::new(Rate {
-            per_second: 10,
-            burst: 3,
-        });
+        let bucket = Bucket::new(Rate { per_second: 10, burst: 3 });
         let start = Instant::now();
-        let taken = |at| {
-            (0..10)
-                .filter(|_| bucket.take_at(start + Duration::from_millis(at)))
-                .count()
-        };
+        let taken = |at| (0..10).filter(|_| bucket.take_at(start + Duration::from_millis(at))).count();
         assert_eq!(taken(1), 3);
         assert_eq!(taken(2), 0);
         assert_eq!(taken(210), 2);

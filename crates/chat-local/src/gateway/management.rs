@@ -34,10 +34,7 @@ pub(super) struct Call {
 impl FromRequestParts<Arc<Core>> for Call {
     type Rejection = PathRejection;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        core: &Arc<Core>,
-    ) -> Result<Self, PathRejection> {
+    async fn from_request_parts(parts: &mut Parts, core: &Arc<Core>) -> Result<Self, PathRejection> {
         let Path(id) = Path::from_request_parts(parts, core).await?;
         Ok(Self {
             core: Arc::clone(core),
@@ -55,9 +52,7 @@ pub(super) async fn post(call: Call, body: Body) -> Response {
     let answer = async {
         call.check()?;
         let limit = call.core.limits.message;
-        let body = to_bytes(body, READ_AT_MOST)
-            .await
-            .map_err(|_| too_large())?;
+        let body = to_bytes(body, READ_AT_MOST).await.map_err(|_| too_large())?;
         if body.len() > limit {
             return Err(too_large());
         }
@@ -65,14 +60,10 @@ pub(super) async fn post(call: Call, body: Body) -> Response {
             let message = "The data is not UTF-8, and only text frames are sent";
             Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
         })?;
-        call.connection()?
-            .push(text)
-            .map_err(|not_taken| match not_taken {
-                NotTaken::Gone => gone(),
-                NotTaken::Full => {
-                    Refusal::too_many_requests().because("the client's buffer is full")
-                }
-            })?;
+        call.connection()?.push(text).map_err(|not_taken| match not_taken {
+            NotTaken::Gone => gone(),
+            NotTaken::Full => Refusal::too_many_requests().because("the client's buffer is full"),
+        })?;
         Ok(StatusCode::OK.into_response())
     };
     call.answer(answer.await)
@@ -80,21 +71,18 @@ pub(super) async fn post(call: Call, body: Body) -> Response {
 
 /// `GET`: since when, from where, and when last.
 pub(super) async fn get(call: Call) -> Response {
-    let answer = call
-        .check()
-        .and_then(|()| call.connection())
-        .map(|connection| {
-            let mut identity = json!({"sourceIp": connection.source_ip});
-            if let Some(user_agent) = &connection.user_agent {
-                identity["userAgent"] = user_agent.as_str().into();
-            }
-            let description = json!({
-                "connectedAt": clock::iso(connection.connected_at),
-                "identity": identity,
-                "lastActiveAt": clock::iso(connection.last_active_at()),
-            });
-            Json(description).into_response()
+    let answer = call.check().and_then(|()| call.connection()).map(|connection| {
+        let mut identity = json!({"sourceIp": connection.source_ip});
+        if let Some(user_agent) = &connection.user_agent {
+            identity["userAgent"] = user_agent.as_str().into();
+        }
+        let description = json!({
+            "connectedAt": clock::iso(connection.connected_at),
+            "identity": identity,
+            "lastActiveAt": clock::iso(connection.last_active_at()),
         });
+        Json(description).into_response()
+    });
     call.answer(answer)
 }
 
@@ -111,16 +99,11 @@ pub(super) async fn delete(call: Call) -> Response {
 impl Call {
     /// What every call needs: an address of bearable length, a signature, and a place within the throttle.
     fn check(&self) -> Result<(), Refusal> {
-        let host = self
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
+        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         self.core.check_url(host.unwrap_or_default(), &self.uri)?;
         if !looks_signed(&self.headers) {
-            return Err(
-                Refusal::new(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden")
-                    .because("the request is not signed"),
-            );
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden")
+                .because("the request is not signed"));
         }
         if !self.core.requests.take() {
             return Err(Refusal::too_many_requests());
@@ -140,8 +123,7 @@ impl Call {
         };
         let route = format!("{} @connections", self.method);
         let status = response.status().as_u16();
-        self.core
-            .record(&self.id, &route, status, self.started, detail);
+        self.core.record(&self.id, &route, status, self.started, detail);
         response
     }
 }
@@ -149,16 +131,12 @@ impl Call {
 /// Whether there is a Signature Version 4 for `execute-api`. Only its shape is looked at: here are no keys to check
 /// it with.
 fn looks_signed(headers: &HeaderMap) -> bool {
-    let authorization = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(fields) = authorization.and_then(|text| text.strip_prefix("AWS4-HMAC-SHA256 ")) else {
         return false;
     };
     let field = |name: &str| {
-        let mut fields = fields
-            .split(',')
-            .filter_map(|field| field.trim().split_once('='));
+        let mut fields = fields.split(',').filter_map(|field| field.trim().split_once('='));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value)
     };
     let scope = |credential: &str| {
@@ -176,9 +154,5 @@ fn gone() -> Refusal {
 }
 
 fn too_large() -> Refusal {
-    Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "PayloadTooLargeException",
-        "Request Too Long",
-    )
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", "Request Too Long")
 }

@@ -17,11 +17,7 @@ pub(super) async fn handle(core: Arc<Core>, connection: Arc<Connection>, body: S
     let started = Instant::now();
     let request = id::fresh();
     let notice = async |message| {
-        let notice = Notice {
-            message,
-            connection_id: &connection.id,
-            request_id: &request,
-        };
+        let notice = Notice { message, connection_id: &connection.id, request_id: &request };
         connection.reply(notice.frame()).await;
     };
     let selected = core.selection.of(&body);
@@ -43,31 +39,17 @@ pub(super) async fn handle(core: Arc<Core>, connection: Arc<Connection>, body: S
             }
         }
         Err(failure) => {
-            core.record(
-                &connection.id,
-                key,
-                failure.status(),
-                started,
-                Some(chain(&failure)),
-            );
+            core.record(&connection.id, key, failure.status(), started, Some(chain(&failure)));
             notice("Internal server error").await;
         }
     }
 }
 
 /// The status of the function's answer, and the text for the client where the route replies.
-async fn answer(
-    core: &Core,
-    route: &Route,
-    event: &serde_json::Value,
-) -> Result<(u16, Option<String>), Failure> {
+async fn answer(core: &Core, route: &Route, event: &serde_json::Value) -> Result<(u16, Option<String>), Failure> {
     let answer = Answer::parse(&core.call(&route.function, event, route.timeout).await?)?;
     let status = answer.status;
-    let text = if route.replies {
-        answer.text(core.limits.message)?
-    } else {
-        None
-    };
+    let text = if route.replies { answer.text(core.limits.message)? } else { None };
     Ok((status, text))
 }
 

@@ -69,11 +69,7 @@ pub struct Options {
 impl Default for Options {
     /// AWS's limits, no files, and nobody is told.
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            web: None,
-            recorder: Arc::new(|_| {}),
-        }
+        Self { limits: Limits::default(), web: None, recorder: Arc::new(|_| {}) }
     }
 }
 
@@ -97,14 +93,9 @@ impl Gateway {
         invoke: Arc<dyn Invoke>,
         options: Options,
     ) -> Result<Self, StartError> {
-        let Options {
-            limits,
-            web,
-            recorder,
-        } = options;
+        let Options { limits, web, recorder } = options;
         let expression = &stack.api.route_selection_expression;
-        let selection = Selection::parse(expression)
-            .ok_or_else(|| StartError::Selection(expression.clone()))?;
+        let selection = Selection::parse(expression).ok_or_else(|| StartError::Selection(expression.clone()))?;
         let core = Arc::new(Core {
             stack: stack.clone(),
             selection,
@@ -125,8 +116,7 @@ impl Gateway {
             // Frames are small and somebody waits for each. A socket that refuses is as good, only slower.
             let _ = stream.set_nodelay(true);
         });
-        let server =
-            axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
+        let server = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
         let server = tokio::spawn(async {
             // It has no error of its own: accepting goes on until it is told to end.
             let _ = server.await;
@@ -173,9 +163,7 @@ impl Drop for Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -201,19 +189,11 @@ impl Core {
     /// Runs a task until it ends or the gateway gives up on it.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let abandoned = self.abandoned.clone();
-        self.tasks
-            .spawn(async move { abandoned.run_until_cancelled(task).await });
+        self.tasks.spawn(async move { abandoned.run_until_cancelled(task).await });
     }
 
     /// Tells the recorder of an event that is done.
-    fn record(
-        &self,
-        connection: &str,
-        route: &str,
-        status: u16,
-        started: Instant,
-        detail: Option<String>,
-    ) {
+    fn record(&self, connection: &str, route: &str, status: u16, started: Instant, detail: Option<String>) {
         (self.recorder)(Record {
             at: SystemTime::now(),
             connection: connection.to_owned(),
@@ -228,18 +208,13 @@ impl Core {
 /// The paths of the one port.
 fn router(core: &Arc<Core>, web: Option<PathBuf>) -> Router {
     let files = match web {
-        Some(folder) => Router::new().fallback_service(ServeDir::new(folder)).layer(
-            SetResponseHeaderLayer::overriding(
-                header::CACHE_CONTROL,
-                HeaderValue::from_static("no-cache"),
-            ),
-        ),
+        Some(folder) => Router::new()
+            .fallback_service(ServeDir::new(folder))
+            .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))),
         None => Router::new(),
     };
     let stage = &core.stack.api.stage;
-    let connections = routing::post(management::post)
-        .get(management::get)
-        .delete(management::delete);
+    let connections = routing::post(management::post).get(management::get).delete(management::delete);
     files
         .route(&format!("/{stage}"), routing::get(handshake::upgrade))
         .route(&format!("/{stage}/@connections/{{id}}"), connections)

@@ -20,12 +20,7 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Reads a request that came from `peer` to this gateway's `address`.
-    pub(super) fn of(
-        uri: &Uri,
-        headers: &HeaderMap,
-        peer: SocketAddr,
-        address: SocketAddr,
-    ) -> Self {
+    pub(super) fn of(uri: &Uri, headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Self {
         let text = |name: HeaderName| {
             let value = headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -34,9 +29,7 @@ impl Opening {
         Self {
             source_ip: peer.ip(),
             user_agent: text(header::USER_AGENT),
-            query: form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect(),
+            query: form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
             headers: passed_on(headers, peer, address),
             host,
         }
@@ -45,21 +38,13 @@ impl Opening {
     /// A header, whatever the case of its name.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let found = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .rev()
-            .find(found)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().rev().find(found).map(|(_, value)| value.as_str())
     }
 
     /// A query parameter; the last of several.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let found = |(key, _): &&(String, String)| key == name;
-        self.query
-            .iter()
-            .rev()
-            .find(found)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().rev().find(found).map(|(_, value)| value.as_str())
     }
 
     /// Adds headers and query parameters, each in a view with single and one with all values, to an event. Without
@@ -69,10 +54,7 @@ impl Opening {
         event.insert("multiValueHeaders".into(), all_of_each(&self.headers));
         if !self.query.is_empty() {
             event.insert("queryStringParameters".into(), last_of_each(&self.query));
-            event.insert(
-                "multiValueQueryStringParameters".into(),
-                all_of_each(&self.query),
-            );
+            event.insert("multiValueQueryStringParameters".into(), all_of_each(&self.query));
         }
     }
 }
@@ -82,12 +64,7 @@ fn passed_on(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Vec<
     let mut passed: Vec<(String, String)> = headers
         .iter()
         .filter(|(name, _)| **name != header::CONNECTION && **name != header::UPGRADE)
-        .map(|(name, value)| {
-            (
-                spelled(name.as_str()),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(name, value)| (spelled(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let mut forwarded_for: Vec<String> = Vec::new();
     passed.retain(|(name, value)| match name.as_str() {
@@ -119,18 +96,14 @@ fn spelled(name: &str) -> String {
 }
 
 fn last_of_each(pairs: &[(String, String)]) -> Value {
-    let each = pairs
-        .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().into()));
+    let each = pairs.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
     Value::Object(each.collect())
 }
 
 fn all_of_each(pairs: &[(String, String)]) -> Value {
     let mut all = Map::<String, Value>::new();
     for (name, value) in pairs {
-        let values = all
-            .entry(name.as_str())
-            .or_insert_with(|| Value::Array(Vec::new()));
+        let values = all.entry(name.as_str()).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(values) = values {
             values.push(value.as_str().into());
         }
@@ -149,10 +122,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let (peer, address) = (
-            "10.0.0.13:9".parse().unwrap(),
-            "127.0.0.1:3000".parse().unwrap(),
-        );
+        let (peer, address) = ("10.0.0.13:9".parse().unwrap(), "127.0.0.1:3000".parse().unwrap());
         let mut event = Map::new();
         Opening::of(&uri, &map, peer, address).describe(&mut event);
         Value::Object(event)
@@ -160,24 +130,15 @@ mod tests {
 
     #[test]
     fn query_parameters_are_decoded() {
-        let event = described(
-            "/prod?name=J%C3%BCrgen+B%2B&empty=&bare&a%20b=%E4%BD%A0",
-            &[],
-        );
-        assert_eq!(
-            event["queryStringParameters"],
-            json!({"name": "Jürgen B+", "empty": "", "bare": "", "a b": "你"})
-        );
+        let event = described("/prod?name=J%C3%BCrgen+B%2B&empty=&bare&a%20b=%E4%BD%A0", &[]);
+        assert_eq!(event["queryStringParameters"], json!({"name": "Jürgen B+", "empty": "", "bare": "", "a b": "你"}));
     }
 
     #[test]
     fn a_doubled_parameter_is_whole_in_the_multi_value_view_only() {
         let event = described("/prod?token=a&token=b", &[]);
         assert_eq!(event["queryStringParameters"], json!({"token": "b"}));
-        assert_eq!(
-            event["multiValueQueryStringParameters"],
-            json!({"token": ["a", "b"]})
-        );
+        assert_eq!(event["multiValueQueryStringParameters"], json!({"token": ["a", "b"]}));
     }
 
     #[test]
@@ -185,10 +146,7 @@ mod tests {
         for uri in ["/prod", "/prod?"] {
             let event = described(uri, &[]);
             assert!(event.get("queryStringParameters").is_none(), "{uri}");
-            assert!(
-                event.get("multiValueQueryStringParameters").is_none(),
-                "{uri}"
-            );
+            assert!(event.get("multiValueQueryStringParameters").is_none(), "{uri}");
         }
     }
 
@@ -223,14 +181,8 @@ mod tests {
 
     #[test]
     fn a_forged_forwarding_header_does_not_hide_the_real_address() {
-        let event = described(
-            "/prod",
-            &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "x")],
-        );
+        let event = described("/prod", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "x")]);
         assert_eq!(event["headers"]["X-Forwarded-For"], "1.2.3.4, 10.0.0.13");
-        assert_eq!(
-            event["multiValueHeaders"]["X-Forwarded-Proto"],
-            json!(["http"])
-        );
+        assert_eq!(event["multiValueHeaders"]["X-Forwarded-Proto"], json!(["http"]));
     }
 }

@@ -58,9 +58,7 @@ impl Policy {
         let applies = |statement: &&Statement| {
             let actions = statement.action.as_slice();
             let resources = statement.resource.as_slice();
-            actions
-                .iter()
-                .any(|pattern| matches(&pattern.to_ascii_lowercase(), &INVOKE.to_ascii_lowercase()))
+            actions.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), &INVOKE.to_ascii_lowercase()))
                 && resources.iter().any(|pattern| matches(pattern, method_arn))
         };
         let (mut allowed, mut denied) = (false, false);
@@ -114,9 +112,7 @@ mod tests {
 
     fn allows(statements: Value) -> bool {
         let policy = json!({"Version": "2012-10-17", "Statement": statements});
-        serde_json::from_value::<Policy>(policy)
-            .unwrap()
-            .allows(CONNECT)
+        serde_json::from_value::<Policy>(policy).unwrap().allows(CONNECT)
     }
 
     #[test]
@@ -129,10 +125,7 @@ mod tests {
             "arn:aws:execute-api:eu-west-1:123456789012:abcdef123?/prod/?connect",
         ] {
             assert!(allows(json!([statement("Allow", resource)])), "{resource}");
-            assert!(
-                allows(statement("Allow", resource)),
-                "{resource}, not in a list"
-            );
+            assert!(allows(statement("Allow", resource)), "{resource}, not in a list");
         }
     }
 
@@ -144,11 +137,7 @@ mod tests {
 
     #[test]
     fn a_resource_elsewhere_does_not_cover_it() {
-        for resource in [
-            "",
-            "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/dev/$connect",
-            "prod",
-        ] {
+        for resource in ["", "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/dev/$connect", "prod"] {
             assert!(!allows(json!([statement("Allow", resource)])), "{resource}");
         }
     }
@@ -172,10 +161,7 @@ mod tests {
 
     #[test]
     fn what_needs_more_of_iam_is_no_policy() {
-        for (key, value) in [
-            ("Condition", json!({"Bool": {}})),
-            ("NotResource", json!("*")),
-        ] {
+        for (key, value) in [("Condition", json!({"Bool": {}})), ("NotResource", json!("*"))] {
             let mut odd = statement("Deny", "*");
             odd[key] = value;
             let parsed = serde_json::from_value::<Policy>(json!({"Statement": [odd]}));

@@ -30,12 +30,7 @@ pub struct Record {
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            connection,
-            route,
-            status,
-            ..
-        } = self;
+        let Self { connection, route, status, .. } = self;
         let time = clock::time_of_day(clock::millis(self.at));
         let took = self.duration.as_secs_f64() * 1_000.0;
         write!(f, "{time} {connection} {route} {status} {took:.1} ms")?;
@@ -60,9 +55,6 @@ mod tests {
             duration: Duration::from_micros(1_540),
             detail: Some("it failed".into()),
         };
-        assert_eq!(
-            record.to_string(),
-            "01:52:49.042 L0SM9cOFvHcCIhw= $connect 502 1.5 ms (it failed)"
-        );
+        assert_eq!(record.to_string(), "01:52:49.042 L0SM9cOFvHcCIhw= $connect 502 1.5 ms (it failed)");
     }
 }

@@ -25,12 +25,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error_type: &'static str, message: &str) -> Self {
-        Self {
-            status,
-            error_type,
-            message: message.to_owned(),
-            detail: None,
-        }
+        Self { status, error_type, message: message.to_owned(), detail: None }
     }
 
     /// The same, with what the developer should know.
@@ -40,30 +35,17 @@ impl Refusal {
     }
 
     pub(super) fn too_many_requests() -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "LimitExceededException",
-            "Too Many Requests",
-        )
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "Too Many Requests")
     }
 
     pub(super) fn url_too_long() -> Self {
-        Self::new(
-            StatusCode::URI_TOO_LONG,
-            "BadRequestException",
-            "URI Too Long",
-        )
+        Self::new(StatusCode::URI_TOO_LONG, "BadRequestException", "URI Too Long")
     }
 
     /// The answer, for this connection and request.
     pub(super) fn response(&self, connection: &str, request: &str) -> Response {
-        let body = Notice {
-            message: &self.message,
-            connection_id: connection,
-            request_id: request,
-        };
-        let mut response =
-            (self.status, [(ERROR_TYPE, self.error_type)], Json(body)).into_response();
+        let body = Notice { message: &self.message, connection_id: connection, request_id: request };
+        let mut response = (self.status, [(ERROR_TYPE, self.error_type)], Json(body)).into_response();
         if let Ok(request) = HeaderValue::from_str(request) {
             response.headers_mut().insert(REQUEST_ID, request);
         }

@@ -15,14 +15,9 @@ impl Selection {
             Some(braced) => braced.strip_suffix('}')?,
             None => expression.strip_prefix('$')?,
         };
-        let path: Vec<String> = inner
-            .strip_prefix("request.body.")?
-            .split('.')
-            .map(str::to_owned)
-            .collect();
-        let named = |name: &String| {
-            !name.is_empty() && !name.contains(|c: char| "${}[]".contains(c) || c.is_whitespace())
-        };
+        let path: Vec<String> = inner.strip_prefix("request.body.")?.split('.').map(str::to_owned).collect();
+        let named =
+            |name: &String| !name.is_empty() && !name.contains(|c: char| "${}[]".contains(c) || c.is_whitespace());
         path.iter().all(named).then_some(Self { path })
     }
 
@@ -73,11 +68,7 @@ mod tests {
     fn a_value_that_is_not_a_string_is_made_one() {
         check("$request.body.action", r#"{"action":7}"#, "7");
         check("$request.body.action", r#"{"action":true}"#, "true");
-        check(
-            "$request.body.action",
-            r#"{"action":{"a":1}}"#,
-            r#"{"a":1}"#,
-        );
+        check("$request.body.action", r#"{"action":{"a":1}}"#, r#"{"a":1}"#);
     }
 
     #[test]

@@ -49,11 +49,7 @@ pub(super) async fn serve(
             let end = converse(&core, &connection, &mut stream, &mut writer, &mut outbox).await;
             core.connections.remove(&connection.id);
             // Past the limit the connection is dropped, which is what there is to do.
-            let _ = timeout(
-                core.limits.closing,
-                close(&end, stream, writer, &mut outbox),
-            )
-            .await;
+            let _ = timeout(core.limits.closing, close(&end, stream, writer, &mut outbox)).await;
             end
         }
         // The client went away while the `$connect` function ran.
@@ -87,21 +83,13 @@ async fn converse(
 }
 
 /// Starts a task for every message, until there are no more.
-async fn read(
-    core: &Arc<Core>,
-    connection: &Arc<Connection>,
-    stream: &mut SplitStream<Socket>,
-) -> End {
+async fn read(core: &Arc<Core>, connection: &Arc<Connection>, stream: &mut SplitStream<Socket>) -> End {
     while let Some(frame) = stream.next().await {
         connection.touch();
         match frame {
             Ok(Message::Text(text)) => {
                 let text = text.as_str().to_owned();
-                core.spawn(message::handle(
-                    Arc::clone(core),
-                    Arc::clone(connection),
-                    text,
-                ));
+                core.spawn(message::handle(Arc::clone(core), Arc::clone(connection), text));
             }
             Ok(Message::Binary(_)) => return End::binary(),
             Ok(Message::Close(frame)) => return End::by_client(frame),
@@ -114,11 +102,7 @@ async fn read(
 }
 
 /// Sends what waits in the outbox. It never ends: a client that can't be written to, the reader notices.
-async fn write(
-    connection: &Connection,
-    writer: &mut Writer,
-    outbox: &mut mpsc::Receiver<String>,
-) -> Infallible {
+async fn write(connection: &Connection, writer: &mut Writer, outbox: &mut mpsc::Receiver<String>) -> Infallible {
     while let Some(text) = outbox.recv().await {
         if writer.send(text).await.is_err() {
             break;

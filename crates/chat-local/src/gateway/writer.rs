@@ -24,11 +24,7 @@ pub(super) struct Writer {
 impl Writer {
     /// One that cuts texts into frames of at most `frame` bytes.
     pub(super) fn new(sink: SplitSink<Socket, Message>, frame: usize) -> Self {
-        Self {
-            sink,
-            frame: frame.max(1),
-            unsent: VecDeque::new(),
-        }
+        Self { sink, frame: frame.max(1), unsent: VecDeque::new() }
     }
 
     /// Sends what is left of before, and then this.

@@ -44,10 +44,7 @@ pub(super) fn read(
         if !is_route_key(&key) {
             return Err(place.fault(Problem::RouteKey(key)));
         }
-        if by_id
-            .insert(generated::route_id(&api.id, &key), key.clone())
-            .is_some()
-        {
+        if by_id.insert(generated::route_id(&api.id, &key), key.clone()).is_some() {
             return Err(place.fault(Problem::RouteKeyTwice(key)));
         }
         let route = route(&place, &function_of)?;
@@ -70,8 +67,7 @@ pub(super) fn read(
         return Err(declared.fault(Problem::AuthWithoutConnect));
     }
     let selection = api.property("RouteSelectionExpression")?;
-    let selection =
-        selection.ok_or_else(|| properties.fault(Problem::Missing("RouteSelectionExpression")))?;
+    let selection = selection.ok_or_else(|| properties.fault(Problem::Missing("RouteSelectionExpression")))?;
     Ok(Api {
         logical_id: api.id.clone(),
         api_id: scope::api_id(&api.id),
@@ -87,10 +83,7 @@ fn is_route_key(key: &str) -> bool {
         || (!key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-fn route(
-    place: &Place<'_>,
-    function_of: impl Fn(&Place<'_>) -> Result<String, Fault>,
-) -> Result<Route, Fault> {
+fn route(place: &Place<'_>, function_of: impl Fn(&Place<'_>) -> Result<String, Fault>) -> Result<Route, Fault> {
     for (property, value) in place.entries()? {
         if !ROUTE_PROPERTIES.contains(&property.as_str()) {
             return Err(value.fault(Problem::RouteProperty(property)));
@@ -103,27 +96,16 @@ fn route(
         Some(expression) => return Err(expression.fault(Problem::Expected("$default"))),
     };
     let timeout = match place.get("IntegrationTimeout")? {
-        Some(timeout) => Duration::from_millis(
-            timeout
-                .number(50..=29_000, "50 to 29000 (milliseconds)")?
-                .into(),
-        ),
+        Some(timeout) => Duration::from_millis(timeout.number(50..=29_000, "50 to 29000 (milliseconds)")?.into()),
         None => LONGEST_INTEGRATION,
     };
-    Ok(Route {
-        function: function_of(&place.need("FunctionArn")?)?,
-        replies,
-        timeout,
-    })
+    Ok(Route { function: function_of(&place.need("FunctionArn")?)?, replies, timeout })
 }
 
 /// The logical ids of the routes that have a `RouteResponse` with the key `$default`.
 fn answering<'s>(resources: &[Resource<'s>]) -> Result<BTreeMap<String, Place<'s>>, Fault> {
     let mut answering = BTreeMap::new();
-    for resource in resources
-        .iter()
-        .filter(|resource| resource.kind == "AWS::ApiGatewayV2::RouteResponse")
-    {
+    for resource in resources.iter().filter(|resource| resource.kind == "AWS::ApiGatewayV2::RouteResponse") {
         let properties = resource.place.need("Properties")?;
         let key = properties.need("RouteResponseKey")?;
         if key.text()? != "$default" {
@@ -152,18 +134,11 @@ fn authorizer(
         other => return Err(kind.fault(Problem::AuthType(other.to_owned()))),
     }
     let sources = match auth.get("IdentitySource")? {
-        Some(sources) => sources
-            .items()?
-            .iter()
-            .map(Place::text)
-            .collect::<Result<_, _>>()?,
+        Some(sources) => sources.items()?.iter().map(Place::text).collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
     let function = function_of(&auth.need("AuthArn")?)?;
-    Ok(Some(Authorizer {
-        function,
-        identity_sources: sources,
-    }))
+    Ok(Some(Authorizer { function, identity_sources: sources }))
 }
 
 fn stage(api: &Resource<'_>) -> Result<String, Fault> {

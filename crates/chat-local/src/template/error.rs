@@ -65,14 +65,10 @@ pub enum Problem {
         needs: &'static str,
     },
     /// A name that nothing in the template has.
-    #[error(
-        "`{0}` is no parameter, resource or pseudo parameter of this template; correct the name or declare it"
-    )]
+    #[error("`{0}` is no parameter, resource or pseudo parameter of this template; correct the name or declare it")]
     UnknownReference(String),
     /// An attribute that the resource does not have, or that has no counterpart on this machine.
-    #[error(
-        "`{attribute}` of `{resource}` has no value on this machine; remove it, or make it depend on a parameter"
-    )]
+    #[error("`{attribute}` of `{resource}` has no value on this machine; remove it, or make it depend on a parameter")]
     UnknownAttribute {
         /// Logical id.
         resource: String,
@@ -83,9 +79,7 @@ pub enum Problem {
     #[error("there is no condition `{0}`; declare it under Conditions")]
     UnknownCondition(String),
     /// A reference to a resource whose condition is false.
-    #[error(
-        "`{0}` is not created, because its condition is false; refer to it under the same condition"
-    )]
+    #[error("`{0}` is not created, because its condition is false; refer to it under the same condition")]
     AbsentResource(String),
     /// Names that lead back to themselves.
     #[error("this refers to itself")]
@@ -94,9 +88,7 @@ pub enum Problem {
     #[error("the parameter `{0}` has no default; give it with --parameter {0}=VALUE")]
     NoValue(String),
     /// A parameter that AWS reads from the Parameter Store.
-    #[error(
-        "the parameter `{0}` is read from AWS Systems Manager; give its value with --parameter {0}=VALUE"
-    )]
+    #[error("the parameter `{0}` is read from AWS Systems Manager; give its value with --parameter {0}=VALUE")]
     Stored(String),
     /// A parameter's value breaks its own rules.
     #[error("the value {value:?} is refused: {rule}")]
@@ -107,9 +99,7 @@ pub enum Problem {
         rule: String,
     },
     /// `--parameter` or `samconfig.toml` names a parameter that is not there.
-    #[error(
-        "a value is given for `{name}`, which is no parameter of this template; it has {known}"
-    )]
+    #[error("a value is given for `{name}`, which is no parameter of this template; it has {known}")]
     UnknownParameter {
         /// As given.
         name: String,
@@ -129,9 +119,7 @@ pub enum Problem {
     #[error("the route key `{0}` must be letters and digits, or $connect, $disconnect or $default")]
     RouteKey(String),
     /// Two routes whose generated logical ids are the same.
-    #[error(
-        "the route key `{0}` differs from another one only in upper and lower case, which SAM can't tell apart"
-    )]
+    #[error("the route key `{0}` differs from another one only in upper and lower case, which SAM can't tell apart")]
     RouteKeyTwice(String),
     /// A misspelt property of a route would be ignored without a word.
     #[error("a route has no property `{0}`; correct or remove it")]

@@ -21,28 +21,15 @@ pub(super) struct Generated {
 pub(super) fn route_id(api: &str, route_key: &str) -> String {
     let key = route_key.trim_start_matches('$');
     let (first, rest) = key.split_at_checked(1).unwrap_or((key, ""));
-    format!(
-        "{api}{}{}Route",
-        first.to_ascii_uppercase(),
-        rest.to_ascii_lowercase()
-    )
+    format!("{api}{}{}Route", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
 }
 
 /// Reads the raw template, as SAM does: it makes these ids before any function but `Ref` of a parameter is evaluated.
 pub(super) fn generated(root: &Node) -> BTreeMap<String, Generated> {
     let mut generated = BTreeMap::new();
-    let apis = resources_of(root)
-        .filter(|(_, node)| kind_of(node).as_deref() == Some("AWS::Serverless::WebSocketApi"));
+    let apis = resources_of(root).filter(|(_, node)| kind_of(node).as_deref() == Some("AWS::Serverless::WebSocketApi"));
     for (api, node) in apis {
-        let mut add = |id: String, is_stage| {
-            generated.insert(
-                id,
-                Generated {
-                    api: api.clone(),
-                    is_stage,
-                },
-            )
-        };
+        let mut add = |id: String, is_stage| generated.insert(id, Generated { api: api.clone(), is_stage });
         let properties = child(node, "Properties");
         let stage = properties.and_then(|properties| child(properties, "StageName"));
         let stage = match stage.map(|stage| &stage.value) {
@@ -53,21 +40,10 @@ pub(super) fn generated(root: &Node) -> BTreeMap<String, Generated> {
         add(format!("{api}{stage}Stage"), true);
         add(format!("{api}ConnectAuthorizer"), false);
         let routes = properties.and_then(|properties| child(properties, "Routes"));
-        let keys: BTreeSet<_> = routes
-            .map(entries)
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key)
-            .collect();
+        let keys: BTreeSet<_> = routes.map(entries).into_iter().flatten().map(|(key, _)| key).collect();
         for key in keys {
             let route = route_id(api, key);
-            add(
-                format!(
-                    "{}Integration",
-                    route.strip_suffix("Route").unwrap_or(&route)
-                ),
-                false,
-            );
+            add(format!("{}Integration", route.strip_suffix("Route").unwrap_or(&route)), false);
             add(route, false);
         }
     }
@@ -86,10 +62,7 @@ pub(super) fn kind_of(resource: &Node) -> Option<String> {
 }
 
 fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    entries(node)
-        .iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, node)| &**node)
+    entries(node).iter().find(|(name, _)| name == key).map(|(_, node)| &**node)
 }
 
 fn entries(node: &Node) -> &[(String, Rc<Node>)] {

@@ -9,21 +9,14 @@ use super::{
 };
 
 /// The value of the function `name` at `place`; nothing where it comes to `AWS::NoValue`.
-pub(super) fn evaluate<'s>(
-    place: &Place<'s>,
-    name: &str,
-    argument: &Rc<Node>,
-) -> Result<Option<Place<'s>>, Fault> {
+pub(super) fn evaluate<'s>(place: &Place<'s>, name: &str, argument: &Rc<Node>) -> Result<Option<Place<'s>>, Fault> {
     let text = |text: String| Ok(Some(place.with(Value::Text(text))));
     match name {
         "Ref" => {
             let Value::Text(target) = &argument.value else {
                 return Err(arguments(place, name, "a name"));
             };
-            Ok(place
-                .scope
-                .reference(target, place)?
-                .map(|value| place.with(value)))
+            Ok(place.scope.reference(target, place)?.map(|value| place.with(value)))
         }
         "Fn::GetAtt" => text(attribute(place, argument)?),
         "Fn::Sub" => text(substitute(place, argument)?),
@@ -35,16 +28,12 @@ pub(super) fn evaluate<'s>(
             let Value::Text(condition) = &condition.value else {
                 return Err(arguments(place, name, "the name of a condition first"));
             };
-            let chosen = if place.scope.condition(condition, place)? {
-                yes
-            } else {
-                no
-            };
+            let chosen = if place.scope.condition(condition, place)? { yes } else { no };
             Place::at(place.scope, place.path.clone(), chosen)
         }
-        "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" | "Condition" => Err(place.fault(
-            Problem::Expected("a value; conditions stand under Conditions and are used by !If"),
-        )),
+        "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" | "Condition" => {
+            Err(place.fault(Problem::Expected("a value; conditions stand under Conditions and are used by !If")))
+        }
         _ => Err(place.fault(Problem::UnknownFunction(name.to_owned()))),
     }
 }
@@ -54,27 +43,16 @@ pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
     let (name, argument) = match &place.node.value {
         Value::Call(name, argument) => (name.as_str(), argument),
         // The long form, which elsewhere is a property of a resource.
-        Value::Map(entries) if matches!(&entries[..], [(key, _)] if key == "Condition") => {
-            ("Condition", &entries[0].1)
-        }
+        Value::Map(entries) if matches!(&entries[..], [(key, _)] if key == "Condition") => ("Condition", &entries[0].1),
         _ => {
-            return Err(place.fault(Problem::Expected(
-                "a condition: Equals, Not, And, Or or Condition",
-            )));
+            return Err(place.fault(Problem::Expected("a condition: Equals, Not, And, Or or Condition")));
         }
     };
     let operand = |index: usize, node: &Rc<Node>| {
         let path = format!("{}.{name}[{index}]", place.path);
-        Place {
-            node: Rc::clone(node),
-            path,
-            scope: place.scope,
-        }
+        Place { node: Rc::clone(node), path, scope: place.scope }
     };
-    let mut all = list(argument)
-        .iter()
-        .enumerate()
-        .map(|(index, node)| holds(&operand(index, node)));
+    let mut all = list(argument).iter().enumerate().map(|(index, node)| holds(&operand(index, node)));
     match name {
         "Condition" => match &argument.value {
             Value::Text(name) => place.scope.condition(name, place),
@@ -92,9 +70,7 @@ pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
         },
         // Every operand is evaluated, so that a mistake in one does not wait for another parameter to show itself.
         "Fn::And" | "Fn::Or" => match all.collect::<Result<Vec<_>, _>>()? {
-            values if !(2..=10).contains(&values.len()) => {
-                Err(arguments(place, name, "2 to 10 conditions"))
-            }
+            values if !(2..=10).contains(&values.len()) => Err(arguments(place, name, "2 to 10 conditions")),
             values if name == "Fn::And" => Ok(!values.contains(&false)),
             values => Ok(values.contains(&true)),
         },
@@ -104,24 +80,15 @@ pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
 
 fn comparable(place: &Place<'_>) -> Result<serde_json::Value, Fault> {
     let value = Place::at(place.scope, place.path.clone(), &place.node)?;
-    value
-        .ok_or_else(|| place.fault(Problem::Expected("a value, not AWS::NoValue")))?
-        .json()
+    value.ok_or_else(|| place.fault(Problem::Expected("a value, not AWS::NoValue")))?.json()
 }
 
 fn attribute(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
     let parts = match &argument.value {
-        Value::Text(path) => path
-            .split_once('.')
-            .map(|(resource, name)| (resource.to_owned(), name.to_owned())),
+        Value::Text(path) => path.split_once('.').map(|(resource, name)| (resource.to_owned(), name.to_owned())),
         Value::List(_) => {
             let path = format!("{}.Fn::GetAtt", place.path);
-            let parts = Place {
-                node: Rc::clone(argument),
-                path,
-                scope: place.scope,
-            }
-            .items()?;
+            let parts = Place { node: Rc::clone(argument), path, scope: place.scope }.items()?;
             match &parts[..] {
                 [resource, name] => Some((resource.text()?, name.text()?)),
                 _ => None,
@@ -129,8 +96,7 @@ fn attribute(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
         }
         _ => None,
     };
-    let (resource, name) =
-        parts.ok_or_else(|| arguments(place, "Fn::GetAtt", "a resource and an attribute"))?;
+    let (resource, name) = parts.ok_or_else(|| arguments(place, "Fn::GetAtt", "a resource and an attribute"))?;
     place.scope.attribute(&resource, &name, place)
 }
 
@@ -139,20 +105,12 @@ fn join(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
         return Err(arguments(place, "Fn::Join", "a separator and a list"));
     };
     let Value::Text(separator) = &separator.value else {
-        return Err(arguments(
-            place,
-            "Fn::Join",
-            "a separator of plain text first",
-        ));
+        return Err(arguments(place, "Fn::Join", "a separator of plain text first"));
     };
     let Some(parts) = Place::at(place.scope, format!("{}.Fn::Join[1]", place.path), parts)? else {
         return Ok(String::new());
     };
-    let parts: Vec<_> = parts
-        .items()?
-        .iter()
-        .map(Place::text)
-        .collect::<Result<_, _>>()?;
+    let parts: Vec<_> = parts.items()?.iter().map(Place::text).collect::<Result<_, _>>()?;
     Ok(parts.join(separator))
 }
 
@@ -164,17 +122,10 @@ fn substitute(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
             let Value::Text(template) = &template.value else {
                 return Err(arguments(place, "Fn::Sub", "a text first"));
             };
-            (
-                template,
-                Place::at(place.scope, format!("{}.Fn::Sub[1]", place.path), own)?,
-            )
+            (template, Place::at(place.scope, format!("{}.Fn::Sub[1]", place.path), own)?)
         }
         _ => {
-            return Err(arguments(
-                place,
-                "Fn::Sub",
-                "a text, or a list of a text and a map",
-            ));
+            return Err(arguments(place, "Fn::Sub", "a text, or a list of a text and a map"));
         }
     };
     let mut result = String::new();
@@ -200,9 +151,7 @@ fn variable(place: &Place<'_>, name: &str, own: Option<&Place<'_>>) -> Result<St
     }
     match name.split_once('.') {
         // SAM's `Api.Stage` is a reference, not an attribute.
-        Some((resource, attribute)) if attribute != "Stage" => {
-            place.scope.attribute(resource, attribute, place)
-        }
+        Some((resource, attribute)) if attribute != "Stage" => place.scope.attribute(resource, attribute, place),
         _ => match place.scope.reference(name, place)? {
             Some(value) => place.with(value).text(),
             None => Err(place.fault(Problem::Expected("made of values other than AWS::NoValue"))),
@@ -219,8 +168,5 @@ fn list(argument: &Node) -> &[Rc<Node>] {
 }
 
 fn arguments(place: &Place<'_>, function: &str, needs: &'static str) -> Fault {
-    place.fault(Problem::Arguments {
-        function: function.to_owned(),
-        needs,
-    })
+    place.fault(Problem::Arguments { function: function.to_owned(), needs })
 }

@@ -25,31 +25,19 @@ use scope::Scope;
 /// Reads the template at `path` with these values for its parameters. Only what runs here is evaluated: policies,
 /// alarms, outputs and resources of other types may hold what they like.
 pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, TemplateError> {
-    let source = fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let source =
+        fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
-    parse(&source, directory, overrides).map_err(|fault| TemplateError::Invalid {
-        path: path.to_owned(),
-        fault: Box::new(fault),
-    })
+    parse(&source, directory, overrides)
+        .map_err(|fault| TemplateError::Invalid { path: path.to_owned(), fault: Box::new(fault) })
 }
 
-fn parse(
-    source: &str,
-    directory: &Path,
-    overrides: &BTreeMap<String, String>,
-) -> Result<Stack, Fault> {
+fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, Fault> {
     let scope = Scope::bare(node::parse(source)?);
     let parameters = parameters::read(&scope.template(), overrides)?;
     let scope = scope.with(parameters);
     let resources = Resource::all(&scope.template())?;
-    let of_kind = |kind| {
-        resources
-            .iter()
-            .filter(move |resource| resource.kind == kind)
-    };
+    let of_kind = |kind| resources.iter().filter(move |resource| resource.kind == kind);
 
     let mut functions = BTreeMap::new();
     for resource in of_kind("AWS::Serverless::Function") {
@@ -62,9 +50,7 @@ fn parse(
         let everywhere = scope.template().need("Resources")?;
         return Err(everywhere.fault(Problem::Apis(apis.len())));
     };
-    let api = api::read(api, &resources, |arn: &Place<'_>| {
-        function_of(arn, &resources, &functions)
-    })?;
+    let api = api::read(api, &resources, |arn: &Place<'_>| function_of(arn, &resources, &functions))?;
 
     let mut tables = Vec::new();
     for resource in &resources {
@@ -74,13 +60,7 @@ fn parse(
             _ => {}
         }
     }
-    Ok(Stack {
-        region: scope::REGION.to_owned(),
-        account_id: scope::ACCOUNT_ID.to_owned(),
-        api,
-        functions,
-        tables,
-    })
+    Ok(Stack { region: scope::REGION.to_owned(), account_id: scope::ACCOUNT_ID.to_owned(), api, functions, tables })
 }
 
 /// The logical id of the function with this ARN, which must be one that runs here.
@@ -90,17 +70,10 @@ fn function_of(
     functions: &BTreeMap<String, Function>,
 ) -> Result<String, Fault> {
     let wanted = arn.text()?;
-    for resource in resources
-        .iter()
-        .filter(|resource| resource.kind == "AWS::Serverless::Function")
-    {
+    for resource in resources.iter().filter(|resource| resource.kind == "AWS::Serverless::Function") {
         if arn.scope.attribute(&resource.id, "Arn", arn)? == wanted {
             let runs = functions.contains_key(&resource.id);
-            return if runs {
-                Ok(resource.id.clone())
-            } else {
-                Err(arn.fault(Problem::NotRust(resource.id.clone())))
-            };
+            return if runs { Ok(resource.id.clone()) } else { Err(arn.fault(Problem::NotRust(resource.id.clone()))) };
         }
     }
     Err(arn.fault(Problem::NoFunction(wanted)))

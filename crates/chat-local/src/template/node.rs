@@ -30,18 +30,12 @@ pub(super) enum Value {
 
 /// Parses the one YAML document of a template.
 pub(super) fn parse(source: &str) -> Result<Rc<Node>, Fault> {
-    let mut reader = Reader {
-        events: Parser::new_from_str(source),
-        anchors: HashMap::new(),
-    };
+    let mut reader = Reader { events: Parser::new_from_str(source), anchors: HashMap::new() };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(_), _) => {}
             (Event::StreamEnd, span) => {
-                return Err(fault(
-                    &span,
-                    Problem::Expected("a template, not an empty file"),
-                ));
+                return Err(fault(&span, Problem::Expected("a template, not an empty file")));
             }
             event => return reader.node(event, 0),
         }
@@ -69,20 +63,14 @@ impl<'s> Reader<'s> {
         let (value, anchor, tag) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null");
-                let value = if null {
-                    Value::Null
-                } else {
-                    Value::Text(text.into_owned())
-                };
+                let value = if null { Value::Null } else { Value::Text(text.into_owned()) };
                 (value, anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => (self.list(depth)?, anchor, tag),
             Event::MappingStart(anchor, tag) => (self.map(depth)?, anchor, tag),
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor).cloned();
-                return known.ok_or_else(|| {
-                    fault(&span, Problem::Expected("an alias of an anchor above it"))
-                });
+                return known.ok_or_else(|| fault(&span, Problem::Expected("an alias of an anchor above it")));
             }
             _ => return Err(fault(&span, Problem::Expected("a value"))),
         };
@@ -130,19 +118,12 @@ fn called(node: Node, tag: Option<&Tag>) -> Node {
             short @ ("Ref" | "Condition") => short.to_owned(),
             short => format!("Fn::{short}"),
         };
-        return Node {
-            line,
-            value: Value::Call(name, Rc::new(node)),
-        };
+        return Node { line, value: Value::Call(name, Rc::new(node)) };
     }
     match node.value {
-        Value::Map(mut entries) if matches!(&entries[..], [(key, _)] if key == "Ref" || key.starts_with("Fn::")) =>
-        {
+        Value::Map(mut entries) if matches!(&entries[..], [(key, _)] if key == "Ref" || key.starts_with("Fn::")) => {
             let (name, argument) = entries.remove(0);
-            Node {
-                line,
-                value: Value::Call(name, argument),
-            }
+            Node { line, value: Value::Call(name, argument) }
         }
         value => Node { line, value },
     }
@@ -150,19 +131,11 @@ fn called(node: Node, tag: Option<&Tag>) -> Node {
 
 fn syntax(error: &ScanError) -> Fault {
     let line = error.marker().line();
-    Fault {
-        line,
-        place: "YAML".to_owned(),
-        problem: Problem::Syntax(error.info().to_owned()),
-    }
+    Fault { line, place: "YAML".to_owned(), problem: Problem::Syntax(error.info().to_owned()) }
 }
 
 fn fault(span: &Span, problem: Problem) -> Fault {
-    Fault {
-        line: span.start.line(),
-        place: "YAML".to_owned(),
-        problem,
-    }
+    Fault { line: span.start.line(), place: "YAML".to_owned(), problem }
 }
 
 #[cfg(test)]
@@ -180,13 +153,8 @@ mod tests {
     #[test]
     fn both_forms_of_a_function_are_the_same_call() {
         for source in ["!Sub 'a'", "Fn::Sub: a", "{\"Fn::Sub\": \"a\"}"] {
-            let Value::Call(name, argument) = value(source) else {
-                panic!("{source} is no call")
-            };
-            assert_eq!(
-                (name.as_str(), &argument.value),
-                ("Fn::Sub", &Value::Text("a".into()))
-            );
+            let Value::Call(name, argument) = value(source) else { panic!("{source} is no call") };
+            assert_eq!((name.as_str(), &argument.value), ("Fn::Sub", &Value::Text("a".into())));
         }
         assert!(matches!(value("!Ref a"), Value::Call(name, _) if name == "Ref"));
         assert!(matches!(value("Ref: a"), Value::Call(name, _) if name == "Ref"));
@@ -204,18 +172,13 @@ mod tests {
 
     #[test]
     fn an_alias_is_its_anchor() {
-        let Value::Map(entries) = value("a: &x [1]\nb: *x") else {
-            panic!("no map")
-        };
+        let Value::Map(entries) = value("a: &x [1]\nb: *x") else { panic!("no map") };
         assert_eq!(entries[0].1, entries[1].1);
     }
 
     #[test]
     fn faults_name_the_line() {
-        assert_eq!(
-            fault_of("a: 1\nb: 2\na: 3"),
-            "3: YAML: the key `a` is there twice; remove one"
-        );
+        assert_eq!(fault_of("a: 1\nb: 2\na: 3"), "3: YAML: the key `a` is there twice; remove one");
         assert!(fault_of("a: 1\nb: [1, 2").contains("YAML: this is not valid YAML"));
         assert!(fault_of("").contains("not an empty file"));
         assert!(fault_of(&"[".repeat(200)).contains("nested less deeply"));

@@ -25,32 +25,16 @@ pub(super) enum Parameter {
 }
 
 /// Reads them with their `overrides`, and checks every value against its parameter's rules.
-pub(super) fn read(
-    template: &Place<'_>,
-    overrides: &BTreeMap<String, String>,
-) -> Result<Parameters, Fault> {
+pub(super) fn read(template: &Place<'_>, overrides: &BTreeMap<String, String>) -> Result<Parameters, Fault> {
     let declared = match template.get("Parameters")? {
         Some(parameters) => parameters.entries()?,
         None => Vec::new(),
     };
-    if let Some(name) = overrides
-        .keys()
-        .find(|name| !declared.iter().any(|(known, _)| known == *name))
-    {
+    if let Some(name) = overrides.keys().find(|name| !declared.iter().any(|(known, _)| known == *name)) {
         let known: Vec<_> = declared.iter().map(|(name, _)| name.as_str()).collect();
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
-        let fault = template.fault(Problem::UnknownParameter {
-            name: name.clone(),
-            known,
-        });
-        return Err(Fault {
-            place: "Parameters".to_owned(),
-            ..fault
-        });
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let fault = template.fault(Problem::UnknownParameter { name: name.clone(), known });
+        return Err(Fault { place: "Parameters".to_owned(), ..fault });
     }
     let parameter = |(name, place): (String, Place<'_>)| {
         let value = parameter(&place, overrides.get(&name))?;
@@ -61,10 +45,7 @@ pub(super) fn read(
 
 fn parameter(place: &Place<'_>, given: Option<&String>) -> Result<Parameter, Fault> {
     let kind = place.need("Type")?.text()?;
-    let default = place
-        .get("Default")?
-        .map(|default| default.text())
-        .transpose()?;
+    let default = place.get("Default")?.map(|default| default.text()).transpose()?;
     let value = match (given, default) {
         (Some(given), _) => given.clone(),
         (None, Some(_)) if kind.starts_with("AWS::SSM::") => return Ok(Parameter::Stored),
@@ -72,13 +53,8 @@ fn parameter(place: &Place<'_>, given: Option<&String>) -> Result<Parameter, Fau
         (None, None) => return Ok(Parameter::NoValue),
     };
     if kind == "CommaDelimitedList" || kind.contains("List<") {
-        let values: Vec<_> = value
-            .split(',')
-            .map(|value| value.trim().to_owned())
-            .collect();
-        values
-            .iter()
-            .try_for_each(|value| check(place, value, kind == "List<Number>"))?;
+        let values: Vec<_> = value.split(',').map(|value| value.trim().to_owned()).collect();
+        values.iter().try_for_each(|value| check(place, value, kind == "List<Number>"))?;
         return Ok(Parameter::List(values));
     }
     check(place, &value, kind == "Number")?;
@@ -90,28 +66,17 @@ fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
     let limit = |name: &str| {
         let limit = place.get(name)?.map(|limit| Ok((limit.text()?, limit)));
         let parse = |(text, limit): (String, Place<'_>)| {
-            text.parse::<f64>()
-                .map_err(|_| limit.fault(Problem::Expected("a number")))
+            text.parse::<f64>().map_err(|_| limit.fault(Problem::Expected("a number")))
         };
         limit.transpose()?.map(parse).transpose()
     };
     let broken = |rule: String| {
-        let described = place
-            .get("ConstraintDescription")?
-            .map(|rule| rule.text())
-            .transpose()?;
+        let described = place.get("ConstraintDescription")?.map(|rule| rule.text()).transpose()?;
         let rule = described.unwrap_or(rule);
-        Err(place.fault(Problem::Refused {
-            value: value.to_owned(),
-            rule,
-        }))
+        Err(place.fault(Problem::Refused { value: value.to_owned(), rule }))
     };
     if let Some(allowed) = place.get("AllowedValues")? {
-        let allowed: Vec<_> = allowed
-            .items()?
-            .iter()
-            .map(Place::text)
-            .collect::<Result<_, _>>()?;
+        let allowed: Vec<_> = allowed.items()?.iter().map(Place::text).collect::<Result<_, _>>()?;
         if !allowed.iter().any(|allowed| allowed == value) {
             return broken(format!("it must be one of {}", allowed.join(", ")));
         }

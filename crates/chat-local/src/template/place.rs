@@ -20,42 +20,22 @@ pub(super) struct Place<'s> {
 
 impl<'s> Place<'s> {
     /// The value of `node` at `path`; nothing where it is `AWS::NoValue`.
-    pub(super) fn at(
-        scope: &'s Scope,
-        path: String,
-        node: &Rc<Node>,
-    ) -> Result<Option<Self>, Fault> {
-        let place = Self {
-            scope,
-            node: Rc::clone(node),
-            path,
-        };
+    pub(super) fn at(scope: &'s Scope, path: String, node: &Rc<Node>) -> Result<Option<Self>, Fault> {
+        let place = Self { scope, node: Rc::clone(node), path };
         match &node.value {
-            Value::Call(name, argument) => {
-                scope.nested(&place, || intrinsics::evaluate(&place, name, argument))
-            }
+            Value::Call(name, argument) => scope.nested(&place, || intrinsics::evaluate(&place, name, argument)),
             _ => Ok(Some(place)),
         }
     }
 
     /// Something wrong here.
     pub(super) fn fault(&self, problem: Problem) -> Fault {
-        Fault {
-            line: self.node.line,
-            place: self.path.clone(),
-            problem,
-        }
+        Fault { line: self.node.line, place: self.path.clone(), problem }
     }
 
     /// The same place with another value, such as what a function gave.
     pub(super) fn with(&self, value: Value) -> Self {
-        Self {
-            node: Rc::new(Node {
-                line: self.node.line,
-                value,
-            }),
-            ..self.clone()
-        }
+        Self { node: Rc::new(Node { line: self.node.line, value }), ..self.clone() }
     }
 
     /// Whether the key is written here, whatever its value.
@@ -74,8 +54,7 @@ impl<'s> Place<'s> {
 
     /// A property that must be there.
     pub(super) fn need(&self, key: &'static str) -> Result<Self, Fault> {
-        self.get(key)?
-            .ok_or_else(|| self.fault(Problem::Missing(key)))
+        self.get(key)?.ok_or_else(|| self.fault(Problem::Missing(key)))
     }
 
     /// The entries of a map in the template's order, without those that have no value.
@@ -99,9 +78,7 @@ impl<'s> Place<'s> {
         };
         let places = nodes.iter().enumerate();
         places
-            .filter_map(|(index, node)| {
-                Self::at(self.scope, format!("{}[{index}]", self.path), node).transpose()
-            })
+            .filter_map(|(index, node)| Self::at(self.scope, format!("{}[{index}]", self.path), node).transpose())
             .collect()
     }
 
@@ -114,15 +91,9 @@ impl<'s> Place<'s> {
     }
 
     /// A whole number in `range`; `needs` says so in words.
-    pub(super) fn number(
-        &self,
-        range: RangeInclusive<u32>,
-        needs: &'static str,
-    ) -> Result<u32, Fault> {
+    pub(super) fn number(&self, range: RangeInclusive<u32>, needs: &'static str) -> Result<u32, Fault> {
         let number = self.text()?.parse().ok();
-        number
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| self.fault(Problem::Expected(needs)))
+        number.filter(|number| range.contains(number)).ok_or_else(|| self.fault(Problem::Expected(needs)))
     }
 
     /// `true` or `false`.
@@ -140,9 +111,7 @@ impl<'s> Place<'s> {
             Value::Map(_) => {
                 let entries = self.entries()?.into_iter();
                 let values = entries.map(|(key, place)| Ok((key, place.json()?)));
-                Ok(serde_json::Value::Object(
-                    values.collect::<Result<_, Fault>>()?,
-                ))
+                Ok(serde_json::Value::Object(values.collect::<Result<_, Fault>>()?))
             }
             Value::List(_) => self.items()?.iter().map(Self::json).collect(),
             _ => self.text().map(serde_json::Value::String),
@@ -161,17 +130,10 @@ impl<'s> Place<'s> {
         let Value::Map(entries) = &self.node.value else {
             return None;
         };
-        entries
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, node)| node)
+        entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
     fn below(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }

@@ -44,9 +44,7 @@ impl<'s> Resource<'s> {
         match properties {
             // What is written at the resource counts, even where it comes to AWS::NoValue.
             Some(properties) if properties.has(name) => properties.get(name),
-            _ => self
-                .globals()?
-                .map_or(Ok(None), |globals| globals.get(name)),
+            _ => self.globals()?.map_or(Ok(None), |globals| globals.get(name)),
         }
     }
 
@@ -61,41 +59,21 @@ impl<'s> Resource<'s> {
     /// An `AWS::Serverless::Function`, if it is a Rust one.
     pub(super) fn function(&self, directory: &Path) -> Result<Option<Function>, Fault> {
         let metadata = self.place.get("Metadata")?;
-        let method = metadata
-            .as_ref()
-            .map(|metadata| metadata.get("BuildMethod"))
-            .transpose()?
-            .flatten();
+        let method = metadata.as_ref().map(|metadata| metadata.get("BuildMethod")).transpose()?.flatten();
         if method.map(|method| method.text()).transpose()?.as_deref() != Some("rust-cargolambda") {
             return Ok(None);
         }
-        let build = metadata
-            .map(|metadata| metadata.get("BuildProperties"))
-            .transpose()?
-            .flatten();
-        let binary = build
-            .map(|build| build.get("Binary"))
-            .transpose()?
-            .flatten();
-        let code_uri = self
-            .property("CodeUri")?
-            .ok_or_else(|| self.place.fault(Problem::Missing("CodeUri")))?;
-        let name = self
-            .property("FunctionName")?
-            .map_or_else(|| Ok(self.id.clone()), |name| name.text())?;
+        let build = metadata.map(|metadata| metadata.get("BuildProperties")).transpose()?.flatten();
+        let binary = build.map(|build| build.get("Binary")).transpose()?.flatten();
+        let code_uri = self.property("CodeUri")?.ok_or_else(|| self.place.fault(Problem::Missing("CodeUri")))?;
+        let name = self.property("FunctionName")?.map_or_else(|| Ok(self.id.clone()), |name| name.text())?;
         Ok(Some(Function {
             name,
             binary: binary.map(|binary| binary.text()).transpose()?,
             code_uri: directory.join(code_uri.text()?),
             environment: self.environment()?,
-            memory: self
-                .figure("MemorySize", 128..=10_240, "128 to 10240 (MB)")?
-                .unwrap_or(128),
-            timeout: Duration::from_secs(
-                self.figure("Timeout", 1..=900, "1 to 900 (seconds)")?
-                    .unwrap_or(3)
-                    .into(),
-            ),
+            memory: self.figure("MemorySize", 128..=10_240, "128 to 10240 (MB)")?.unwrap_or(128),
+            timeout: Duration::from_secs(self.figure("Timeout", 1..=900, "1 to 900 (seconds)")?.unwrap_or(3).into()),
             reserved_concurrency: self.figure(
                 "ReservedConcurrentExecutions",
                 0..=1_000_000,
@@ -110,24 +88,15 @@ impl<'s> Resource<'s> {
         range: std::ops::RangeInclusive<u32>,
         needs: &'static str,
     ) -> Result<Option<u32>, Fault> {
-        self.property(name)?
-            .map(|figure| figure.number(range, needs))
-            .transpose()
+        self.property(name)?.map(|figure| figure.number(range, needs)).transpose()
     }
 
     /// The variables of `Globals` with the function's own over them.
     fn environment(&self) -> Result<BTreeMap<String, String>, Fault> {
         let mut variables = BTreeMap::new();
-        for layer in [self.globals()?, self.place.get("Properties")?]
-            .into_iter()
-            .flatten()
-        {
+        for layer in [self.globals()?, self.place.get("Properties")?].into_iter().flatten() {
             let environment = layer.get("Environment")?;
-            let Some(own) = environment
-                .map(|environment| environment.get("Variables"))
-                .transpose()?
-                .flatten()
-            else {
+            let Some(own) = environment.map(|environment| environment.get("Variables")).transpose()?.flatten() else {
                 continue;
             };
             let entries = own.entries()?;
@@ -154,17 +123,9 @@ impl<'s> Resource<'s> {
             let Some(indexes) = properties.get(kind)? else {
                 continue;
             };
-            create[kind] = indexes
-                .items()?
-                .iter()
-                .map(index)
-                .collect::<Result<_, _>>()?;
+            create[kind] = indexes.items()?.iter().map(index).collect::<Result<_, _>>()?;
         }
-        Ok(Table {
-            name,
-            create,
-            ttl_attribute: ttl_attribute(&properties)?,
-        })
+        Ok(Table { name, create, ttl_attribute: ttl_attribute(&properties)? })
     }
 
     /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template says otherwise.
@@ -189,16 +150,11 @@ impl<'s> Resource<'s> {
             "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
             "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind}],
         });
-        Ok(Table {
-            name,
-            create,
-            ttl_attribute: None,
-        })
+        Ok(Table { name, create, ttl_attribute: None })
     }
 
     fn table_name(&self) -> Result<String, Fault> {
-        self.property("TableName")?
-            .map_or_else(|| Ok(self.id.clone()), |name| name.text())
+        self.property("TableName")?.map_or_else(|| Ok(self.id.clone()), |name| name.text())
     }
 }
 
@@ -216,9 +172,5 @@ fn ttl_attribute(properties: &Place<'_>) -> Result<Option<String>, Fault> {
         return Ok(None);
     };
     let enabled = ttl.need("Enabled")?.flag()?;
-    Ok(if enabled {
-        Some(ttl.need("AttributeName")?.text()?)
-    } else {
-        None
-    })
+    Ok(if enabled { Some(ttl.need("AttributeName")?.text()?) } else { None })
 }

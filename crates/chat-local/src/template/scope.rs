@@ -35,12 +35,7 @@ pub(super) struct Scope {
 impl Scope {
     /// Without parameters: what `Parameters` itself is read with.
     pub(super) fn bare(root: Rc<Node>) -> Self {
-        Self {
-            root,
-            parameters: Parameters::new(),
-            generated: BTreeMap::new(),
-            nesting: Cell::new(0),
-        }
+        Self { root, parameters: Parameters::new(), generated: BTreeMap::new(), nesting: Cell::new(0) }
     }
 
     pub(super) fn with(self, parameters: Parameters) -> Self {
@@ -51,19 +46,11 @@ impl Scope {
 
     /// The whole template.
     pub(super) fn template(&self) -> Place<'_> {
-        Place {
-            scope: self,
-            node: Rc::clone(&self.root),
-            path: String::new(),
-        }
+        Place { scope: self, node: Rc::clone(&self.root), path: String::new() }
     }
 
     /// Runs `evaluate` unless functions are nested so deeply that they must lead back to themselves.
-    pub(super) fn nested<T>(
-        &self,
-        place: &Place<'_>,
-        evaluate: impl FnOnce() -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+    pub(super) fn nested<T>(&self, place: &Place<'_>, evaluate: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         if self.nesting.get() >= MAX_NESTING {
             return Err(place.fault(Problem::Cycle));
         }
@@ -76,17 +63,10 @@ impl Scope {
     /// Whether the condition holds.
     pub(super) fn condition(&self, name: &str, user: &Place<'_>) -> Result<bool, Fault> {
         let conditions = self.template().get("Conditions")?;
-        let Some(node) = conditions
-            .as_ref()
-            .and_then(|conditions| conditions.raw(name))
-        else {
+        let Some(node) = conditions.as_ref().and_then(|conditions| conditions.raw(name)) else {
             return Err(user.fault(Problem::UnknownCondition(name.to_owned())));
         };
-        let place = Place {
-            scope: self,
-            node: Rc::clone(node),
-            path: format!("Conditions.{name}"),
-        };
+        let place = Place { scope: self, node: Rc::clone(node), path: format!("Conditions.{name}") };
         self.nested(user, || intrinsics::holds(&place))
     }
 
@@ -109,12 +89,7 @@ impl Scope {
             Some(Parameter::Text(value)) => return text(value),
             Some(Parameter::List(values)) => {
                 let line = user.node.line;
-                let item = |value: &String| {
-                    Rc::new(Node {
-                        line,
-                        value: Value::Text(value.clone()),
-                    })
-                };
+                let item = |value: &String| Rc::new(Node { line, value: Value::Text(value.clone()) });
                 return Ok(Some(Value::List(values.iter().map(item).collect())));
             }
             Some(Parameter::NoValue) => return Err(user.fault(Problem::NoValue(name.to_owned()))),
@@ -126,37 +101,25 @@ impl Scope {
             return self.stage_name(api).map(|stage| Some(Value::Text(stage)));
         }
         match self.generated.get(name) {
-            Some(Generated {
-                api,
-                is_stage: true,
-            }) => self.stage_name(api).map(|stage| Some(Value::Text(stage))),
+            Some(Generated { api, is_stage: true }) => self.stage_name(api).map(|stage| Some(Value::Text(stage))),
             Some(Generated { .. }) => text(name),
             None => self.physical_id(name, user).map(|id| Some(Value::Text(id))),
         }
     }
 
     /// What `GetAtt` gives.
-    pub(super) fn attribute(
-        &self,
-        resource: &str,
-        attribute: &str,
-        user: &Place<'_>,
-    ) -> Result<String, Fault> {
+    pub(super) fn attribute(&self, resource: &str, attribute: &str, user: &Place<'_>) -> Result<String, Fault> {
         let id = self.physical_id(resource, user)?;
         let host = format!("{id}.execute-api.{REGION}.{URL_SUFFIX}");
         match (self.kind(resource).as_deref(), attribute) {
-            (Some("AWS::Serverless::Function"), "Arn") => {
-                Ok(arn("lambda", &format!("function:{id}")))
-            }
+            (Some("AWS::Serverless::Function"), "Arn") => Ok(arn("lambda", &format!("function:{id}"))),
             (Some("AWS::DynamoDB::Table" | "AWS::Serverless::SimpleTable"), "Arn") => {
                 Ok(arn("dynamodb", &format!("table/{id}")))
             }
             (Some("AWS::Serverless::WebSocketApi"), "ApiId") => Ok(id),
             (Some("AWS::Serverless::WebSocketApi"), "ApiEndpoint") => Ok(format!("wss://{host}")),
-            _ => Err(user.fault(Problem::UnknownAttribute {
-                resource: resource.to_owned(),
-                attribute: attribute.to_owned(),
-            })),
+            _ => Err(user
+                .fault(Problem::UnknownAttribute { resource: resource.to_owned(), attribute: attribute.to_owned() })),
         }
     }
 
@@ -175,30 +138,18 @@ impl Scope {
             _ => return Ok(id.to_owned()),
         };
         let properties = resource.get("Properties")?;
-        let name = properties
-            .map(|properties| properties.get(name))
-            .transpose()?
-            .flatten();
+        let name = properties.map(|properties| properties.get(name)).transpose()?.flatten();
         name.map_or_else(|| Ok(id.to_owned()), |name| name.text())
     }
 
     fn stage_name(&self, api: &str) -> Result<String, Fault> {
-        let properties = self
-            .resource(api)?
-            .map(|resource| resource.get("Properties"))
-            .transpose()?
-            .flatten();
-        let stage = properties
-            .map(|properties| properties.get("StageName"))
-            .transpose()?
-            .flatten();
+        let properties = self.resource(api)?.map(|resource| resource.get("Properties")).transpose()?.flatten();
+        let stage = properties.map(|properties| properties.get("StageName")).transpose()?.flatten();
         stage.map_or_else(|| Ok("default".to_owned()), |stage| stage.text())
     }
 
     fn resource(&self, id: &str) -> Result<Option<Place<'_>>, Fault> {
-        self.template()
-            .get("Resources")?
-            .map_or(Ok(None), |resources| resources.get(id))
+        self.template().get("Resources")?.map_or(Ok(None), |resources| resources.get(id))
     }
 
     fn kind(&self, id: &str) -> Option<String> {
@@ -223,13 +174,9 @@ pub(super) fn api_id(logical_id: &str) -> String {
     // FNV-1a: nothing rests on it but that different ids look different.
     let hash = logical_id
         .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let digits = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    (0..10)
-        .map(|place| digits[(hash >> (6 * place)) as usize % digits.len()] as char)
-        .collect()
+    (0..10).map(|place| digits[(hash >> (6 * place)) as usize % digits.len()] as char).collect()
 }
 
 fn arn(service: &str, resource: &str) -> String {

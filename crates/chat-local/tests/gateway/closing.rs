@@ -12,23 +12,15 @@ use tokio_tungstenite::tungstenite::{
 use crate::{plumbing::*, wire::*};
 
 fn setup() -> Setup {
-    Setup::new()
-        .quiet("$connect")
-        .quiet("$default")
-        .quiet("$disconnect")
+    Setup::new().quiet("$connect").quiet("$default").quiet("$disconnect")
 }
 
 /// The status code and reason of the next `$disconnect`.
 async fn end(world: &World) -> (u64, String) {
     let event = world.event("$disconnect").await;
-    let Value::Object(context) = &event["requestContext"] else {
-        panic!("{event}")
-    };
+    let Value::Object(context) = &event["requestContext"] else { panic!("{event}") };
     let code = context["disconnectStatusCode"].as_u64().unwrap();
-    (
-        code,
-        context["disconnectReason"].as_str().unwrap().to_owned(),
-    )
+    (code, context["disconnectReason"].as_str().unwrap().to_owned())
 }
 
 fn pair(code: u64, reason: &str) -> (u64, String) {
@@ -40,10 +32,7 @@ async fn a_client_that_gives_no_code_is_1005_with_awss_reason() {
     let world = setup().start().await;
     let mut client = world.connect("").await;
     client.send(Message::Close(None)).await;
-    assert_eq!(
-        end(&world).await,
-        pair(1005, "Client-side close frame status not set")
-    );
+    assert_eq!(end(&world).await, pair(1005, "Client-side close frame status not set"));
 }
 
 #[tokio::test]
@@ -51,16 +40,9 @@ async fn a_clients_own_code_and_reason_are_passed_on() {
     let world = setup().start().await;
     for (code, reason) in [(1000, "bye"), (1001, ""), (4001, "täglich")] {
         let mut client = world.connect("").await;
-        let frame = CloseFrame {
-            code: CloseCode::from(code),
-            reason: reason.into(),
-        };
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
         client.send(Message::Close(Some(frame))).await;
-        assert_eq!(
-            client.closed().await.0,
-            code,
-            "the closing handshake is finished"
-        );
+        assert_eq!(client.closed().await.0, code, "the closing handshake is finished");
         assert_eq!(end(&world).await, pair(code.into(), reason));
     }
 }
@@ -69,10 +51,7 @@ async fn a_clients_own_code_and_reason_are_passed_on() {
 async fn a_connection_that_breaks_is_1006() {
     let world = setup().start().await;
     drop(raw(&world).await);
-    assert_eq!(
-        end(&world).await,
-        pair(1006, "Connection closed abnormally")
-    );
+    assert_eq!(end(&world).await, pair(1006, "Connection closed abnormally"));
 }
 
 #[tokio::test]
@@ -95,18 +74,12 @@ async fn disconnect_runs_after_the_connection_is_closed() {
     world.event("$disconnect").await;
     assert_eq!(world.manage("POST", &id, b"hello?").await.status, 410);
     go.notify_one();
-    assert_eq!(
-        world.record("$disconnect").await.detail.unwrap()[..4],
-        *"1005"
-    );
+    assert_eq!(world.record("$disconnect").await.detail.unwrap()[..4], *"1005");
 }
 
 #[tokio::test]
 async fn a_disconnect_function_that_fails_is_recorded_and_not_called_again() {
-    let world = Setup::new()
-        .route("$disconnect", async |_| fails("boom"))
-        .start()
-        .await;
+    let world = Setup::new().route("$disconnect", async |_| fails("boom")).start().await;
     drop(world.connect("").await);
     let record = world.record("$disconnect").await;
     assert_eq!(record.status, 502);
@@ -148,10 +121,7 @@ async fn a_frame_without_a_mask_closes_with_1002() {
 
 #[tokio::test]
 async fn a_connection_without_frames_goes_away_with_1001() {
-    let world = setup()
-        .limits(|limits| limits.idle = Duration::from_millis(50))
-        .start()
-        .await;
+    let world = setup().limits(|limits| limits.idle = Duration::from_millis(50)).start().await;
     let mut client = world.connect("").await;
     assert_eq!(client.closed().await, (1001, "Going away".to_owned()));
     assert_eq!(end(&world).await, pair(1001, "Going away"));
@@ -179,10 +149,7 @@ async fn frames_in_either_direction_restart_the_idle_clock() {
 
 #[tokio::test]
 async fn a_busy_connection_ends_with_its_time_too() {
-    let world = setup()
-        .limits(|limits| limits.connection = Duration::from_millis(100))
-        .start()
-        .await;
+    let world = setup().limits(|limits| limits.connection = Duration::from_millis(100)).start().await;
     let mut client = world.connect("").await;
     client.send("hello").await;
     assert_eq!(client.closed().await, (1001, "Going away".to_owned()));
@@ -199,10 +166,7 @@ async fn a_client_that_never_answers_the_close_frame_is_dropped() {
         .start()
         .await;
     let mut stream = raw(&world).await;
-    assert_eq!(
-        raw_close(&mut stream).await,
-        (1001, "Going away".to_owned())
-    );
+    assert_eq!(raw_close(&mut stream).await, (1001, "Going away".to_owned()));
     assert_eq!(end(&world).await.0, 1001);
 }
 
@@ -253,10 +217,7 @@ async fn a_stopping_gateway_does_not_wait_for_a_function_that_hangs() {
     client.call("hang").await;
     world.event("hang").await;
     soon(world.gateway.stop()).await;
-    assert!(
-        tokio::net::TcpStream::connect(address).await.is_err(),
-        "the port is free"
-    );
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is free");
 }
 
 #[tokio::test]

@@ -21,13 +21,7 @@ fn sdk(world: &World) -> Management {
     let config = aws_sdk_apigatewaymanagement::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::new(
-            "AKIDEXAMPLE",
-            "secret",
-            None,
-            None,
-            "test",
-        ))
+        .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
         .retry_config(RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(format!("http://{}/prod", world.address()))
@@ -36,14 +30,8 @@ fn sdk(world: &World) -> Management {
 }
 
 async fn post(world: &World, id: &str, data: Vec<u8>) -> Result<(), PostToConnectionError> {
-    let call = sdk(world)
-        .post_to_connection()
-        .connection_id(id)
-        .data(Blob::new(data));
-    soon(call.send())
-        .await
-        .map(drop)
-        .map_err(|error| error.into_service_error())
+    let call = sdk(world).post_to_connection().connection_id(id).data(Blob::new(data));
+    soon(call.send()).await.map(drop).map_err(|error| error.into_service_error())
 }
 
 #[tokio::test]
@@ -54,30 +42,13 @@ async fn the_sdk_posts_reads_and_deletes() {
     assert_eq!(client.text().await, "Grüße");
 
     let sdk = sdk(&world);
-    let description = sdk
-        .get_connection()
-        .connection_id(&id)
-        .send()
-        .await
-        .unwrap();
+    let description = sdk.get_connection().connection_id(&id).send().await.unwrap();
     assert!(description.last_active_at() >= description.connected_at());
-    assert_eq!(
-        description.identity().unwrap().source_ip(),
-        Some("127.0.0.1")
-    );
+    assert_eq!(description.identity().unwrap().source_ip(), Some("127.0.0.1"));
 
-    sdk.delete_connection()
-        .connection_id(&id)
-        .send()
-        .await
-        .unwrap();
+    sdk.delete_connection().connection_id(&id).send().await.unwrap();
     assert_eq!(client.closed().await.0, 1000);
-    let gone = sdk
-        .get_connection()
-        .connection_id(&id)
-        .send()
-        .await
-        .unwrap_err();
+    let gone = sdk.get_connection().connection_id(&id).send().await.unwrap_err();
     assert!(gone.into_service_error().is_gone_exception());
 }
 
@@ -85,22 +56,14 @@ async fn the_sdk_posts_reads_and_deletes() {
 async fn the_sdk_knows_the_errors() {
     let world = setup().start().await;
     let (_client, id) = world.connect_known().await;
-    let gone = post(&world, "L0SM9cOFvHcCIhw=", b"hello".into())
-        .await
-        .unwrap_err();
+    let gone = post(&world, "L0SM9cOFvHcCIhw=", b"hello".into()).await.unwrap_err();
     assert!(gone.is_gone_exception(), "{gone:?}");
     let long = post(&world, &id, vec![b'x'; 131_073]).await.unwrap_err();
     assert!(long.is_payload_too_large_exception(), "{long:?}");
     post(&world, &id, vec![b'x'; 131_072]).await.unwrap();
 
-    let none = Rate {
-        per_second: 0,
-        burst: 0,
-    };
-    let world = setup()
-        .limits(|limits| limits.requests = none)
-        .start()
-        .await;
+    let none = Rate { per_second: 0, burst: 0 };
+    let world = setup().limits(|limits| limits.requests = none).start().await;
     let throttled = post(&world, &id, b"hello".into()).await.unwrap_err();
     assert!(throttled.is_limit_exceeded_exception(), "{throttled:?}");
 }
@@ -119,17 +82,10 @@ async fn post_is_200_get_is_200_with_json_and_delete_is_204() {
     let description = world.manage("GET", id, b"").await;
     assert_eq!(description.status, 200);
     let description = description.json();
-    assert_eq!(
-        description["identity"],
-        json!({"sourceIp": "127.0.0.1", "userAgent": "test"})
-    );
+    assert_eq!(description["identity"], json!({"sourceIp": "127.0.0.1", "userAgent": "test"}));
     for time in ["connectedAt", "lastActiveAt"] {
         let time = description[time].as_str().unwrap();
-        assert_eq!(
-            (time.len(), &time[10..11], &time[23..]),
-            (24, "T", "Z"),
-            "{time}"
-        );
+        assert_eq!((time.len(), &time[10..11], &time[23..]), (24, "T", "Z"), "{time}");
     }
 
     assert_eq!(world.manage("DELETE", id, b"").await.status, 204);
@@ -138,10 +94,7 @@ async fn post_is_200_get_is_200_with_json_and_delete_is_204() {
     assert_eq!(end["requestContext"]["disconnectStatusCode"], 1000);
     for method in ["POST", "GET", "DELETE"] {
         let gone = world.manage(method, id, b"").await;
-        assert_eq!(
-            (gone.status, gone.header("x-amzn-errortype")),
-            (410, Some("GoneException"))
-        );
+        assert_eq!((gone.status, gone.header("x-amzn-errortype")), (410, Some("GoneException")));
     }
 }
 
@@ -174,9 +127,7 @@ async fn an_id_may_come_encoded_or_plain() {
     let (_client, id) = world.connect_known().await;
     for path in [id.clone(), id.replace('=', "%3D"), id.replace('=', "%3d")] {
         let path = format!("/prod/@connections/{path}");
-        let answered = world
-            .http("GET", &path, &[("Authorization", SIGNED)], b"")
-            .await;
+        let answered = world.http("GET", &path, &[("Authorization", SIGNED)], b"").await;
         assert_eq!(answered.status, 200, "{path}");
     }
 }
@@ -188,23 +139,13 @@ async fn a_call_without_a_signature_is_forbidden() {
     let path = format!("/prod/@connections/{id}");
     let other_service = SIGNED.replace("execute-api", "dynamodb");
     let cut = SIGNED.replace("fe5f80f7", "");
-    let unsigned = [
-        "",
-        "Bearer abc",
-        "AWS4-HMAC-SHA256 nonsense",
-        &other_service,
-        &cut,
-    ];
+    let unsigned = ["", "Bearer abc", "AWS4-HMAC-SHA256 nonsense", &other_service, &cut];
     for authorization in unsigned {
         for method in ["POST", "GET", "DELETE"] {
             let headers = [("Authorization", authorization)];
             let answered = world.http(method, &path, &headers, b"").await;
             let error = answered.header("x-amzn-errortype");
-            assert_eq!(
-                (answered.status, error),
-                (403, Some("ForbiddenException")),
-                "{authorization}"
-            );
+            assert_eq!((answered.status, error), (403, Some("ForbiddenException")), "{authorization}");
         }
     }
     assert_eq!(world.http("GET", &path, &[], b"").await.status, 403);
@@ -220,11 +161,7 @@ async fn data_that_is_not_text_is_refused() {
 
 #[tokio::test]
 async fn a_client_whose_buffer_is_full_gives_429_and_holds_up_nobody() {
-    let world = setup()
-        .replying("hi", async |_| says("hello"))
-        .limits(|limits| limits.queue = 4)
-        .start()
-        .await;
+    let world = setup().replying("hi", async |_| says("hello")).limits(|limits| limits.queue = 4).start().await;
     let mut slow = raw(&world).await;
     let slow_id = world.event("$connect").await["requestContext"]["connectionId"].clone();
     let slow_id = slow_id.as_str().unwrap();
@@ -240,23 +177,13 @@ async fn a_client_whose_buffer_is_full_gives_429_and_holds_up_nobody() {
         taken += 1;
         assert!(taken < 1_000, "no end of room");
     };
-    assert_eq!(
-        (refused.status, refused.header("x-amzn-errortype")),
-        (429, Some("LimitExceededException"))
-    );
+    assert_eq!((refused.status, refused.header("x-amzn-errortype")), (429, Some("LimitExceededException")));
 
-    assert_eq!(
-        world.manage("POST", &brisk_id, b"at once").await.status,
-        200
-    );
+    assert_eq!(world.manage("POST", &brisk_id, b"at once").await.status, 200);
     assert_eq!(brisk.text().await, "at once");
     brisk.call("hi").await;
     assert_eq!(brisk.text().await, "hello");
-    assert_eq!(
-        world.manage("GET", slow_id, b"").await.status,
-        200,
-        "429 is no reason to drop it"
-    );
+    assert_eq!(world.manage("GET", slow_id, b"").await.status, 200, "429 is no reason to drop it");
 
     // It gets everything that was taken once it reads: four frames for each message, with their headers.
     let mut received = vec![0; taken * 4 * (32_768 + 4)];
@@ -267,20 +194,11 @@ async fn a_client_whose_buffer_is_full_gives_429_and_holds_up_nobody() {
 #[tokio::test]
 async fn a_slow_reader_may_still_send() {
     use tokio::io::AsyncWriteExt;
-    let world = setup()
-        .quiet("$default")
-        .limits(|limits| limits.queue = 1)
-        .start()
-        .await;
+    let world = setup().quiet("$default").limits(|limits| limits.queue = 1).start().await;
     let mut slow = raw(&world).await;
     let id = world.event("$connect").await["requestContext"]["connectionId"].clone();
     let long = vec![b'x'; 131_072];
-    while world
-        .manage("POST", id.as_str().unwrap(), &long)
-        .await
-        .status
-        == 200
-    {}
+    while world.manage("POST", id.as_str().unwrap(), &long).await.status == 200 {}
     slow.write_all(&frame(TEXT, b"me too")).await.unwrap();
     assert_eq!(world.event("$default").await["body"], "me too");
 }

@@ -18,20 +18,13 @@ fn check_context(world: &World, context: &Value, connected: &Value) {
     assert_eq!(context["stage"], "prod");
     assert_eq!(context["apiId"], "abcdef1234");
     assert_eq!(context["domainName"], world.address().to_string());
-    assert_eq!(
-        context["identity"],
-        json!({"sourceIp": "127.0.0.1", "userAgent": "test"})
-    );
+    assert_eq!(context["identity"], json!({"sourceIp": "127.0.0.1", "userAgent": "test"}));
     for id in ["requestId", "extendedRequestId", "connectionId"] {
         let id = context[id].as_str().unwrap();
         assert_eq!((id.len(), id.find('=')), (16, Some(15)), "{id}");
     }
     let time = context["requestTime"].as_str().unwrap();
-    assert_eq!(
-        (time.len(), &time[2..3], &time[20..]),
-        (26, "/", " +0000"),
-        "{time}"
-    );
+    assert_eq!((time.len(), &time[2..3], &time[20..]), (26, "/", " +0000"), "{time}");
     let at = context["requestTimeEpoch"].as_i64().unwrap();
     assert!(at >= context["connectedAt"].as_i64().unwrap());
 }
@@ -60,12 +53,7 @@ fn with_common(more: &[&'static str]) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn the_three_events_have_exactly_the_keys_that_aws_gives_them() {
-    let world = Setup::new()
-        .quiet("$connect")
-        .quiet("send")
-        .quiet("$disconnect")
-        .start()
-        .await;
+    let world = Setup::new().quiet("$connect").quiet("send").quiet("$disconnect").start().await;
     let headers = [("origin", "https://chat.example"), ("user-agent", "test")];
     let mut client = world.connect_with("?userId=alice", &headers).await;
     let connect = world.event("$connect").await;
@@ -87,64 +75,32 @@ async fn the_three_events_have_exactly_the_keys_that_aws_gives_them() {
         ]
     );
     assert_eq!(keys(context), with_common(&[]));
-    assert_eq!(
-        (&context["routeKey"], &context["eventType"]),
-        (&json!("$connect"), &json!("CONNECT"))
-    );
+    assert_eq!((&context["routeKey"], &context["eventType"]), (&json!("$connect"), &json!("CONNECT")));
     assert_eq!(connect["queryStringParameters"], json!({"userId": "alice"}));
-    assert_eq!(
-        connect["multiValueQueryStringParameters"],
-        json!({"userId": ["alice"]})
-    );
+    assert_eq!(connect["multiValueQueryStringParameters"], json!({"userId": ["alice"]}));
     assert_eq!(connect["headers"]["Host"], world.address().to_string());
     assert_eq!(connect["headers"]["Origin"], "https://chat.example");
     assert_eq!(connect["headers"]["Sec-WebSocket-Version"], "13");
     assert_eq!(connect["headers"]["X-Forwarded-For"], "127.0.0.1");
-    assert_eq!(
-        connect["multiValueHeaders"]["Host"],
-        json!([world.address().to_string()])
-    );
+    assert_eq!(connect["multiValueHeaders"]["Host"], json!([world.address().to_string()]));
     assert_eq!(connect["isBase64Encoded"], false);
     check_context(&world, context, context);
 
-    assert_eq!(
-        keys(&message),
-        ["body", "isBase64Encoded", "requestContext"]
-    );
+    assert_eq!(keys(&message), ["body", "isBase64Encoded", "requestContext"]);
     let of_message = &message["requestContext"];
     assert_eq!(keys(of_message), with_common(&["messageId"]));
-    assert_eq!(
-        (&of_message["routeKey"], &of_message["eventType"]),
-        (&json!("send"), &json!("MESSAGE"))
-    );
+    assert_eq!((&of_message["routeKey"], &of_message["eventType"]), (&json!("send"), &json!("MESSAGE")));
     assert_eq!(message["body"], r#"{"action":"send"}"#);
     assert_eq!(of_message["messageId"].as_str().unwrap().len(), 16);
     check_context(&world, of_message, context);
     assert_ne!(of_message["requestId"], context["requestId"]);
 
-    assert_eq!(
-        keys(&disconnect),
-        [
-            "headers",
-            "isBase64Encoded",
-            "multiValueHeaders",
-            "requestContext"
-        ]
-    );
+    assert_eq!(keys(&disconnect), ["headers", "isBase64Encoded", "multiValueHeaders", "requestContext"]);
     let of_end = &disconnect["requestContext"];
-    assert_eq!(
-        keys(of_end),
-        with_common(&["disconnectReason", "disconnectStatusCode"])
-    );
-    assert_eq!(
-        (&of_end["routeKey"], &of_end["eventType"]),
-        (&json!("$disconnect"), &json!("DISCONNECT"))
-    );
+    assert_eq!(keys(of_end), with_common(&["disconnectReason", "disconnectStatusCode"]));
+    assert_eq!((&of_end["routeKey"], &of_end["eventType"]), (&json!("$disconnect"), &json!("DISCONNECT")));
     let host = world.address().to_string();
-    assert_eq!(
-        disconnect["headers"],
-        json!({"Host": host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""})
-    );
+    assert_eq!(disconnect["headers"], json!({"Host": host, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}));
     check_context(&world, of_end, context);
 }
 
@@ -153,21 +109,9 @@ async fn without_query_parameters_the_connect_event_has_none() {
     let world = Setup::new().quiet("$connect").start().await;
     world.connect("").await;
     let event = world.event("$connect").await;
-    assert_eq!(
-        keys(&event),
-        [
-            "headers",
-            "isBase64Encoded",
-            "multiValueHeaders",
-            "requestContext"
-        ]
-    );
+    assert_eq!(keys(&event), ["headers", "isBase64Encoded", "multiValueHeaders", "requestContext"]);
     let context = &event["requestContext"];
-    assert_eq!(
-        context["identity"],
-        json!({"sourceIp": "127.0.0.1"}),
-        "no user agent was named"
-    );
+    assert_eq!(context["identity"], json!({"sourceIp": "127.0.0.1"}), "no user agent was named");
 }
 
 #[tokio::test]

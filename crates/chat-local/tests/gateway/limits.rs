@@ -7,10 +7,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{plumbing::*, wire::*};
 
 fn setup() -> Setup {
-    Setup::new()
-        .quiet("$connect")
-        .quiet("$default")
-        .quiet("$disconnect")
+    Setup::new().quiet("$connect").quiet("$default").quiet("$disconnect")
 }
 
 #[tokio::test]
@@ -18,13 +15,7 @@ async fn a_frame_of_32_768_bytes_passes_and_one_more_byte_closes_with_1009() {
     let world = setup().start().await;
     let mut client = world.connect("").await;
     client.send("x".repeat(32_768)).await;
-    assert_eq!(
-        world.event("$default").await["body"]
-            .as_str()
-            .unwrap()
-            .len(),
-        32_768
-    );
+    assert_eq!(world.event("$default").await["body"].as_str().unwrap().len(), 32_768);
     client.send("x".repeat(32_769)).await;
     assert_eq!(client.closed().await.0, 1009);
     let end = world.event("$disconnect").await;
@@ -36,10 +27,7 @@ async fn a_frame_of_32_768_bytes_passes_and_one_more_byte_closes_with_1009() {
 async fn the_close_frame_reaches_a_client_that_is_still_sending_megabytes() {
     let world = setup().start().await;
     let mut stream = raw(&world).await;
-    stream
-        .write_all(&frame(TEXT, &vec![b'x'; 8 << 20]))
-        .await
-        .unwrap();
+    stream.write_all(&frame(TEXT, &vec![b'x'; 8 << 20])).await.unwrap();
     assert_eq!(raw_close(&mut stream).await.0, 1009);
 }
 
@@ -51,13 +39,7 @@ async fn a_message_of_131_072_bytes_in_four_frames_passes_and_one_more_byte_clos
     for first in [TEXT_FIRST, TEXT_NEXT, TEXT_NEXT, TEXT_LAST] {
         stream.write_all(&frame(first, &part)).await.unwrap();
     }
-    assert_eq!(
-        world.event("$default").await["body"]
-            .as_str()
-            .unwrap()
-            .len(),
-        131_072
-    );
+    assert_eq!(world.event("$default").await["body"].as_str().unwrap().len(), 131_072);
     for first in [TEXT_FIRST, TEXT_NEXT, TEXT_NEXT, TEXT_NEXT] {
         stream.write_all(&frame(first, &part)).await.unwrap();
     }
@@ -73,19 +55,9 @@ async fn a_long_message_to_a_client_leaves_in_frames_of_32_768_bytes() {
     let mut stream = raw(&world).await;
     let id = world.event("$connect").await["requestContext"]["connectionId"].clone();
     let text = "ü".repeat(40_000);
-    assert_eq!(
-        world
-            .manage("POST", id.as_str().unwrap(), text.as_bytes())
-            .await
-            .status,
-        200
-    );
+    assert_eq!(world.manage("POST", id.as_str().unwrap(), text.as_bytes()).await.status, 200);
     let mut received = Vec::new();
-    for (first, length) in [
-        (TEXT_FIRST, 32_768),
-        (TEXT_NEXT, 32_768),
-        (TEXT_LAST, 14_464),
-    ] {
+    for (first, length) in [(TEXT_FIRST, 32_768), (TEXT_NEXT, 32_768), (TEXT_LAST, 14_464)] {
         assert_eq!(soon(stream.read_u8()).await.unwrap(), first);
         assert_eq!(stream.read_u8().await.unwrap(), 126);
         assert_eq!(stream.read_u16().await.unwrap(), length);
@@ -123,22 +95,13 @@ async fn a_url_over_4_096_characters_is_refused() {
 
 #[tokio::test]
 async fn too_many_new_connections_are_429() {
-    let few = Rate {
-        per_second: 0,
-        burst: 2,
-    };
-    let world = setup()
-        .limits(|limits| limits.connections = few)
-        .start()
-        .await;
+    let few = Rate { per_second: 0, burst: 2 };
+    let world = setup().limits(|limits| limits.connections = few).start().await;
     let (_first, id) = world.connect_known().await;
     let (mut second, _) = world.connect_known().await;
     let refused = world.upgrade("", &[]).await;
     assert_eq!(refused.status, 429);
-    assert_eq!(
-        refused.header("x-amzn-errortype"),
-        Some("LimitExceededException")
-    );
+    assert_eq!(refused.header("x-amzn-errortype"), Some("LimitExceededException"));
     assert_eq!(world.waiting("$connect"), 0);
     // Those that are open go on.
     second.send("hello").await;
@@ -148,10 +111,7 @@ async fn too_many_new_connections_are_429() {
 
 #[tokio::test]
 async fn connections_messages_and_management_calls_share_one_throttle() {
-    let few = Rate {
-        per_second: 0,
-        burst: 3,
-    };
+    let few = Rate { per_second: 0, burst: 3 };
     let world = setup().limits(|limits| limits.requests = few).start().await;
     let (mut client, id) = world.connect_known().await;
     assert_eq!(world.manage("GET", &id, b"").await.status, 200);
@@ -160,16 +120,10 @@ async fn connections_messages_and_management_calls_share_one_throttle() {
 
     client.send("one too many").await;
     let frame = client.json().await;
-    assert_eq!(
-        (&frame["message"], &frame["connectionId"]),
-        (&json!("Too Many Requests"), &json!(id))
-    );
+    assert_eq!((&frame["message"], &frame["connectionId"]), (&json!("Too Many Requests"), &json!(id)));
     let refused = world.manage("POST", &id, b"hello").await;
     assert_eq!(refused.status, 429);
-    assert_eq!(
-        refused.header("x-amzn-errortype"),
-        Some("LimitExceededException")
-    );
+    assert_eq!(refused.header("x-amzn-errortype"), Some("LimitExceededException"));
     assert_eq!(world.upgrade("", &[]).await.status, 429);
     assert_eq!(world.waiting("$default"), 0);
 }

@@ -25,10 +25,7 @@ async fn the_exact_route_is_called_else_default() {
         client.send(message).await;
         let event = world.event(route).await;
         assert_eq!(event["body"], message);
-        assert_eq!(
-            event["requestContext"]["routeKey"], route,
-            "the route that was selected"
-        );
+        assert_eq!(event["requestContext"]["routeKey"], route, "the route that was selected");
     }
 }
 
@@ -37,12 +34,7 @@ async fn a_route_may_be_chosen_deeper_in_the_message_and_by_a_number() {
     let deep = |stack: &mut chat_local::template::Stack| {
         stack.api.route_selection_expression = "$request.body.head.kind".into();
     };
-    let world = Setup::new()
-        .quiet("7")
-        .quiet("$default")
-        .stack(deep)
-        .start()
-        .await;
+    let world = Setup::new().quiet("7").quiet("$default").stack(deep).start().await;
     let mut client = world.connect("").await;
     client.send(r#"{"head":{"kind":7}}"#).await;
     world.event("7").await;
@@ -52,46 +44,25 @@ async fn a_route_may_be_chosen_deeper_in_the_message_and_by_a_number() {
 
 #[tokio::test]
 async fn the_routes_of_begin_and_end_are_not_for_messages() {
-    let world = Setup::new()
-        .quiet("$connect")
-        .quiet("$disconnect")
-        .quiet("$default")
-        .start()
-        .await;
+    let world = Setup::new().quiet("$connect").quiet("$disconnect").quiet("$default").start().await;
     let (mut client, _) = world.connect_known().await;
     for action in ["$connect", "$disconnect", "$default"] {
         client.call(action).await;
         world.event("$default").await;
     }
-    assert_eq!(
-        (world.waiting("$connect"), world.waiting("$disconnect")),
-        (0, 0)
-    );
+    assert_eq!((world.waiting("$connect"), world.waiting("$disconnect")), (0, 0));
 }
 
 #[tokio::test]
 async fn without_default_an_unknown_route_is_forbidden_and_the_connection_stays() {
-    let world = Setup::new()
-        .quiet("$connect")
-        .replying("hi", async |_| says("hello"))
-        .start()
-        .await;
+    let world = Setup::new().quiet("$connect").replying("hi", async |_| says("hello")).start().await;
     let (mut client, id) = world.connect_known().await;
     for message in [r#"{"action":"what"}"#, "not JSON"] {
         client.send(message).await;
         let frame = client.json().await;
-        assert_eq!(
-            (&frame["message"], &frame["connectionId"]),
-            (&json!("Forbidden"), &json!(id))
-        );
+        assert_eq!((&frame["message"], &frame["connectionId"]), (&json!("Forbidden"), &json!(id)));
         assert_eq!(frame["requestId"].as_str().unwrap().len(), 16);
-        assert_eq!(
-            world
-                .record(if message == "not JSON" { "" } else { "what" })
-                .await
-                .status,
-            403
-        );
+        assert_eq!(world.record(if message == "not JSON" { "" } else { "what" }).await.status, 403);
     }
     client.call("hi").await;
     assert_eq!(client.text().await, "hello");
@@ -111,11 +82,7 @@ async fn a_failure_or_nonsense_is_an_internal_server_error_and_the_connection_st
         for replies in [false, true] {
             let setup = Setup::new().replying("hi", async |_| says("hello"));
             let body = move |_| async move { bad() };
-            let setup = if replies {
-                setup.replying("bad", body)
-            } else {
-                setup.route("bad", body)
-            };
+            let setup = if replies { setup.replying("bad", body) } else { setup.route("bad", body) };
             let world = setup.start().await;
             let mut client = world.connect("").await;
             client.call("bad").await;
@@ -166,18 +133,11 @@ async fn one_way_routes_drop_the_answer_and_replying_ones_send_its_body() {
         .route("quiet", async |_| says("dropped"))
         .replying("empty", async |_| ok())
         .replying("hi", async |_| says("hello"))
-        .replying("encoded", async |_| {
-            answer(json!({"statusCode": 200, "body": "aMOp", "isBase64Encoded": true}))
-        })
+        .replying("encoded", async |_| answer(json!({"statusCode": 200, "body": "aMOp", "isBase64Encoded": true})))
         .start()
         .await;
     let mut client = world.connect("").await;
-    for (action, reply) in [
-        ("quiet", None),
-        ("empty", None),
-        ("hi", Some("hello")),
-        ("encoded", Some("hé")),
-    ] {
+    for (action, reply) in [("quiet", None), ("empty", None), ("hi", Some("hello")), ("encoded", Some("hé"))] {
         client.call(action).await;
         assert_eq!(world.record(action).await.status, 200);
         if let Some(reply) = reply {
@@ -232,13 +192,8 @@ async fn a_ping_is_answered_while_a_function_runs() {
         .await;
     let mut client = world.connect("").await;
     client.call("slow").await;
-    client
-        .send(Message::Ping(b"are you there"[..].into()))
-        .await;
-    let pong = soon(futures_util::StreamExt::next(&mut client.socket))
-        .await
-        .unwrap()
-        .unwrap();
+    client.send(Message::Ping(b"are you there"[..].into())).await;
+    let pong = soon(futures_util::StreamExt::next(&mut client.socket)).await.unwrap().unwrap();
     assert_eq!(pong, Message::Pong(b"are you there"[..].into()));
     go.notify_one();
     assert_eq!(client.text().await, "done");
@@ -249,15 +204,8 @@ async fn a_message_in_several_frames_is_one_message() {
     use tokio::io::AsyncWriteExt;
     let world = Setup::new().quiet("$default").start().await;
     let mut stream = raw(&world).await;
-    for (first, part) in [
-        (TEXT_FIRST, "One "),
-        (TEXT_NEXT, "m\u{e9}s"),
-        (TEXT_LAST, "sage"),
-    ] {
-        stream
-            .write_all(&frame(first, part.as_bytes()))
-            .await
-            .unwrap();
+    for (first, part) in [(TEXT_FIRST, "One "), (TEXT_NEXT, "m\u{e9}s"), (TEXT_LAST, "sage")] {
+        stream.write_all(&frame(first, part.as_bytes())).await.unwrap();
     }
     assert_eq!(world.event("$default").await["body"], "One m\u{e9}ssage");
 }

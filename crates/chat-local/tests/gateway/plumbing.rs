@@ -42,11 +42,7 @@ struct Functions {
 }
 
 impl Invoke for Functions {
-    fn invoke(
-        &self,
-        function: &str,
-        event: Vec<u8>,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let event: Value = serde_json::from_slice(&event).unwrap();
         self.seen.send((function.to_owned(), event.clone())).ok();
         (self.bodies[function])(event)
@@ -68,9 +64,7 @@ pub(crate) fn says(body: &str) -> Answer {
 }
 
 pub(crate) fn fails(message: &str) -> Answer {
-    Err(InvokeError::Failed(
-        json!({"errorType": "E", "errorMessage": message}).to_string(),
-    ))
+    Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
 }
 
 /// A stack without routes, whose functions come with them.
@@ -97,40 +91,22 @@ impl Setup {
             functions: BTreeMap::new(),
             tables: Vec::new(),
         };
-        Self {
-            stack,
-            bodies: HashMap::new(),
-            options: Options::default(),
-        }
+        Self { stack, bodies: HashMap::new(), options: Options::default() }
     }
 
-    fn add<F>(
-        mut self,
-        key: &str,
-        replies: bool,
-        body: impl Fn(Value) -> F + Send + Sync + 'static,
-    ) -> Self
+    fn add<F>(mut self, key: &str, replies: bool, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         let timeout = Duration::from_secs(29);
-        let route = Route {
-            function: key.to_owned(),
-            replies,
-            timeout,
-        };
+        let route = Route { function: key.to_owned(), replies, timeout };
         self.stack.api.routes.insert(key.to_owned(), route);
-        self.bodies
-            .insert(key.to_owned(), Box::new(move |event| Box::pin(body(event))));
+        self.bodies.insert(key.to_owned(), Box::new(move |event| Box::pin(body(event))));
         self
     }
 
     /// A route that drops its answer. Its function is called like it.
-    pub(crate) fn route<F>(
-        self,
-        key: &str,
-        body: impl Fn(Value) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub(crate) fn route<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -138,11 +114,7 @@ impl Setup {
     }
 
     /// A route that sends its answer.
-    pub(crate) fn replying<F>(
-        self,
-        key: &str,
-        body: impl Fn(Value) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub(crate) fn replying<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -154,23 +126,13 @@ impl Setup {
         self.route(key, async |_| ok())
     }
 
-    pub(crate) fn authorizer<F>(
-        mut self,
-        sources: &[&str],
-        body: impl Fn(Value) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub(crate) fn authorizer<F>(mut self, sources: &[&str], body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         let identity_sources = sources.iter().map(|source| (*source).to_owned()).collect();
-        self.stack.api.authorizer = Some(Authorizer {
-            function: "authorizer".into(),
-            identity_sources,
-        });
-        self.bodies.insert(
-            "authorizer".into(),
-            Box::new(move |event| Box::pin(body(event))),
-        );
+        self.stack.api.authorizer = Some(Authorizer { function: "authorizer".into(), identity_sources });
+        self.bodies.insert("authorizer".into(), Box::new(move |event| Box::pin(body(event))));
         self
     }
 
@@ -187,26 +149,16 @@ impl Setup {
     pub(crate) async fn start(self) -> World {
         let (seen, events) = mpsc::unbounded_channel();
         let (told, records) = mpsc::unbounded_channel();
-        let functions = Arc::new(Functions {
-            bodies: self.bodies,
-            seen,
-        });
+        let functions = Arc::new(Functions { bodies: self.bodies, seen });
         let mut options = self.options;
         options.recorder = Arc::new(move |record| drop(told.send(record)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = Gateway::start(listener, &self.stack, functions, options).unwrap();
-        World {
-            gateway,
-            events: Mutex::new((events, Vec::new())),
-            records: tokio::sync::Mutex::new(records),
-        }
+        World { gateway, events: Mutex::new((events, Vec::new())), records: tokio::sync::Mutex::new(records) }
     }
 }
 
-type Events = (
-    mpsc::UnboundedReceiver<(String, Value)>,
-    Vec<(String, Value)>,
-);
+type Events = (mpsc::UnboundedReceiver<(String, Value)>, Vec<(String, Value)>);
 
 /// A gateway that runs.
 pub(crate) struct World {
@@ -260,19 +212,13 @@ impl World {
         self.connect_with(query, &[]).await
     }
 
-    pub(crate) async fn connect_with(
-        &self,
-        query: &str,
-        headers: &[(&'static str, &'static str)],
-    ) -> Client {
+    pub(crate) async fn connect_with(&self, query: &str, headers: &[(&'static str, &'static str)]) -> Client {
         let url = format!("ws://{}/prod{query}", self.address());
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let (socket, response) = soon(tokio_tungstenite::connect_async(request))
-            .await
-            .unwrap();
+        let (socket, response) = soon(tokio_tungstenite::connect_async(request)).await.unwrap();
         Client { socket, response }
     }
 
@@ -280,10 +226,7 @@ impl World {
     pub(crate) async fn connect_known(&self) -> (Client, String) {
         let client = self.connect("").await;
         let event = self.event("$connect").await;
-        let id = event["requestContext"]["connectionId"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let id = event["requestContext"]["connectionId"].as_str().unwrap().to_owned();
         (client, id)
     }
 
@@ -302,18 +245,11 @@ impl World {
     /// A signed call of `@connections`.
     pub(crate) async fn manage(&self, method: &str, id: &str, body: &[u8]) -> Answered {
         let path = format!("/prod/@connections/{}", id.replace('=', "%3D"));
-        self.http(method, &path, &[("Authorization", SIGNED)], body)
-            .await
+        self.http(method, &path, &[("Authorization", SIGNED)], body).await
     }
 
     /// One plain HTTP request.
-    pub(crate) async fn http(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Answered {
+    pub(crate) async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answered {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address());
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");

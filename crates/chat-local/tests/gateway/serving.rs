@@ -17,19 +17,15 @@ async fn the_page_is_served_at_the_root_and_never_from_a_cache() {
     let mut setup = Setup::new();
     setup.options.web = Some(folder.path().to_owned());
     let world = setup.start().await;
-    for (path, content, kind) in [
-        ("/", "<title>Chat</title>", "text/html"),
-        ("/chat.js", "let a = 1;", "text/javascript"),
-    ] {
+    for (path, content, kind) in
+        [("/", "<title>Chat</title>", "text/html"), ("/chat.js", "let a = 1;", "text/javascript")]
+    {
         let answered = world.http("GET", path, &[], b"").await;
         assert_eq!((answered.status, answered.body.as_str()), (200, content));
         assert_eq!(answered.header("cache-control"), Some("no-cache"));
         assert_eq!(answered.header("content-type"), Some(kind));
     }
-    assert_eq!(
-        world.http("GET", "/../Cargo.toml", &[], b"").await.status,
-        404
-    );
+    assert_eq!(world.http("GET", "/../Cargo.toml", &[], b"").await.status, 404);
     world.connect("").await;
 }
 
@@ -66,9 +62,6 @@ async fn a_route_selection_expression_of_another_kind_is_an_error_at_the_start()
         tables: Vec::new(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let error =
-        Gateway::start(listener, &stack, Arc::new(Nothing), Options::default()).unwrap_err();
-    assert!(
-        matches!(error, StartError::Selection(expression) if expression == "$request.header.action")
-    );
+    let error = Gateway::start(listener, &stack, Arc::new(Nothing), Options::default()).unwrap_err();
+    assert!(matches!(error, StartError::Selection(expression) if expression == "$request.header.action"));
 }

@@ -30,14 +30,8 @@ impl Answered {
             head.push(stream.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let mut answered = Self {
-            status: head[9..12].parse().unwrap(),
-            head,
-            body: String::new(),
-        };
-        let length = answered
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let mut answered = Self { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        let length = answered.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         answered.body = String::from_utf8(body).unwrap();
@@ -46,9 +40,7 @@ impl Answered {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        fields
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -137,20 +129,14 @@ pub(crate) fn upgrade_request(address: SocketAddr) -> String {
 /// A raw stream on which a socket is open.
 pub(crate) async fn raw(world: &World) -> TcpStream {
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
-    stream
-        .write_all(upgrade_request(world.address()).as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(upgrade_request(world.address()).as_bytes()).await.unwrap();
     assert_eq!(soon(Answered::read(&mut stream)).await.status, 101);
     stream
 }
 
 /// The code and reason of the close frame that is next on a raw stream, and that the stream then ends.
 pub(crate) async fn raw_close(stream: &mut TcpStream) -> (u16, String) {
-    let (first, length) = (
-        soon(stream.read_u8()).await.unwrap(),
-        stream.read_u8().await.unwrap(),
-    );
+    let (first, length) = (soon(stream.read_u8()).await.unwrap(), stream.read_u8().await.unwrap());
     assert_eq!(first, 0x88, "not a close frame");
     let mut payload = vec![0; length.into()];
     stream.read_exact(&mut payload).await.unwrap();

@@ -70,26 +70,14 @@ fn every_function_is_evaluated_in_both_forms() {
         ("!Ref AWS::StackName", "local"),
         ("!Ref AWS::Partition", "aws"),
         ("!Ref AWS::URLSuffix", "amazonaws.com"),
-        (
-            "!Ref AWS::StackId",
-            "arn:aws:cloudformation:us-east-1:123456789012:stack/local/local",
-        ),
+        ("!Ref AWS::StackId", "arn:aws:cloudformation:us-east-1:123456789012:stack/local/local"),
         ("!Sub 'a-${Text}-${AWS::Region}'", "a-text-us-east-1"),
-        (
-            "!Sub '${T.Arn}'",
-            "arn:aws:dynamodb:us-east-1:123456789012:table/texts",
-        ),
+        ("!Sub '${T.Arn}'", "arn:aws:dynamodb:us-east-1:123456789012:table/texts"),
         ("!Sub '$5 ${!Text} {Text}'", "$5 ${Text} {Text}"),
         ("!Sub ['${Own}${Text}', {Own: !Ref Empty}]", "text"),
         ("{'Fn::Sub': '${Text}'}", "text"),
-        (
-            "!GetAtt F.Arn",
-            "arn:aws:lambda:us-east-1:123456789012:function:F",
-        ),
-        (
-            "!GetAtt [F, Arn]",
-            "arn:aws:lambda:us-east-1:123456789012:function:F",
-        ),
+        ("!GetAtt F.Arn", "arn:aws:lambda:us-east-1:123456789012:function:F"),
+        ("!GetAtt [F, Arn]", "arn:aws:lambda:us-east-1:123456789012:function:F"),
         ("!GetAtt Api.ApiId", api.as_str()),
         ("!Join ['-', [a, !Ref Text, !Ref AWS::NoValue]]", "a-text"),
         ("!Join ['/', !Ref List]", "a/b"),
@@ -108,61 +96,31 @@ fn every_function_is_evaluated_in_both_forms() {
 #[test]
 fn what_is_wrong_names_its_place_and_what_to_change() {
     for (value, problem) in [
-        (
-            "!Ref Nowhere",
-            "`Nowhere` is no parameter, resource or pseudo parameter",
-        ),
+        ("!Ref Nowhere", "`Nowhere` is no parameter, resource or pseudo parameter"),
         ("!Ref Unset", "give it with --parameter Unset=VALUE"),
-        (
-            "!Ref Secret",
-            "give its value with --parameter Secret=VALUE",
-        ),
+        ("!Ref Secret", "give its value with --parameter Secret=VALUE"),
         ("!Ref Absent", "refer to it under the same condition"),
         ("!Ref Loop", "this refers to itself"),
         ("!If [Circle, a, b]", "this refers to itself"),
         ("!If [Maybe, a, b]", "there is no condition `Maybe`"),
         ("!If [Yes, a]", "`Fn::If` needs a condition and two values"),
         ("!Sub '${Nowhere}'", "`Nowhere` is no parameter"),
-        (
-            "!Sub '${T.Size}'",
-            "`Size` of `T` has no value on this machine",
-        ),
+        ("!Sub '${T.Size}'", "`Size` of `T` has no value on this machine"),
         ("!Sub '${Text'", "`Fn::Sub` needs a } for every ${"),
-        (
-            "!Sub [a]",
-            "`Fn::Sub` needs a text, or a list of a text and a map",
-        ),
-        (
-            "!GetAtt F",
-            "`Fn::GetAtt` needs a resource and an attribute",
-        ),
-        (
-            "!GetAtt Queue.Arn",
-            "`Arn` of `Queue` has no value on this machine",
-        ),
+        ("!Sub [a]", "`Fn::Sub` needs a text, or a list of a text and a map"),
+        ("!GetAtt F", "`Fn::GetAtt` needs a resource and an attribute"),
+        ("!GetAtt Queue.Arn", "`Arn` of `Queue` has no value on this machine"),
         ("!Join [a]", "`Fn::Join` needs a separator and a list"),
-        (
-            "!Select [0, [a]]",
-            "the function `Fn::Select` is not understood here; use Ref, Sub",
-        ),
-        (
-            "{'Fn::Base64': a}",
-            "the function `Fn::Base64` is not understood here",
-        ),
+        ("!Select [0, [a]]", "the function `Fn::Select` is not understood here; use Ref, Sub"),
+        ("{'Fn::Base64': a}", "the function `Fn::Base64` is not understood here"),
         ("!Equals [a, a]", "conditions stand under Conditions"),
         ("[a]", "this must be text"),
         ("~", "this must be text"),
     ] {
         let fault = variable_fault(value);
         assert!(fault.contains(problem), "{value}: {fault}");
-        let places = [
-            "21: Resources.F.Properties.Environment.Variables.X",
-            "12: Conditions.Circle",
-            "23: Resources.Loop",
-        ];
-        assert!(
-            places.iter().any(|place| fault.starts_with(place)),
-            "{value}: {fault}"
-        );
+        let places =
+            ["21: Resources.F.Properties.Environment.Variables.X", "12: Conditions.Circle", "23: Resources.Loop"];
+        assert!(places.iter().any(|place| fault.starts_with(place)), "{value}: {fault}");
     }
 }
