@@ -46,7 +46,7 @@ async fn who_names_two_users_or_none_that_can_be_is_denied() {
     for user_ids in [["alice", "bob"].as_slice(), &["alice", "alice"], &[""], &[" alice"], &["a\nb"], &[&too_long]] {
         let policy = authorize(asking_for(user_ids)).await.unwrap();
         assert_eq!(policy["policyDocument"]["Statement"][0]["Effect"], "Deny", "{user_ids:?}");
-        assert_eq!((&policy["principalId"], &policy["context"]), (&Value::Null, &json!({})));
+        assert_eq!((&policy["principalId"], &policy["context"]), (&json!("nobody"), &json!({})));
     }
 }
 

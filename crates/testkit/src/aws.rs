@@ -1,15 +1,16 @@
 //! The AWS that a route sees in a test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use chat_core::configuration::{Configuration, InvalidConfiguration, Provide};
+use chat_local::template;
 use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{Connections, Wire};
+use crate::{Connections, Wire, local};
 
 /// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
 pub struct Aws {
@@ -25,20 +26,15 @@ impl Aws {
     /// Starts both, empty, on free ports.
     pub async fn start() -> Self {
         let database = Database::memory().expect("SQLite opens in memory");
-        for table in tables() {
-            database.create_table(serde_json::from_value(table).expect("a table")).expect("the table is new");
+        let stack = template::load(&local::template(), &BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"));
+        for table in stack.tables {
+            database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let target = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
         let dynamodb = Wire::start(target).await;
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-            .region(Region::from_static("eu-west-1"))
-            .endpoint_url(dynamodb.url())
-            .load()
-            .await;
+        let config = config(dynamodb.url()).await;
         Self { dynamodb, connections: Connections::start().await, database, config }
     }
 
@@ -78,21 +74,13 @@ impl Aws {
     }
 }
 
-fn tables() -> [Value; 2] {
-    [("ClientsTable", "userId", "connectionId", "S"), ("MessagesTable", "conversationId", "seq", "N")].map(
-        |(table, hash, range, range_type)| {
-            json!({
-                "TableName": table,
-                "BillingMode": "PAY_PER_REQUEST",
-                "KeySchema": [
-                    { "AttributeName": hash, "KeyType": "HASH" },
-                    { "AttributeName": range, "KeyType": "RANGE" },
-                ],
-                "AttributeDefinitions": [
-                    { "AttributeName": hash, "AttributeType": "S" },
-                    { "AttributeName": range, "AttributeType": range_type },
-                ],
-            })
-        },
-    )
+/// What an SDK client takes that talks to `endpoint`.
+pub(crate) async fn config(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .region(Region::from_static("eu-west-1"))
+        .endpoint_url(endpoint)
+        .load()
+        .await
 }

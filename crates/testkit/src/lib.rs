@@ -5,10 +5,12 @@ mod aws;
 mod client;
 mod connections;
 mod event;
+mod local;
 mod wire;
 
 pub use aws::Aws;
 pub use client::Client;
 pub use connections::{Connections, Push};
 pub use event::{Event, ask, broken_frames};
+pub use local::Local;
 pub use wire::{Call, Fate, Wire};

@@ -49,6 +49,7 @@ fn decision(resource: Option<String>, user: Option<UserId>) -> ApiGatewayCustomA
     decision.policy_document.version = Some("2012-10-17".to_owned());
     decision.policy_document.statement = vec![statement];
     decision.context = user.as_ref().map_or_else(|| json!({}), |user| json!({ "userId": user }));
-    decision.principal_id = user.map(String::from);
+    // A decision without a principal is malformed, and becomes a 500.
+    decision.principal_id = Some(user.map_or_else(|| "nobody".to_owned(), String::from));
     decision
 }

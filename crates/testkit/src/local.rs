@@ -1,0 +1,90 @@
+//! The whole chat on this machine.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
+use chat_local::{
+    dynamodb::Storage,
+    system::{Options, Running, System},
+};
+use tokio::time::timeout;
+
+use crate::{Client, aws};
+
+/// How long the tables may take to show what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The project's template, run by `chat-local` with the real functions as processes.
+pub struct Local {
+    running: Running,
+    dynamodb: DynamoDb,
+}
+
+impl Local {
+    /// Starts it with empty tables in memory, on free ports.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts it with the tables in this folder.
+    pub async fn start_in(folder: &Path) -> Self {
+        Self::start_with(|options| options.storage = Storage::Directory(folder.to_owned())).await
+    }
+
+    /// Starts it with changed options.
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options::new(template());
+        change(&mut options);
+        let running = System::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
+        let dynamodb = DynamoDb::new(&aws::config(&running.dynamodb).await);
+        Self { running, dynamodb }
+    }
+
+    /// Where clients connect.
+    pub fn websocket(&self) -> &str {
+        &self.running.websocket
+    }
+
+    /// Connects a user.
+    pub async fn connect(&self, user: &str) -> Client {
+        Client::connect(self.websocket(), user).await.unwrap_or_else(|error| panic!("{user}: {error}"))
+    }
+
+    /// Adds a connection to the table that does not exist, as one does whose `$disconnect` never came.
+    pub async fn remember_connection(&self, user: &str, connection_id: &str) {
+        let put = self.dynamodb.put_item().table_name("ClientsTable");
+        put.item("userId", AttributeValue::S(user.to_owned()))
+            .item("connectionId", AttributeValue::S(connection_id.to_owned()))
+            .item("connectedAt", AttributeValue::N("0".to_owned()))
+            .item("expiresAt", AttributeValue::N(u32::MAX.to_string()))
+            .send()
+            .await
+            .expect("the table takes the row");
+    }
+
+    /// Waits until the table holds this many connections of a user: a `$disconnect` comes some time after the close.
+    pub async fn until_connections(&self, user: &str, count: usize) {
+        let query = self.dynamodb.query().table_name("ClientsTable").key_condition_expression("userId = :user");
+        let query = query.expression_attribute_values(":user", AttributeValue::S(user.to_owned()));
+        let reached = async {
+            while query.clone().send().await.expect("the table answers").count as usize != count {
+                // Nothing tells when a row goes; ask again.
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{user} never had {count} connections"));
+    }
+
+    /// Stops it, in good order.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+/// The project's template.
+pub(crate) fn template() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
+}
