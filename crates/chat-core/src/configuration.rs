@@ -1,8 +1,13 @@
 //! The environment, read once, before the first event.
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use std::cell::OnceCell;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tokio::sync::OnceCell;
+use aws_types::{
+    sdk_config::SharedCredentialsProvider,
+    service_config::{LoadServiceConfig, ServiceConfigKey},
+};
 
 use crate::{clients::Clients, delivery::Delivery, messages::Messages};
 
@@ -23,7 +28,7 @@ impl Configuration {
 
     /// One that is made up, for tests.
     pub fn new(variables: impl Fn(&str) -> Option<String> + 'static, aws: SdkConfig) -> Self {
-        Self { variables: Box::new(variables), aws: OnceCell::new_with(Some(aws)) }
+        Self { variables: Box::new(variables), aws: OnceCell::from(aws) }
     }
 
     /// How the authorizer finds out who connects.
@@ -38,17 +43,25 @@ impl Configuration {
         }
     }
 
-    /// AWS's own variables (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …), as the SDK defines them.
-    async fn aws(&self) -> &SdkConfig {
-        self.aws
-            .get_or_init(async || {
-                // TLS by ring, see the root manifest.
-                let https = aws_smithy_http_client::Builder::new()
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https();
-                aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
-            })
-            .await
+    /// What AWS's own variables say.
+    ///
+    /// Lambda gives region and credentials in the environment, so nothing else is asked for them. The SDK's own search
+    /// (profiles, containers, instances, STS) would make each function larger by half, for places where none runs.
+    fn aws(&self) -> &SdkConfig {
+        self.aws.get_or_init(|| {
+            // TLS by ring, see the root manifest.
+            let https =
+                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+            let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| (self.variables)(name));
+            let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+            SdkConfig::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .http_client(https)
+                .region(region.map(Region::new))
+                .credentials_provider(credentials)
+                .service_config(ServiceVariables)
+                .build()
+        })
     }
 
     fn text(&self, name: &'static str) -> Result<String, InvalidConfiguration> {
@@ -56,6 +69,17 @@ impl Configuration {
             Some(value) if !value.trim().is_empty() => Ok(value),
             _ => Err(InvalidConfiguration { name, advice: "is not set" }),
         }
+    }
+}
+
+/// `AWS_ENDPOINT_URL_DYNAMODB` and the like, by the SDK's rule: the service's own variable before the general one.
+#[derive(Debug)]
+struct ServiceVariables;
+
+impl LoadServiceConfig for ServiceVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace([' ', '-'], "_");
+        std::env::var(format!("{}_{service}", key.env())).or_else(|_| std::env::var(key.env())).ok()
     }
 }
 
@@ -97,13 +121,13 @@ impl Provide for AuthMode {
 
 impl Provide for Clients {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.aws().await, configuration.text("CLIENTS_TABLE")?))
+        Ok(Self::new(configuration.aws(), configuration.text("CLIENTS_TABLE")?))
     }
 }
 
 impl Provide for Messages {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.aws().await, configuration.text("MESSAGES_TABLE")?))
+        Ok(Self::new(configuration.aws(), configuration.text("MESSAGES_TABLE")?))
     }
 }
 
@@ -112,7 +136,7 @@ impl Provide for Delivery {
         const NAME: &str = "CONNECTIONS_ENDPOINT";
         let endpoint = configuration.text(NAME)?;
         if endpoint.starts_with("https://") || endpoint.starts_with("http://") {
-            Ok(Self::new(configuration.aws().await, endpoint))
+            Ok(Self::new(configuration.aws(), endpoint))
         } else {
             Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" })
         }
