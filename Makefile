@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` ask for a region and use it for nothing.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help run test check lint deny unit sam tools clean
+.PHONY: help run test check deny unit sam load tools clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ deny: $(TOOLS)/bin/cargo-deny ## Licences, bans and sources of the dependencies.
 sam: .venv/installed ## The template: validated, linted, and built as it would be deployed.
 	.venv/bin/sam validate --lint
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
+	cargo run --release --package testkit --example load
 
 tools: .venv/installed $(TOOLS)/bin/cargo-deny ## Installs the tools of `make test` into .venv and target.
 

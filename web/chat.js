@@ -37,7 +37,7 @@ function connect() {
     if (mine !== socket) return;
     showState('online', 'Connected');
     ping();
-    for (const c of all()) if (c.loaded || c === current) { catchUp(c); pump(c); }
+    for (const c of all()) if (c.loaded || c === current || c.outbox.length) { catchUp(c); pump(c); }
   };
 }
 

@@ -8,6 +8,7 @@ use aws_types::{
     sdk_config::SharedCredentialsProvider,
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
+use tracing::Level;
 
 use crate::{clients::Clients, delivery::Delivery, messages::Messages};
 
@@ -41,6 +42,25 @@ impl Configuration {
             "open" => Ok(AuthMode::Open),
             _ => Err(InvalidConfiguration { name: NAME, advice: "must be open" }),
         }
+    }
+
+    /// What Lambda's advanced logging controls say; they are set by the template's `LoggingConfig`.
+    ///
+    /// # Errors
+    /// Where `AWS_LAMBDA_LOG_LEVEL` names no level.
+    pub fn log(&self) -> Result<Log, InvalidConfiguration> {
+        const LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+        let level = match (self.variables)(LEVEL).as_deref() {
+            None | Some("") => Level::INFO,
+            // Lambda has one level more.
+            Some(level) if level.eq_ignore_ascii_case("fatal") => Level::ERROR,
+            Some(level) => level.parse().map_err(|_| InvalidConfiguration {
+                name: LEVEL,
+                advice: "must be TRACE, DEBUG, INFO, WARN or ERROR",
+            })?,
+        };
+        let format = (self.variables)("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
+        Ok(Log { level, json: format.eq_ignore_ascii_case("json") })
     }
 
     /// What AWS's own variables say.
@@ -88,6 +108,15 @@ impl LoadServiceConfig for ServiceVariables {
 pub enum AuthMode {
     /// Anyone is who they say they are: for trying out, and for nothing else.
     Open,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Nothing below it is written.
+    pub level: Level,
+    /// As JSON objects, one a line, for machines to read.
+    pub json: bool,
 }
 
 /// A variable that is missing or wrong.

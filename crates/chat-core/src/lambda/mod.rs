@@ -9,7 +9,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    configuration::{Configuration, InvalidConfiguration, Provide},
+    configuration::{Configuration, InvalidConfiguration, Log, Provide},
     error::{Error as RouteError, chain},
     frames::Reply,
     request::{Request, Upgrade},
@@ -45,10 +45,20 @@ where
     E: DeserializeOwned,
     A: Serialize,
 {
-    lambda_runtime::tracing::init_default_subscriber();
-    let tools = T::provide(&Configuration::of_process()).await?;
+    let configuration = Configuration::of_process();
+    log(&configuration.log()?);
+    let tools = T::provide(&configuration).await?;
     lambda_runtime::run(service_fn(|event| function(&tools, event))).await?;
     Ok(())
+}
+
+/// Writes log lines to where Lambda collects them, which adds the time by itself.
+fn log(log: &Log) {
+    let lines = tracing_subscriber::fmt().with_max_level(log.level).with_target(false).without_time();
+    match log.json {
+        true => lines.json().init(),
+        false => lines.init(),
+    }
 }
 
 /// Why a function can't run. Its `Debug` form, which is what Rust prints of a failed `main`, is the sentence itself.

@@ -25,8 +25,9 @@ pub(super) struct Answer {
 /// Why an answer is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Malformed {
-    #[error("the function's answer is not {{statusCode, headers, body}}")]
-    Shape(#[from] serde_json::Error),
+    // Only the place: serde's own words hold a piece of the answer, which may be somebody's message.
+    #[error("the function's answer is not {{statusCode, headers, body}}: look at line {line}, column {column}")]
+    Shape { line: usize, column: usize },
     #[error("the function's answer says isBase64Encoded and its body is not")]
     Base64(#[from] base64::DecodeError),
     #[error("the function's answer decodes to something that is not UTF-8, and only text can be sent")]
@@ -38,7 +39,7 @@ pub(super) enum Malformed {
 impl Answer {
     /// Reads the JSON that a function gave.
     pub(super) fn parse(json: &[u8]) -> Result<Self, Malformed> {
-        Ok(serde_json::from_slice(json)?)
+        serde_json::from_slice(json).map_err(|error| Malformed::Shape { line: error.line(), column: error.column() })
     }
 
     /// Whether the function agreed.

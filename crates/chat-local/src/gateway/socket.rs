@@ -155,7 +155,7 @@ async fn close(
 async fn tell(core: &Core, connection: &Connection, end: &End) {
     let started = Instant::now();
     let api = &core.stack.api;
-    let how = format!("{} {}", end.code, end.reason);
+    let how = format!("{} {}", end.code, end.reason).trim_end().to_owned();
     let Some(route) = api.routes.get("$disconnect") else {
         return core.record(&connection.id, "$disconnect", 200, started, Some(how));
     };
