@@ -43,6 +43,17 @@ fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
     expected.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect()
 }
 
+/// Holds every put from now on until the answer is notified.
+fn hold_puts(aws: &Aws) -> Arc<Notify> {
+    let released = Arc::new(Notify::new());
+    let hold = released.clone();
+    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
+        "PutItem" => Fate::Hold(hold.clone()),
+        _ => Fate::Forward,
+    });
+    released
+}
+
 /// What is stored, in order: the numbers and the texts.
 fn stored(aws: &Aws) -> Vec<(u64, String)> {
     let row = |row: &Value| {
@@ -115,12 +126,7 @@ async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
 #[tokio::test]
 async fn the_connections_are_read_beside_the_put() {
     let (aws, chat) = two_users().await;
-    let released = Arc::new(Notify::new());
-    let hold = released.clone();
-    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
-        "PutItem" => Fate::Hold(hold.clone()),
-        _ => Fate::Forward,
-    });
+    let released = hold_puts(&aws);
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
         tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
@@ -228,12 +234,7 @@ async fn concurrent_senders_share_one_dense_order() {
 #[tokio::test]
 async fn who_connects_while_a_message_is_being_stored_gets_it() {
     let (aws, chat) = two_users().await;
-    let released = Arc::new(Notify::new());
-    let hold = released.clone();
-    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
-        "PutItem" => Fate::Hold(hold.clone()),
-        _ => Fate::Forward,
-    });
+    let released = hold_puts(&aws);
     let connecting = async {
         tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
         // The put is slow; bob's third device connects, finds nothing new, and must be told.
@@ -249,19 +250,7 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
 async fn a_client_that_is_too_far_behind_must_sync_first() {
     let (aws, chat) = two_users().await;
     for seq in 1..=1_002 {
-        aws.put(
-            "MessagesTable",
-            &json!({
-                "conversationId": { "S": "dm:5:alice:bob" },
-                "seq": { "N": seq.to_string() },
-                "messageId": { "S": uuid::Uuid::new_v4() },
-                "senderId": { "S": "alice" },
-                "recipientId": { "S": "bob" },
-                "content": { "S": "Hi" },
-                "createdAt": { "N": "1" },
-                "clientMessageId": { "S": seq.to_string() },
-            }),
-        );
+        aws.put_message(seq, "alice", "bob", "Hi");
     }
     let frame =
         |last_seq| json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "3", "lastSeq": last_seq });

@@ -65,6 +65,23 @@ impl Aws {
         self.database.put_item(put).expect("the table takes the row");
     }
 
+    /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].
+    ///
+    /// Its `createdAt` is its `seq`, and its `clientMessageId` too.
+    pub fn put_message(&self, seq: u64, sender: &str, recipient: &str, content: &str) {
+        let row = json!({
+            "conversationId": { "S": "dm:5:alice:bob" },
+            "seq": { "N": seq.to_string() },
+            "messageId": { "S": uuid::Uuid::new_v4() },
+            "senderId": { "S": sender },
+            "recipientId": { "S": recipient },
+            "content": { "S": content },
+            "createdAt": { "N": seq.to_string() },
+            "clientMessageId": { "S": seq.to_string() },
+        });
+        self.put("MessagesTable", &row);
+    }
+
     /// Every row of a table, as DynamoDB has them.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");

@@ -57,18 +57,7 @@ async fn a_connection_that_breaks_is_1006() {
 #[tokio::test]
 async fn disconnect_runs_after_the_connection_is_closed() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let world = Setup::new()
-        .quiet("$connect")
-        .route("$disconnect", move |_| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                ok()
-            }
-        })
-        .start()
-        .await;
+    let world = Setup::new().quiet("$connect").route("$disconnect", after(&go, ok)).start().await;
     let (mut client, id) = world.connect_known().await;
     client.socket.close(None).await.unwrap();
     world.event("$disconnect").await;
@@ -173,17 +162,7 @@ async fn a_client_that_never_answers_the_close_frame_is_dropped() {
 #[tokio::test]
 async fn a_reply_to_a_client_that_has_gone_is_nobodys_trouble() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let world = setup()
-        .replying("slow", move |_| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                says("too late")
-            }
-        })
-        .start()
-        .await;
+    let world = setup().replying("slow", after(&go, || says("too late"))).start().await;
     let mut client = world.connect("").await;
     client.call("slow").await;
     world.event("slow").await;

@@ -18,18 +18,7 @@ async fn without_a_connect_route_everybody_gets_in() {
 #[tokio::test]
 async fn the_upgrade_waits_for_the_function_and_nothing_else_is_routed_before() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let world = Setup::new()
-        .route("$connect", move |_| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                ok()
-            }
-        })
-        .quiet("early")
-        .start()
-        .await;
+    let world = Setup::new().route("$connect", after(&go, ok)).quiet("early").start().await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let request = upgrade_request(world.address());
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -123,18 +112,7 @@ async fn what_is_no_websocket_request_is_told_to_upgrade() {
 #[tokio::test]
 async fn a_client_that_leaves_during_connect_is_heard_of_again_in_disconnect() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let world = Setup::new()
-        .route("$connect", move |_| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                ok()
-            }
-        })
-        .quiet("$disconnect")
-        .start()
-        .await;
+    let world = Setup::new().route("$connect", after(&go, ok)).quiet("$disconnect").start().await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(upgrade_request(world.address()).as_bytes()).await.unwrap();
     let connect = world.event("$connect").await;

@@ -149,10 +149,10 @@ async fn one_way_routes_drop_the_answer_and_replying_ones_send_its_body() {
 #[tokio::test]
 async fn messages_of_one_connection_run_side_by_side() {
     let go = Arc::new(Semaphore::new(0));
-    let wait = Arc::clone(&go);
+    let gate = Arc::clone(&go);
     let world = Setup::new()
         .replying("slow", move |_| {
-            let wait = Arc::clone(&wait);
+            let wait = Arc::clone(&gate);
             async move {
                 wait.acquire().await.unwrap().forget();
                 says("slow")
@@ -179,17 +179,7 @@ async fn messages_of_one_connection_run_side_by_side() {
 #[tokio::test]
 async fn a_ping_is_answered_while_a_function_runs() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let world = Setup::new()
-        .replying("slow", move |_| {
-            let wait = Arc::clone(&wait);
-            async move {
-                wait.notified().await;
-                says("done")
-            }
-        })
-        .start()
-        .await;
+    let world = Setup::new().replying("slow", after(&go, || says("done"))).start().await;
     let mut client = world.connect("").await;
     client.call("slow").await;
     client.send(Message::Ping(b"are you there"[..].into())).await;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::timeout,
 };
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -33,7 +33,8 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never happened")
 }
 
-type Body = Box<dyn Fn(Value) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+type BoxFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Body = Box<dyn Fn(Value) -> BoxFuture + Send + Sync>;
 
 /// The seam: functions by name, each a closure, and every event that reached one.
 struct Functions {
@@ -42,7 +43,7 @@ struct Functions {
 }
 
 impl Invoke for Functions {
-    fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn invoke(&self, function: &str, event: Vec<u8>) -> BoxFuture {
         let event: Value = serde_json::from_slice(&event).unwrap();
         self.seen.send((function.to_owned(), event.clone())).ok();
         (self.bodies[function])(event)
@@ -67,7 +68,38 @@ pub(crate) fn fails(message: &str) -> Answer {
     Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
 }
 
-/// A stack without routes, whose functions come with them.
+/// The body of a function that waits for `go` before it answers.
+pub(crate) fn after(go: &Arc<Notify>, answer: fn() -> Answer) -> impl Fn(Value) -> BoxFuture + Send + Sync + 'static {
+    let go = Arc::clone(go);
+    move |_| {
+        let go = Arc::clone(&go);
+        Box::pin(async move {
+            go.notified().await;
+            answer()
+        })
+    }
+}
+
+/// A stack without routes.
+pub(crate) fn stack() -> Stack {
+    let api = Api {
+        logical_id: "Api".into(),
+        api_id: "abcdef1234".into(),
+        stage: "prod".into(),
+        route_selection_expression: "$request.body.action".into(),
+        routes: BTreeMap::new(),
+        authorizer: None,
+    };
+    Stack {
+        region: "eu-west-1".into(),
+        account_id: "123456789012".into(),
+        api,
+        functions: BTreeMap::new(),
+        tables: Vec::new(),
+    }
+}
+
+/// A stack whose functions come with its routes.
 pub(crate) struct Setup {
     stack: Stack,
     bodies: HashMap<String, Body>,
@@ -76,22 +108,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        let api = Api {
-            logical_id: "Api".into(),
-            api_id: "abcdef1234".into(),
-            stage: "prod".into(),
-            route_selection_expression: "$request.body.action".into(),
-            routes: BTreeMap::new(),
-            authorizer: None,
-        };
-        let stack = Stack {
-            region: "eu-west-1".into(),
-            account_id: "123456789012".into(),
-            api,
-            functions: BTreeMap::new(),
-            tables: Vec::new(),
-        };
-        Self { stack, bodies: HashMap::new(), options: Options::default() }
+        Self { stack: stack(), bodies: HashMap::new(), options: Options::default() }
     }
 
     fn add<F>(mut self, key: &str, replies: bool, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self

@@ -3,9 +3,8 @@
 use chat_local::{
     gateway::{Gateway, Options, StartError},
     invoke::{Answer, Invoke},
-    template::{Api, Stack},
 };
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use crate::plumbing::*;
 
@@ -46,21 +45,8 @@ impl Invoke for Nothing {
 
 #[tokio::test]
 async fn a_route_selection_expression_of_another_kind_is_an_error_at_the_start() {
-    let api = Api {
-        logical_id: "Api".into(),
-        api_id: "abcdef1234".into(),
-        stage: "prod".into(),
-        route_selection_expression: "$request.header.action".into(),
-        routes: BTreeMap::new(),
-        authorizer: None,
-    };
-    let stack = Stack {
-        region: "eu-west-1".into(),
-        account_id: "123456789012".into(),
-        api,
-        functions: BTreeMap::new(),
-        tables: Vec::new(),
-    };
+    let mut stack = stack();
+    stack.api.route_selection_expression = "$request.header.action".into();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let error = Gateway::start(listener, &stack, Arc::new(Nothing), Options::default()).unwrap_err();
     assert!(matches!(error, StartError::Selection(expression) if expression == "$request.header.action"));
