@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, error::Error as StdError};
 
-/// Why a request was not done. Nothing is stored where a route returns one.
+/// Why a request was not done. Nothing is stored half; after [`Error::Unavailable`] and [`Error::Internal`] a message
+/// may be stored whole, which a repeat finds out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The frame is not what the protocol says; the text says what to change.

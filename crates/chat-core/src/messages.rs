@@ -4,7 +4,7 @@
 //! one write. Nothing removes or renumbers a message, and whoever appends looks at every item between what the client
 //! has seen and the place it takes: a repeat is found even while the first attempt is still running.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
@@ -31,8 +31,6 @@ const UNSEEN_BY_DEFAULT: i32 = 25;
 const TRACES_AT_ONCE: i32 = 100;
 /// Losses after which a send waits before it tries again. Simulated with 7.5 ms a call, fewer only add delay.
 const LOSSES_AT_ONCE: u32 = 8;
-/// A send that has less time left than this answers instead of trying once more.
-const TIME_TO_ANSWER: Duration = Duration::from_secs(2);
 /// The most that a page's messages may have as JSON, so that with the frame around them (two ids of at most 530 bytes
 /// each, and a `ref`) they stay under 30,000 bytes: one WebSocket frame, and one billing unit of 32 KB.
 const PAGE_BYTES: usize = 28_000;
@@ -104,12 +102,12 @@ impl Messages {
         }
     }
 
-    /// Stores the draft after the newest message, exactly once.
+    /// Stores the draft after the newest message, exactly once, and tries until nobody is faster.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where others were faster until the time was up, and those of DynamoDB.
-    /// After an error the message may or may not be stored; a repeat with the same `clientMessageId` will tell.
-    pub async fn append(&self, draft: &Draft, standing: Standing, deadline: Instant) -> Result<Appended, Error> {
+    /// Those of DynamoDB. After one, and where this is given up half-way, the message may or may not be stored; a repeat
+    /// with the same `clientMessageId` will tell.
+    pub async fn append(&self, draft: &Draft, standing: Standing) -> Result<Appended, Error> {
         let mut standing = standing;
         let mut attempts = 0;
         loop {
@@ -130,9 +128,6 @@ impl Messages {
                     return Ok(Appended { message, duplicate: true, attempts });
                 }
                 Put::Taken(_) => {}
-            }
-            if Instant::now() + TIME_TO_ANSWER > deadline {
-                return Err(Error::Unavailable("others were faster until the time was up".into()));
             }
             if attempts >= LOSSES_AT_ONCE {
                 tokio::time::sleep(random_wait()).await;

@@ -1,6 +1,6 @@
 //! What a client asks, as the Lambda edge hands it to a route.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
@@ -9,6 +9,9 @@ use crate::{
     frames::{self, Ref},
     user::UserId,
 };
+
+/// The end of an invocation that is kept for the answer.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
 /// One event of one connection, from a user that the authorizer proved.
 #[derive(Debug, Clone)]
@@ -32,6 +35,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// When a route must have an answer, whatever else it wanted to do: it takes time to be brought back, too.
+    pub fn answer_by(&self) -> Instant {
+        self.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(self.deadline)
+    }
+
     /// The frame as the action's own type.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use chat_core::{
     messages::Messages,
 };
 use futures_util::future::join_all;
+use tokio::time::timeout_at;
 
 /// What a send works with.
 pub type Chat = (Messages, Clients, Delivery);
@@ -32,22 +33,32 @@ pub async fn handle((messages, clients, delivery): &Chat, request: Request) -> R
     let draft =
         Draft::new(request.user.clone(), ask.recipient_id, content, request.received_at, ask.client_message_id)?;
 
-    let standing = messages.standing(&draft, ask.last_seq).await?;
-    let began = Instant::now();
-    let (appended, early) =
-        tokio::join!(messages.append(&draft, standing, request.deadline), audience(clients, &draft, &request));
-    let appended = appended?;
-    let audience = match early {
-        Ok(connections) if appended.attempts <= 1 && began.elapsed() <= FAST_PUT => Ok(connections),
-        _ => audience(clients, &draft, &request).await,
+    let standing = in_time(&request, messages.standing(&draft, ask.last_seq)).await?;
+    let append = async {
+        let began = Instant::now();
+        (in_time(&request, messages.append(&draft, standing)).await, began.elapsed())
     };
-
-    match audience {
-        Ok(connections) => deliver(&appended.message, connections, delivery, clients, &request).await,
+    let ((appended, took), early) = tokio::join!(append, in_time(&request, audience(clients, &draft, &request)));
+    let appended = appended?;
+    let delivered = in_time(&request, async {
+        let connections = match early {
+            Ok(connections) if appended.attempts <= 1 && took <= FAST_PUT => connections,
+            _ => audience(clients, &draft, &request).await?,
+        };
+        deliver(&appended.message, connections, delivery, clients, &request).await;
+        Ok(())
+    });
+    if let Err(error) = delivered.await {
         // The message is stored: whoever misses it sees the hole, or catches up on the next connection.
-        Err(error) => tracing::warn!(cause = chain(&error), "a stored message could not be delivered"),
+        tracing::warn!(cause = chain(&error), "a stored message was not delivered to everyone");
     }
     Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))
+}
+
+/// Gives up while there is still time to answer.
+async fn in_time<T>(request: &Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(Error::Unavailable("the function's time was up".into()));
+    timeout_at(request.answer_by().into(), work).await.unwrap_or_else(late)
 }
 
 /// The recipient's connections and the sender's others.

@@ -110,17 +110,26 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
 async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
     let (aws, chat) = two_users().await;
     say(&chat, "alice", json!({ "recipientId": "bob", "content": "1" })).await;
-    for frame in [
-        json!({ "recipientId": "bob", "content": "2" }),
-        json!({ "recipientId": "bob", "content": "3", "clientMessageId": "3" }),
-        json!({ "recipientId": "bob", "content": "4", "clientMessageId": "4", "lastSeq": 3 }),
-    ] {
+    let mut quick = 0;
+    for seq in 2..20 {
+        let frame = match seq % 3 {
+            0 => json!({ "recipientId": "bob", "content": "Hi" }),
+            1 => json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": seq.to_string() }),
+            _ => json!({
+                "recipientId": "bob", "content": "Hi", "clientMessageId": seq.to_string(), "lastSeq": seq - 1
+            }),
+        };
         aws.dynamodb.take_calls();
         aws.connections.take_pushes();
         assert_eq!(say(&chat, "alice", frame).await["type"], "sent");
-        assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 3)]));
+        let counted = aws.dynamodb.take_counts();
+        // A put that took longer than 25 ms, as it may on a busy machine, reads both users' connections again.
+        let slow = counts(&[("PutItem", 1), ("Query", 5)]);
+        assert!(counted == counts(&[("PutItem", 1), ("Query", 3)]) || counted == slow, "{counted:?}");
+        quick += usize::from(counted != slow);
         assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
     }
+    assert!(quick > 0);
 }
 
 #[tokio::test]
@@ -142,7 +151,6 @@ async fn a_message_to_oneself_reaches_ones_other_devices() {
     let sent = say(&chat, "alice", json!({ "recipientId": "alice", "content": "A note" })).await;
     assert_eq!(sent["value"]["conversationId"], "dm:5:alice:alice");
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
-    assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 2)]));
 }
 
 #[tokio::test]
@@ -296,6 +304,26 @@ async fn what_is_stored_is_acknowledged_even_where_nobody_can_be_told() {
     });
     assert_eq!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_stored_is_acknowledged_in_time_even_where_dynamodb_hangs() {
+    let (aws, chat) = two_users().await;
+    let never = Arc::new(Notify::new());
+    let hold = never.clone();
+    aws.dynamodb.disturb(move |call| match call.body["TableName"].as_str() {
+        Some("ClientsTable") => Fate::Hold(hold.clone()),
+        _ => Fate::Forward,
+    });
+    let frame = json!({ "recipientId": "bob", "content": "Hi" });
+    let event = Event::of("send").from("alice").saying(&frame).within(1_500);
+    assert_eq!(ask(&chat, send::handle, event).await["type"], "sent");
+    assert_eq!(stored(&aws).len(), 1);
+
+    let hold = never.clone();
+    aws.dynamodb.disturb(move |_| Fate::Hold(hold.clone()));
+    let event = Event::of("send").from("alice").saying(&frame).within(1_500);
+    assert_eq!(ask(&chat, send::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]

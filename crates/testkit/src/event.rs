@@ -6,16 +6,23 @@ use chat_core::{Error, Reply, Request, lambda};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
+/// How long a function has, as the template says.
+const TIMEOUT_MS: u64 = 10_000;
+
 /// An event of one route.
 #[derive(Debug, Clone)]
-pub struct Event(Value);
+pub struct Event {
+    event: Value,
+    timeout_ms: u64,
+}
 
 impl Event {
     /// The one of `events/NAME.json`.
     pub fn of(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name).with_extension("json");
         let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self(serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        let event = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { event, timeout_ms: TIMEOUT_MS }
     }
 
     /// From this user instead, on a connection that is named like them.
@@ -41,7 +48,7 @@ impl Event {
     /// With another value at this place, a JSON pointer.
     pub fn set(mut self, pointer: &str, value: Value) -> Self {
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
-        let parent = self.0.pointer_mut(parent).expect("the event has this place");
+        let parent = self.event.pointer_mut(parent).expect("the event has this place");
         parent.as_object_mut().expect("the event has an object there").insert(name.to_owned(), value);
         self
     }
@@ -49,17 +56,23 @@ impl Event {
     /// Without what stands there.
     pub fn without(mut self, pointer: &str) -> Self {
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
-        let parent = self.0.pointer_mut(parent).expect("the event has this place");
+        let parent = self.event.pointer_mut(parent).expect("the event has this place");
         parent.as_object_mut().expect("the event has an object there").remove(name);
         self
     }
 
-    /// As Lambda hands it over, with ten seconds to answer.
+    /// With so much time for the function, in milliseconds.
+    pub fn within(mut self, timeout_ms: u64) -> Self {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// As Lambda hands it over.
     pub fn lambda<E: serde::de::DeserializeOwned>(&self) -> LambdaEvent<E> {
         let mut context = Context::default();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
-        context.deadline = now.as_millis() as u64 + 10_000;
-        LambdaEvent::new(serde_json::from_value(self.0.clone()).expect("the event is of this kind"), context)
+        context.deadline = now.as_millis() as u64 + self.timeout_ms;
+        LambdaEvent::new(serde_json::from_value(self.event.clone()).expect("the event is of this kind"), context)
     }
 }
 

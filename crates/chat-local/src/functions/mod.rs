@@ -17,7 +17,13 @@ use std::{collections::BTreeMap, future::Future, path::PathBuf, pin::Pin, sync::
 use anyhow::{Context, anyhow};
 use tokio::task::AbortHandle;
 
-use self::{cargo::Builder, pool::Pool, process::Launch, watch::Sources, watchdog::Watchdog};
+use self::{
+    cargo::{Builder, Executable},
+    pool::Pool,
+    process::Launch,
+    watch::Sources,
+    watchdog::Watchdog,
+};
 pub use self::{process::Process, remote::Remote};
 use crate::{
     invoke::{Answer, Invoke, InvokeError},
@@ -186,25 +192,29 @@ impl Running {
         let unknown = || InvokeError::Unreachable(anyhow!("no function `{function}`"));
         self.pools.get(function).cloned().ok_or_else(unknown)
     }
+
+    /// Puts these in the place of the old ones, and names the functions of which that is another.
+    fn replace(&self, executables: BTreeMap<String, Executable>) -> Vec<String> {
+        let replaced = executables.into_iter().filter(|(id, executable)| self.pools[id].replace(executable.clone()));
+        replaced.map(|(id, _)| id).collect()
+    }
 }
 
 async fn rebuild(running: Arc<Running>, mut sources: Sources) {
+    // First without waiting: something may have changed while the first build ran and nobody watched.
+    let mut seen_a_change = false;
     loop {
-        sources.changed().await;
         let built = running.builder.build().await.and_then(|built| {
             sources.watch(&built.packages)?;
             Ok(built.executables)
         });
-        (running.observer)(match built {
-            Ok(executables) => Notice::Rebuilt(
-                executables
-                    .into_iter()
-                    .filter(|(id, executable)| running.pools[id].replace(executable.clone()))
-                    .map(|(id, _)| id)
-                    .collect(),
-            ),
-            Err(error) => Notice::BuildFailed(format!("{error:#}")),
-        });
+        match built.map(|executables| running.replace(executables)) {
+            Ok(replaced) if replaced.is_empty() && !seen_a_change => {}
+            Ok(replaced) => (running.observer)(Notice::Rebuilt(replaced)),
+            Err(error) => (running.observer)(Notice::BuildFailed(format!("{error:#}"))),
+        }
+        sources.changed().await;
+        seen_a_change = true;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which route a message asks for.
 
-use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::{Value, value::RawValue};
 
 /// A `RouteSelectionExpression` that looks into the message: `$request.body.action`, or deeper.
 #[derive(Debug)]
@@ -22,14 +24,21 @@ impl Selection {
     }
 
     /// The route key that this message names: `""` when it names none or isn't JSON.
+    ///
+    /// Only what lies on the way to it is read: what else a message holds, however odd, is for the function to judge.
     pub(super) fn of(&self, message: &str) -> String {
-        let Ok(body) = serde_json::from_str::<Value>(message) else {
-            return String::new();
-        };
-        match self.path.iter().try_fold(&body, |at, name| at.get(name)) {
-            None => String::new(),
-            Some(Value::String(key)) => key.clone(),
-            Some(other) => other.to_string(),
+        self.find(message).unwrap_or_default()
+    }
+
+    fn find(&self, message: &str) -> Option<String> {
+        let mut at: &RawValue = serde_json::from_str(message).ok()?;
+        for name in &self.path {
+            let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(at.get()).ok()?;
+            at = fields.remove(name.as_str())?;
+        }
+        match serde_json::from_str(at.get()).ok()? {
+            Value::String(key) => Some(key),
+            other => Some(other.to_string()),
         }
     }
 }
@@ -48,6 +57,14 @@ mod tests {
         check("$request.body.action", r#"{"action":"send"}"#, "send");
         check("${request.body.action}", r#"{"action":"send"}"#, "send");
         check("$request.body.a.b", r#"{"a":{"b":"deep"}}"#, "deep");
+    }
+
+    #[test]
+    fn oddities_elsewhere_in_the_message_change_nothing() {
+        let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for odd in [r#""\ud83d""#, "1e400", nested.as_str()] {
+            check("$request.body.action", &format!(r#"{{"content":{odd},"action":"send"}}"#), "send");
+        }
     }
 
     #[test]
