@@ -27,7 +27,19 @@ const FAST_PUT: Duration = Duration::from_millis(25);
 /// # Errors
 /// [`Error::BadRequest`] and [`Error::TooLarge`] where the frame is not a `sendMessage`, [`Error::OutOfDate`] where the
 /// client must sync first, [`Error::Unavailable`] where a repeat with the same `clientMessageId` is worth it.
-pub async fn handle((messages, clients, delivery): &Chat, request: Request) -> Result<Reply, Error> {
+pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
+    handle_with(chat, request, FAST_PUT).await
+}
+
+/// As [`handle`], with another idea of a fast put, so that tests need not lean on time.
+///
+/// # Errors
+/// As [`handle`].
+pub async fn handle_with(
+    (messages, clients, delivery): &Chat,
+    request: Request,
+    fast_put: Duration,
+) -> Result<Reply, Error> {
     let ask: SendMessage = request.body()?;
     let content = Content::new(ask.content)?;
     let draft =
@@ -42,7 +54,7 @@ pub async fn handle((messages, clients, delivery): &Chat, request: Request) -> R
     let appended = appended?;
     let delivered = in_time(&request, async {
         let connections = match early {
-            Ok(connections) if appended.attempts <= 1 && took <= FAST_PUT => connections,
+            Ok(connections) if appended.attempts <= 1 && took <= fast_put => connections,
             _ => audience(clients, &draft, &request).await?,
         };
         deliver(&appended.message, connections, delivery, clients, &request).await;
