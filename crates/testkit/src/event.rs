@@ -54,6 +54,11 @@ impl Event {
         self
     }
 
+    /// As JSON.
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
     /// As Lambda hands it over, with ten seconds to answer.
     pub fn lambda<E: serde::de::DeserializeOwned>(&self) -> LambdaEvent<E> {
         let mut context = Context::default();
