@@ -1,14 +1,19 @@
-//! Who is let in, in open mode.
+//! Who is let in, in open mode, and from where.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
-use chat_core::{configuration::AuthMode, lambda};
+use authorizer::Authorizer;
+use chat_core::lambda;
 use serde_json::{Value, json};
 use testkit::{Aws, Event};
 
 /// The policy, or the error string.
 async fn authorize(event: Event) -> Result<Value, String> {
-    match lambda::policy(&AuthMode::Open, event.lambda(), authorizer::handle).await {
+    ask(&Aws::start().await.provide().await, event).await
+}
+
+async fn ask(authorizer: &Authorizer, event: Event) -> Result<Value, String> {
+    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await {
         Ok(policy) => Ok(serde_json::to_value(policy).unwrap()),
         Err(diagnostic) => Err(diagnostic.error_message),
     }
@@ -51,10 +56,73 @@ async fn who_names_two_users_or_none_that_can_be_is_denied() {
 }
 
 #[tokio::test]
-async fn a_mode_that_is_missing_or_unknown_is_named() {
+async fn a_page_of_a_foreign_origin_is_denied() {
     let aws = Aws::start().await;
-    for mode in ["", "Open", "none", "jwt"] {
-        let error = aws.try_provide::<AuthMode>(&[("AUTH_MODE", mode)]).await.unwrap_err();
-        assert!(error.to_string().contains("AUTH_MODE"), "{error}");
+    let allowed = [("ALLOWED_ORIGINS", "https://chat.example, https://*.example.com")];
+    let authorizer: Authorizer = aws.try_provide(&allowed).await.unwrap();
+    for (origins, effect) in [
+        (["https://chat.example"].as_slice(), "Allow"),
+        (&["https://a.example.com"], "Allow"),
+        (&[], "Allow"),
+        (&["https://evil.example"], "Deny"),
+        (&["https://example.com"], "Deny"),
+        (&["http://chat.example"], "Deny"),
+        (&["null"], "Deny"),
+        (&[""], "Deny"),
+        (&["https://chat.example", "https://chat.example"], "Deny"),
+        (&["https://chat.example", "https://evil.example"], "Deny"),
+    ] {
+        for spelling in ["Origin", "origin"] {
+            let event = asking_for(&["alice"]).without("/multiValueHeaders/Origin");
+            let event = if origins.is_empty() {
+                event
+            } else {
+                event.set(&format!("/multiValueHeaders/{spelling}"), json!(origins))
+            };
+            let policy = ask(&authorizer, event).await.unwrap();
+            assert_eq!(policy["policyDocument"]["Statement"][0]["Effect"], effect, "{origins:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_a_time_is_no_event() {
+    let event = Event::of("authorizer").without("/requestContext/requestTimeEpoch");
+    assert!(serde_json::from_value::<lambda::Authorize>(event.value().clone()).is_err());
+}
+
+#[tokio::test]
+async fn a_variable_that_is_missing_or_wrong_is_named() {
+    const JWT: [(&str, &str); 4] = [
+        ("AUTH_MODE", "jwt"),
+        ("JWT_JWKS_URL", "https://issuer.example/jwks.json"),
+        ("JWT_ISSUER", "https://issuer.example/"),
+        ("JWT_AUDIENCE", "chat"),
+    ];
+    let aws = Aws::start().await;
+    assert!(aws.try_provide::<Authorizer>(&JWT).await.is_ok());
+    for (name, value) in [
+        ("AUTH_MODE", ""),
+        ("AUTH_MODE", "Open"),
+        ("AUTH_MODE", "none"),
+        ("AUTH_MODE", "JWT"),
+        ("JWT_JWKS_URL", ""),
+        ("JWT_JWKS_URL", "issuer.example/jwks.json"),
+        ("JWT_JWKS_URL", "http://issuer.example/jwks.json"),
+        ("JWT_JWKS_URL", "http://127.0.0.1.evil.example/"),
+        ("JWT_JWKS_URL", "http://127.0.0.1:80@evil.example/"),
+        ("JWT_JWKS_URL", "https://"),
+        ("JWT_JWKS_URL", "https:///jwks.json"),
+        ("JWT_JWKS_URL", "https://issuer.example/jwks json"),
+        ("JWT_JWKS_URL", "file:///etc/passwd"),
+        ("JWT_ISSUER", " "),
+        ("JWT_AUDIENCE", ""),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://chat.example,"),
+        ("ALLOWED_ORIGINS", "https://*.com"),
+    ] {
+        let variables = [&JWT[..], &[(name, value)]].concat();
+        let error = aws.try_provide::<Authorizer>(&variables).await.err().expect("the start is stopped").to_string();
+        assert!(error.contains(&format!("variable {name} ")), "{name}={value}: {error}");
     }
 }

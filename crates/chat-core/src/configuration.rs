@@ -10,7 +10,7 @@ use aws_types::{
 };
 use tracing::Level;
 
-use crate::{clients::Clients, delivery::Delivery, messages::Messages};
+use crate::{clients::Clients, delivery::Delivery, messages::Messages, origins::Origins};
 
 /// Gives the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String>;
@@ -35,12 +35,43 @@ impl Configuration {
     /// How the authorizer finds out who connects.
     ///
     /// # Errors
-    /// Where `AUTH_MODE` is missing or names no mode.
+    /// Where `AUTH_MODE` is missing or names no mode, or, for `jwt`, one of its variables is missing or wrong.
     pub fn auth_mode(&self) -> Result<AuthMode, InvalidConfiguration> {
         const NAME: &str = "AUTH_MODE";
         match self.text(NAME)?.as_str() {
             "open" => Ok(AuthMode::Open),
-            _ => Err(InvalidConfiguration { name: NAME, advice: "must be open" }),
+            "jwt" => Ok(AuthMode::Jwt(TokenRules {
+                jwks_url: self.jwks_url()?,
+                issuer: self.text("JWT_ISSUER")?,
+                audience: self.text("JWT_AUDIENCE")?,
+                user_claim: self.optional("JWT_USER_CLAIM").unwrap_or_else(|| "sub".to_owned()),
+            })),
+            _ => Err(InvalidConfiguration { name: NAME, advice: "must be open or jwt" }),
+        }
+    }
+
+    /// From which pages browsers may connect; without `ALLOWED_ORIGINS`, from any.
+    ///
+    /// # Errors
+    /// Where it holds something that is no origin.
+    pub fn allowed_origins(&self) -> Result<Origins, InvalidConfiguration> {
+        const NAME: &str = "ALLOWED_ORIGINS";
+        let advice = "must be a list with commas of origins like https://chat.example or https://*.example.com";
+        Origins::parse(&self.optional(NAME).unwrap_or_default())
+            .map_err(|_| InvalidConfiguration { name: NAME, advice })
+    }
+
+    /// Who can change the keys on their way is any user, so they come encrypted, or from this machine.
+    fn jwks_url(&self) -> Result<String, InvalidConfiguration> {
+        const NAME: &str = "JWT_JWKS_URL";
+        let url = self.text(NAME)?;
+        let after =
+            |prefix: &str| url.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        let is_here = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|prefix| after(prefix));
+        let is_url = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@' && byte != b'#');
+        match is_url && (after("https://") || is_here) {
+            true => Ok(url),
+            false => Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" }),
         }
     }
 
@@ -85,10 +116,12 @@ impl Configuration {
     }
 
     fn text(&self, name: &'static str) -> Result<String, InvalidConfiguration> {
-        match (self.variables)(name) {
-            Some(value) if !value.trim().is_empty() => Ok(value),
-            _ => Err(InvalidConfiguration { name, advice: "is not set" }),
-        }
+        self.optional(name).ok_or(InvalidConfiguration { name, advice: "is not set" })
+    }
+
+    /// A variable that is set and holds more than white space.
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.variables)(name).filter(|value| !value.trim().is_empty())
     }
 }
 
@@ -104,10 +137,25 @@ impl LoadServiceConfig for ServiceVariables {
 }
 
 /// How the authorizer finds out who connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthMode {
     /// Anyone is who they say they are: for trying out, and for nothing else.
     Open,
+    /// By a token that an issuer has signed.
+    Jwt(TokenRules),
+}
+
+/// Which tokens prove who connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRules {
+    /// Where the issuer publishes the keys that it signs with.
+    pub jwks_url: String,
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What `aud` must be, or hold.
+    pub audience: String,
+    /// The claim that holds the user's id.
+    pub user_claim: String,
 }
 
 /// How log lines are written.
@@ -139,12 +187,6 @@ pub trait Provide: Sized {
 impl Provide for () {
     async fn provide(_: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok(())
-    }
-}
-
-impl Provide for AuthMode {
-    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        configuration.auth_mode()
     }
 }
 

@@ -18,6 +18,9 @@ pub enum Error {
     /// The event carries no user that an authorizer proved.
     #[error("unauthenticated: {0}")]
     Unauthenticated(&'static str),
+    /// The token that the caller connected with has expired.
+    #[error("token expired")]
+    TokenExpired,
     /// The caller may not do that.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
@@ -51,6 +54,7 @@ impl Error {
             Self::TooLarge(_) => "too_large",
             Self::UnknownAction => "unknown_action",
             Self::Unauthenticated(_) => "unauthenticated",
+            Self::TokenExpired => "token_expired",
             Self::Forbidden(_) => "forbidden",
             Self::OutOfDate => "out_of_date",
             Self::Unavailable(_) => "unavailable",
@@ -64,6 +68,7 @@ impl Error {
             Self::BadRequest(advice) => Cow::Borrowed(advice),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
             Self::UnknownAction => "unknown action; there are sendMessage, getMessages and ping".into(),
+            Self::TokenExpired => "the token has expired; connect again with a new one".into(),
             Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
             Self::Unavailable(_) => "the service is busy; send the same again in a moment".into(),
             Self::Internal(_) => "something failed on our side; send the same again".into(),

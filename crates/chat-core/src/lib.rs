@@ -12,6 +12,7 @@ pub mod frames;
 pub mod lambda;
 pub mod message;
 pub mod messages;
+pub mod origins;
 pub mod request;
 pub mod user;
 

@@ -50,8 +50,27 @@ impl Request {
 }
 
 /// What somebody who wants to connect says of who they are, before anything of it is proved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It has no `Debug` form, so that no token in it can reach a log.
+#[derive(Clone, Default)]
 pub struct Upgrade {
     /// Every `userId` of the query, decoded.
     pub user_ids: Vec<String>,
+    /// Every `token` of the query, decoded.
+    pub tokens: Vec<String>,
+    /// The subprotocols that are offered; one of them may be a token.
+    pub subprotocols: Vec<String>,
+    /// Every `Origin`. Browsers send one, other clients what they like.
+    pub origins: Vec<String>,
+    /// When API Gateway received this, in milliseconds since 1970.
+    pub received_at: i64,
+}
+
+/// Who connects, proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user of this connection, for as long as it lasts.
+    pub user: UserId,
+    /// In seconds since 1970: when what proved it loses its force. None where nothing was to be proved.
+    pub expires_at: Option<i64>,
 }

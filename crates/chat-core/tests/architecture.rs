@@ -72,14 +72,21 @@ fn only_delivery_knows_the_connections_endpoint() {
 }
 
 #[test]
+fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
+    check_only(&["aws_smithy_runtime_api", "HttpRequest"], &["crates/authorizer/src/jwks.rs"]);
+    check_only(&["ring::"], &["crates/authorizer/src/signature.rs"]);
+    check_only(&["jsonwebtoken"], &["crates/authorizer/src/"]);
+}
+
+#[test]
 fn only_configuration_reads_the_environment() {
-    let words = ["env::var", "std::env", "_TABLE\"", "_ENDPOINT\"", "_MODE\""];
+    let words = ["env::var", "std::env", "_TABLE\"", "_ENDPOINT\"", "_MODE\"", "\"JWT_", "_ORIGINS\""];
     check_only(&words, &["crates/chat-core/src/configuration.rs"]);
 }
 
 #[test]
 fn values_and_frames_do_no_input_or_output() {
-    for name in ["user", "conversation", "message", "frames", "error", "request"] {
+    for name in ["user", "conversation", "message", "frames", "error", "request", "origins"] {
         let path = format!("crates/chat-core/src/{name}.rs");
         let code = fs::read_to_string(root().join(&path)).unwrap();
         for word in ["async ", "await", "tokio", "aws_", "tracing", "std::fs", "std::net", "SystemTime"] {

@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -17,14 +17,17 @@ use crate::{
     dynamodb::Storage,
     functions::{self, watchdog},
     gateway::Limits,
+    issuer::Issuer,
     samconfig,
     system::{Options, Runner, Running, System},
 };
 
 /// Runs a SAM WebSocket project on this machine: API Gateway, Lambda and DynamoDB, as its template describes them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The SAM template
     #[arg(long, value_name = "FILE", default_value = "template.yaml")]
     template: PathBuf,
@@ -69,6 +72,34 @@ struct Arguments {
     connection_timeout: Option<Duration>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints a token (a JWT) of a user, signed with a key of this machine, which is made if need be. Its public half is
+    /// at /.well-known/jwks.json while the system runs
+    Token(TokenArguments),
+}
+
+#[derive(Debug, Args)]
+struct TokenArguments {
+    /// Whose token
+    user: String,
+    /// The claim that holds the user
+    #[arg(long, value_name = "NAME", default_value = "sub")]
+    claim: String,
+    /// The claim `iss`
+    #[arg(long, default_value = "chat-local")]
+    issuer: String,
+    /// The claim `aud`
+    #[arg(long, default_value = "chat-local")]
+    audience: String,
+    /// When it expires
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    expires_in: u32,
+    /// Folder that the key is kept in
+    #[arg(long, value_name = "DIR", default_value = ".local")]
+    data: PathBuf,
+}
+
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
     // A second copy of this program that sees to the processes of the first, should that be killed.
@@ -76,13 +107,31 @@ pub fn main() -> ExitCode {
         watchdog::main();
         return ExitCode::SUCCESS;
     }
-    match run(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Command::Token(token)) => print_token(&token),
+        None => run(arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_token(arguments: &TokenArguments) -> anyhow::Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
+    let mut claims = serde_json::json!({
+        "iss": arguments.issuer,
+        "aud": arguments.audience,
+        "iat": now,
+        "exp": now + u64::from(arguments.expires_in),
+    });
+    claims[&arguments.claim] = arguments.user.as_str().into();
+    println!("{}", Issuer::open(&arguments.data)?.token(&claims));
+    Ok(())
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -141,9 +190,10 @@ fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
         environment: arguments.config_env,
         port: arguments.port,
         dynamodb_port: arguments.dynamodb_port,
-        storage: if arguments.memory { Storage::Memory } else { Storage::Directory(arguments.data) },
+        storage: if arguments.memory { Storage::Memory } else { Storage::Directory(arguments.data.clone()) },
         runner,
         web: arguments.web,
+        issuer: Some(arguments.data.clone()),
         limits: Limits {
             idle: arguments.idle_timeout.unwrap_or(usual.idle),
             connection: arguments.connection_timeout.unwrap_or(usual.connection),
@@ -258,6 +308,8 @@ mod tests {
         assert!(parse(&["--idle-timeout", "0"]).unwrap_err().contains("above 0"));
         assert!(parse(&["--memory", "--data", "x"]).is_err());
         assert!(parse(&["--port", "70000"]).is_err());
+        assert!(parse(&["token"]).is_err());
+        assert!(parse(&["--memory", "token", "alice"]).is_err());
     }
 
     #[test]

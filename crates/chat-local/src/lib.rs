@@ -7,6 +7,7 @@ pub mod dynamodb;
 pub mod functions;
 pub mod gateway;
 pub mod invoke;
+pub mod issuer;
 pub mod samconfig;
 pub mod system;
 pub mod template;

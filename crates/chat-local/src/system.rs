@@ -43,6 +43,8 @@ pub struct Options {
     pub runner: Runner,
     /// Files that are served at `/`; the folder `web` beside the template where it is not said.
     pub web: Option<PathBuf>,
+    /// The folder with the key of an issuer of tokens, whose public half the gateway serves.
+    pub issuer: Option<PathBuf>,
     /// What API Gateway allows.
     pub limits: Limits,
     /// Is told of everything that happens.
@@ -61,6 +63,7 @@ impl Options {
             storage: Storage::Memory,
             runner: Runner::Processes(functions::Options::default()),
             web: None,
+            issuer: None,
             limits: Limits::default(),
             observer: Arc::new(|_| {}),
         }
@@ -135,6 +138,7 @@ impl System {
         let gateway = gateway::Options {
             limits: options.limits,
             web: web(options.web, &options.template)?,
+            issuer: options.issuer,
             recorder: Arc::new(move |record| observer(Event::Gateway(record))),
         };
         let gateway = Gateway::start(listener, &stack, invoke, gateway)?;

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use axum::{Json, Router, extract::Path as Parts, routing::post};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chat_local::issuer::Issuer;
 use futures_util::{SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -129,6 +131,38 @@ fn rows_are_kept_in_the_folder_that_is_asked_for() {
     program.until("Ready");
     assert_eq!(program.terminate(), Some(0));
     assert!(project.path().join("kept/dynamodb.sqlite").exists());
+}
+
+#[test]
+fn a_token_is_printed_and_nothing_else() {
+    let (_project, mut command) = program(AUCTION, &[]);
+    let mut token = Command::new(command.get_program());
+    token.current_dir(command.get_current_dir().unwrap());
+    token.args(["token", "李雷", "--issuer", "https://issuer.example/", "--claim", "name", "--expires-in", "60"]);
+    let Output { status, stdout, stderr } = token.output().unwrap();
+    assert!(status.success() && stderr.is_empty());
+    let printed = String::from_utf8(stdout).unwrap();
+    let parts: Vec<&str> = printed.strip_suffix('\n').unwrap().split('.').collect();
+    assert_eq!(parts.len(), 3);
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://issuer.example/"), &json!("chat-local")));
+    assert_eq!(claims["name"], "李雷");
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+
+    // The system, started in the same folder, publishes the key of it.
+    command.args(["--port", "0", "--memory", "--invoke-url", "http://127.0.0.1:9", "--ready-file", "ready.json"]);
+    let folder = command.get_current_dir().unwrap().to_owned();
+    let mut program = Started::new(command);
+    program.until("Ready");
+    let issuer = Issuer::open(&folder.join(".local")).unwrap();
+    let addresses: Value = serde_json::from_slice(&std::fs::read(folder.join("ready.json")).unwrap()).unwrap();
+    let address = addresses["page"].as_str().unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(&issuer.jwks().to_string()), "{answer}");
+    assert_eq!(program.terminate(), Some(0));
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Event {
         self
     }
 
+    /// As JSON.
+    pub fn value(&self) -> &Value {
+        &self.event
+    }
+
     /// As Lambda hands it over.
     pub fn lambda<E: serde::de::DeserializeOwned>(&self) -> LambdaEvent<E> {
         let mut context = Context::default();

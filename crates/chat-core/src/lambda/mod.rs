@@ -12,12 +12,19 @@ use crate::{
     configuration::{Configuration, InvalidConfiguration, Log, Provide},
     error::{Error as RouteError, chain},
     frames::Reply,
-    request::{Request, Upgrade},
-    user::UserId,
+    request::{Identity, Request, Upgrade},
 };
 
-pub use authorizer::policy;
+pub use authorizer::{Authorize, policy};
 pub use route::answer;
+
+/// The header in which a client offers subprotocols, and a browser its token.
+const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
+
+/// The single offers of one such header.
+fn offers(header: &str) -> impl Iterator<Item = String> {
+    header.split(',').map(|offer| offer.trim().to_owned())
+}
 
 /// Runs one route: makes what it works with, then hands it one event after the other.
 ///
@@ -32,7 +39,7 @@ pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, R
 /// # Errors
 /// As [`run`].
 pub async fn run_authorizer<T: Provide>(
-    authorizer: impl AsyncFn(&T, Upgrade) -> Result<UserId, RouteError>,
+    authorizer: impl AsyncFn(&T, Upgrade) -> Result<Identity, RouteError>,
 ) -> Result<(), Error> {
     serve(async |tools: &T, event| policy(tools, event, &authorizer).await).await
 }

@@ -8,14 +8,13 @@ use aws_lambda_events::{
 };
 use lambda_runtime::{Context, LambdaEvent};
 
+use super::SUBPROTOCOL;
 use crate::{
     error::{Error, chain},
     frames::{self, Envelope, Ref, Reply},
     request::Request,
     user::UserId,
 };
-
-const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// What one event is answered: on `$connect` a status code, on `$disconnect` what no one sees, else a frame.
 pub async fn answer<T>(
@@ -26,7 +25,9 @@ pub async fn answer<T>(
     let (event, context) = event.into_parts();
     let connecting = event.request_context.event_type.as_deref() == Some("CONNECT");
     let connection_id = event.request_context.connection_id.clone().unwrap_or_default();
+    let expired = expired(&event);
     let (reply, reference) = match request(event, &context) {
+        asked if expired => (Err(Error::TokenExpired), asked.ok().and_then(|request| request.reference)),
         Ok(request) => {
             let reference = request.reference.clone();
             // Boxed: the SDK's futures nest too deep for the compiler otherwise.
@@ -69,9 +70,23 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
     })
 }
 
+/// Whether this is a message on a connection whose token has expired by now.
+///
+/// The authorizer is asked once and its answer never again, so each message is checked. `$connect` was allowed a moment
+/// ago, and a `$disconnect` must be heard out whenever it comes. An expiry that is no number has passed.
+fn expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
+    let context = &event.request_context;
+    let is_message = context.event_type.as_deref() == Some("MESSAGE");
+    let expires_at = context.authorizer.fields.get("expiresAt");
+    // API Gateway hands every value of the authorizer on as a string.
+    let expires_at = expires_at.map(|value| value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok()));
+    is_message
+        && expires_at.is_some_and(|seconds| seconds.is_none_or(|seconds| seconds <= context.request_time_epoch / 1000))
+}
+
 fn subprotocols(headers: &HeaderMap) -> Vec<String> {
     let offers = headers.get_all(SUBPROTOCOL).iter().filter_map(|offer| offer.to_str().ok());
-    offers.flat_map(|offer| offer.split(',')).map(|protocol| protocol.trim().to_owned()).collect()
+    offers.flat_map(super::offers).collect()
 }
 
 /// The end of the invocation, by the clock that never jumps.
@@ -101,7 +116,7 @@ fn respond(connecting: bool, reply: &Result<Reply, Error>, reference: Option<&Re
 fn status(error: &Error) -> i64 {
     match error {
         Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,
-        Error::Unauthenticated(_) => 401,
+        Error::Unauthenticated(_) | Error::TokenExpired => 401,
         Error::Forbidden(_) => 403,
         Error::Internal(_) => 500,
         Error::Unavailable(_) => 503,

@@ -1,5 +1,5 @@
-//! API Gateway's WebSocket API on one machine, for any stack: sockets at `/STAGE`, `@connections` below it, and a
-//! folder of static files at `/`.
+//! API Gateway's WebSocket API on one machine, for any stack: sockets at `/STAGE`, `@connections` below it, the keys of
+//! an issuer of tokens, and a folder of static files at `/`.
 //!
 //! A request for a socket passes [`handshake`] (throttles, `authorizer`, the `$connect` function) and becomes a
 //! [`connection`], whose life is [`socket`]: it reads messages, which [`message`] routes, and writes what
@@ -28,14 +28,15 @@ mod writer;
 use std::{
     fmt,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Instant, SystemTime},
 };
 
 use axum::{
-    Router,
-    http::{HeaderValue, header},
+    Json, Router,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing,
     serve::ListenerExt,
 };
@@ -48,7 +49,7 @@ pub use self::{
     limits::{Limits, Rate},
     record::{Record, Recorder},
 };
-use crate::{invoke::Invoke, template::Stack};
+use crate::{invoke::Invoke, issuer::Issuer, template::Stack};
 
 /// A gateway that serves. Dropping it ends it at once; [`Gateway::stop`] ends it in good order.
 pub struct Gateway {
@@ -62,14 +63,19 @@ pub struct Options {
     pub limits: Limits,
     /// Files that it serves at `/`, for browsers to ask anew each time.
     pub web: Option<PathBuf>,
+    /// The folder with the key of an issuer of tokens, whose public half is served at [`JWKS_PATH`].
+    pub issuer: Option<PathBuf>,
     /// Who is told of every event.
     pub recorder: Recorder,
 }
 
+/// Where issuers publish their keys.
+pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+
 impl Default for Options {
-    /// AWS's limits, no files, and nobody is told.
+    /// AWS's limits, no files, no issuer, and nobody is told.
     fn default() -> Self {
-        Self { limits: Limits::default(), web: None, recorder: Arc::new(|_| {}) }
+        Self { limits: Limits::default(), web: None, issuer: None, recorder: Arc::new(|_| {}) }
     }
 }
 
@@ -93,7 +99,7 @@ impl Gateway {
         invoke: Arc<dyn Invoke>,
         options: Options,
     ) -> Result<Self, StartError> {
-        let Options { limits, web, recorder } = options;
+        let Options { limits, web, issuer, recorder } = options;
         let expression = &stack.api.route_selection_expression;
         let selection = Selection::parse(expression).ok_or_else(|| StartError::Selection(expression.clone()))?;
         let core = Arc::new(Core {
@@ -110,7 +116,7 @@ impl Gateway {
             closing: CancellationToken::new(),
             abandoned: CancellationToken::new(),
         });
-        let router = router(&core, web).into_make_service_with_connect_info::<SocketAddr>();
+        let router = router(&core, web, issuer).into_make_service_with_connect_info::<SocketAddr>();
         let closing = core.closing.clone();
         let listener = listener.tap_io(|stream| {
             // Frames are small and somebody waits for each. A socket that refuses is as good, only slower.
@@ -206,12 +212,16 @@ impl Core {
 }
 
 /// The paths of the one port.
-fn router(core: &Arc<Core>, web: Option<PathBuf>) -> Router {
+fn router(core: &Arc<Core>, web: Option<PathBuf>, issuer: Option<PathBuf>) -> Router {
     let files = match web {
         Some(folder) => Router::new()
             .fallback_service(ServeDir::new(folder))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))),
         None => Router::new(),
+    };
+    let files = match issuer {
+        Some(folder) => files.route(JWKS_PATH, routing::get(async move || jwks(&folder))),
+        None => files,
     };
     let stage = &core.stack.api.stage;
     let connections = routing::post(management::post).get(management::get).delete(management::delete);
@@ -219,4 +229,12 @@ fn router(core: &Arc<Core>, web: Option<PathBuf>) -> Router {
         .route(&format!("/{stage}"), routing::get(handshake::upgrade))
         .route(&format!("/{stage}/@connections/{{id}}"), connections)
         .with_state(Arc::clone(core))
+}
+
+/// The issuer's public keys, read anew each time: its file may be deleted, and a new key made, at any time.
+fn jwks(folder: &Path) -> Response {
+    match Issuer::open(folder) {
+        Ok(issuer) => Json(issuer.jwks()).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
 }

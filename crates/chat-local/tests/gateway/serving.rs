@@ -1,8 +1,9 @@
 //! The folder of static files, and what there is not.
 
 use chat_local::{
-    gateway::{Gateway, Options, StartError},
+    gateway::{Gateway, JWKS_PATH, Options, StartError},
     invoke::{Answer, Invoke},
+    issuer::Issuer,
 };
 use std::{pin::Pin, sync::Arc};
 
@@ -33,6 +34,22 @@ async fn without_a_folder_there_is_nothing_at_the_root() {
     let world = Setup::new().start().await;
     assert_eq!(world.http("GET", "/", &[], b"").await.status, 404);
     assert_eq!(world.http("GET", "/dev", &[], b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_keys_of_an_issuer_are_served_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new();
+    setup.options.issuer = Some(folder.path().to_owned());
+    let world = setup.start().await;
+    let answered = world.http("GET", JWKS_PATH, &[], b"").await;
+    let issuer = Issuer::open(folder.path()).unwrap();
+    assert_eq!(answered.header("content-type"), Some("application/json"));
+    assert_eq!((answered.status, answered.body), (200, issuer.jwks().to_string()));
+
+    std::fs::write(folder.path().join("issuer.pk8"), "nonsense").unwrap();
+    assert_eq!(world.http("GET", JWKS_PATH, &[], b"").await.status, 500);
+    assert_eq!(Setup::new().start().await.http("GET", JWKS_PATH, &[], b"").await.status, 404);
 }
 
 struct Nothing;

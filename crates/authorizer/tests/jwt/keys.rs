@@ -1,0 +1,207 @@
+//! How the issuer's keys are had, and how often they are asked for.
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    NOW, asking, at, authorizer, claiming, claims, connect,
+    issuer::{Issuer, Key, Mood, encode},
+    status,
+};
+
+/// Connects some seconds after [`NOW`].
+async fn later(authorizer: &authorizer::Authorizer, seconds: i64, token: &str) -> u16 {
+    status(authorizer, at(asking(&[("token", token)]), NOW + seconds)).await.0
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_for_many_tokens() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(issuer.fetches(), 0);
+    let token = key.token(&claims());
+    let at_once = (0..20).map(|_| connect(&authorizer, &token));
+    assert_eq!(futures_util::future::join_all(at_once).await, [200; 20]);
+    assert_eq!(later(&authorizer, 599, &token).await, 200);
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_without_a_restart_and_an_old_one_forgotten() {
+    let (old, new) = (Key::ed25519("old"), Key::p256("new"));
+    let issuer = Issuer::start(&[&old]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    let (by_old, by_new) = (old.token(&claims()), new.token(&claims()));
+    assert_eq!(later(&authorizer, 0, &by_old).await, 200);
+
+    issuer.publish(&[&old, &new]);
+    assert_eq!(later(&authorizer, 59, &by_new).await, 401, "within a minute of the last fetch");
+    assert_eq!(issuer.fetches(), 1);
+    assert_eq!(later(&authorizer, 60, &by_new).await, 200);
+    assert_eq!(later(&authorizer, 61, &by_old).await, 200);
+    assert_eq!(issuer.fetches(), 2);
+
+    issuer.publish(&[&new]);
+    assert_eq!(later(&authorizer, 659, &by_old).await, 200, "until the keys are ten minutes old");
+    assert_eq!(later(&authorizer, 660, &by_old).await, 401);
+    assert_eq!(later(&authorizer, 661, &by_new).await, 200);
+    assert_eq!(issuer.fetches(), 3);
+}
+
+#[tokio::test]
+async fn made_up_names_of_keys_cost_one_fetch_a_minute() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    for seconds in 0..180 {
+        let token = key.token_of(&json!({ "alg": "EdDSA", "kid": format!("made up {seconds}") }), &claims());
+        assert_eq!(later(&authorizer, seconds, &token).await, 401);
+    }
+    assert_eq!(issuer.fetches(), 3);
+    // What is no token at all, or names no key, costs none.
+    for token in ["x", &key.token_of(&json!({ "alg": "none", "kid": "b" }), &claims())] {
+        assert_eq!(later(&authorizer, 400, token).await, 401);
+    }
+    assert_eq!(issuer.fetches(), 3);
+}
+
+#[tokio::test]
+async fn the_last_good_keys_are_kept_whatever_the_issuer_does() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    let token = key.token(&claiming("exp", NOW + 86_400));
+    assert_eq!(later(&authorizer, 0, &token).await, 200);
+    let mut fetches = 1;
+    for mood in [
+        Mood::Text(500, "down".to_owned()),
+        Mood::Text(404, String::new()),
+        Mood::Text(302, String::new()),
+        Mood::Text(204, String::new()),
+        Mood::Text(200, String::new()),
+        Mood::Text(200, "<html>".to_owned()),
+        Mood::Text(200, "[]".to_owned()),
+        Mood::Text(200, "{}".to_owned()),
+        Mood::Text(200, "{\"keys\":{}}".to_owned()),
+        Mood::Text(200, format!("{{\"keys\":{}", "[".repeat(10_000))),
+        Mood::Keys(vec![]),
+        Mood::Keys(vec![json!(null), json!(1), json!("x"), json!({})]),
+        Mood::Flood,
+        Mood::Half,
+    ] {
+        issuer.be(mood);
+        let minute = fetches as i64 * 660;
+        for seconds in [0, 1, 59] {
+            assert_eq!(later(&authorizer, minute + seconds, &token).await, 200);
+        }
+        fetches += 1;
+        assert_eq!(issuer.fetches(), fetches);
+    }
+}
+
+#[tokio::test]
+async fn without_keys_a_connection_fails_and_the_issuer_is_asked_again_soon() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    let token = key.token(&claims());
+    issuer.be(Mood::Text(503, "down".to_owned()));
+    for seconds in 0..5 {
+        assert_eq!(later(&authorizer, seconds, &token).await, 500);
+    }
+    assert_eq!(issuer.fetches(), 1);
+    issuer.publish(&[&key]);
+    assert_eq!(later(&authorizer, 5, &token).await, 200);
+    assert_eq!(issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_gone_is_a_fault_of_ours() {
+    let mut issuer = Issuer::start(&[]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    issuer.url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(connect(&authorizer, &Key::ed25519("a").token(&claims())).await, 500);
+}
+
+#[tokio::test]
+async fn an_issuer_that_never_answers_is_not_waited_for() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    let token = key.token(&claims());
+    issuer.be(Mood::Silence);
+    let began = std::time::Instant::now();
+    let both = futures_util::future::join(connect(&authorizer, &token), connect(&authorizer, &token));
+    assert_eq!(both.await, (500, 500), "the second one does not wait anew");
+    assert!(began.elapsed().as_secs() < 6, "{:?}", began.elapsed());
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn the_right_one_of_ten_thousand_keys_is_found() {
+    let (key, stranger) = (Key::rsa("the one"), Key::ed25519("stranger"));
+    let issuer = Issuer::start(&[]).await;
+    let mut keys: Vec<_> = (0..10_000)
+        .map(|number| {
+            let mut jwk = key.jwk();
+            jwk["kid"] = json!(format!("key {number}"));
+            jwk
+        })
+        .collect();
+    keys.insert(5_000, key.jwk());
+    issuer.be(Mood::Keys(keys));
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(connect(&authorizer, &key.token(&claims())).await, 200);
+    assert_eq!(connect(&authorizer, &stranger.token(&claims())).await, 401);
+    assert_eq!(issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn keys_that_fit_nothing_are_not_used() {
+    let (rsa, ed, p256) = (Key::rsa("k"), Key::ed25519("k"), Key::p256("k"));
+    for (name, key, change) in [
+        ("for encryption", &ed, json!({ "use": "enc" })),
+        ("for signing only", &ed, json!({ "key_ops": ["sign"] })),
+        ("another algorithm", &ed, json!({ "alg": "ES256" })),
+        ("an unknown algorithm", &ed, json!({ "alg": "XY1" })),
+        ("RS512 only", &rsa, json!({ "alg": "RS512" })),
+        ("a private key", &ed, json!({ "d": "AAAA" })),
+        ("a shared secret", &ed, json!({ "kty": "oct", "k": "AAAA" })),
+        ("no kind", &ed, json!({ "kty": "X" })),
+        ("another curve", &ed, json!({ "crv": "X25519" })),
+        ("another curve", &p256, json!({ "crv": "P-384" })),
+        ("another curve", &p256, json!({ "crv": "P-521" })),
+        ("another curve", &p256, json!({ "crv": "secp256k1" })),
+        ("half a point", &p256, json!({ "y": "" })),
+        ("not on the curve", &p256, json!({ "y": encode([1; 32]) })),
+        ("too short", &ed, json!({ "x": encode([1; 31]) })),
+        ("too long", &ed, json!({ "x": encode([1; 33]) })),
+        ("of small order", &ed, json!({ "x": encode([0; 32]) })),
+        ("not base64", &ed, json!({ "x": "!" })),
+        ("1,024 bits", &rsa, json!({ "n": encode([0xff; 128]) })),
+        ("16,384 bits", &rsa, json!({ "n": encode(vec![0xff; 2048]) })),
+        ("exponent 1", &rsa, json!({ "e": "AQ" })),
+        ("no exponent", &rsa, json!({ "e": "" })),
+    ] {
+        let mut jwk = key.jwk();
+        jwk.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let issuer = Issuer::start(&[]).await;
+        // Beside a good one, so that the set is one.
+        issuer.be(Mood::Keys(vec![jwk, Key::ed25519("other").jwk()]));
+        let authorizer = authorizer(&issuer, &[]).await;
+        assert_eq!(connect(&authorizer, &key.token(&claims())).await, 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_may_hold_two_kinds_under_one_name() {
+    let (rsa, ed) = (Key::rsa("k"), Key::ed25519("k"));
+    let issuer = Issuer::start(&[&rsa, &ed]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    for key in [&rsa, &ed] {
+        assert_eq!(connect(&authorizer, &key.token(&claims())).await, 200);
+    }
+}

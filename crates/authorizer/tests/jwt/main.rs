@@ -1,0 +1,88 @@
+//! Who is let in by a token: real events, the real function, and an issuer on this machine that counts fetches.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
+
+mod attacks;
+mod issuer;
+mod keys;
+
+use authorizer::Authorizer;
+use chat_core::lambda;
+use serde_json::{Value, json};
+use testkit::{Aws, Event};
+
+use crate::issuer::Issuer;
+
+/// When the events come, in seconds since 1970.
+const NOW: i64 = 1_793_535_556;
+
+/// An authorizer that takes this issuer's tokens.
+async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Authorizer {
+    let jwt = [
+        ("AUTH_MODE", "jwt"),
+        ("JWT_JWKS_URL", issuer.url.as_str()),
+        ("JWT_ISSUER", "https://issuer.example/"),
+        ("JWT_AUDIENCE", "chat"),
+    ];
+    Aws::start().await.try_provide(&[&jwt[..], more].concat()).await.unwrap()
+}
+
+/// What a good token says.
+fn claims() -> Value {
+    json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": NOW + 3600 })
+}
+
+/// As [`claims`], with one more or another.
+fn claiming(name: &str, value: impl Into<Value>) -> Value {
+    let mut claims = claims();
+    claims[name] = value.into();
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+/// A connection attempt with these query parameters.
+fn asking(query: &[(&str, &str)]) -> Event {
+    let mut event = Event::of("authorizer")
+        .set("/queryStringParameters", json!({}))
+        .set("/multiValueQueryStringParameters", json!({}));
+    for (name, _) in query {
+        let values: Vec<_> = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect();
+        event = event.set(&format!("/queryStringParameters/{name}"), json!(values.last()));
+        event = event.set(&format!("/multiValueQueryStringParameters/{name}"), json!(values));
+    }
+    event
+}
+
+/// One that offers these subprotocols.
+fn offering(event: Event, header: &str) -> Event {
+    event
+        .set("/headers/Sec-WebSocket-Protocol", json!(header))
+        .set("/multiValueHeaders/Sec-WebSocket-Protocol", json!([header]))
+}
+
+fn at(event: Event, seconds: i64) -> Event {
+    event.set("/requestContext/requestTimeEpoch", json!(seconds * 1000))
+}
+
+/// The status that API Gateway makes of the answer, and the context.
+async fn status(authorizer: &Authorizer, event: Event) -> (u16, Value) {
+    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await {
+        Ok(policy) => {
+            let policy = serde_json::to_value(policy).unwrap();
+            let allowed = policy["policyDocument"]["Statement"][0]["Effect"] == "Allow";
+            (if allowed { 200 } else { 403 }, policy["context"].clone())
+        }
+        Err(diagnostic) if diagnostic.error_message == "Unauthorized" => (401, Value::Null),
+        Err(diagnostic) => (500, json!(diagnostic.error_message)),
+    }
+}
+
+/// Connects by `?token=`.
+async fn connect(authorizer: &Authorizer, token: &str) -> u16 {
+    status(authorizer, asking(&[("token", token)])).await.0
+}
