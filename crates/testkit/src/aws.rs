@@ -1,11 +1,11 @@
 //! The AWS that a route sees in a test.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use chat_core::configuration::{Configuration, InvalidConfiguration, Provide};
-use chat_local::template;
+use chat_local::{samconfig, template};
 use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -26,7 +26,9 @@ impl Aws {
     /// Starts both, empty, on free ports.
     pub async fn start() -> Self {
         let database = Database::memory().expect("SQLite opens in memory");
-        let stack = template::load(&local::template(), &BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"));
+        let template = local::template();
+        let parameters = samconfig::parameter_overrides(&template, None).unwrap_or_else(|error| panic!("{error}"));
+        let stack = template::load(&template, &parameters).unwrap_or_else(|error| panic!("{error}"));
         for table in stack.tables {
             database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
         }
