@@ -75,7 +75,7 @@ fn host_and_port<'a>(text: &'a str, usual_port: &str) -> Option<(&'a str, Option
         _ => (text, None),
     };
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address),
+        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address),
         None => host.split('.').all(is_label),
     };
     let port = match port {

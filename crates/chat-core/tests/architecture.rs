@@ -74,7 +74,7 @@ fn only_delivery_knows_the_connections_endpoint() {
 #[test]
 fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
     check_only(&["aws_smithy_runtime_api", "HttpRequest"], &["crates/authorizer/src/jwks.rs"]);
-    check_only(&["ring::"], &["crates/authorizer/src/signature.rs"]);
+    check_only(&["use ring::"], &["crates/authorizer/src/signature.rs"]);
     check_only(&["jsonwebtoken"], &["crates/authorizer/src/"]);
 }
 
