@@ -114,9 +114,13 @@ class Functions:
     def __call__(self, function, event):
         """What the function answers."""
         program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-        # The functions get credentials that mean nothing, whatever there is on this machine.
+        # No credentials, whatever there is on this machine: SAM would ask AWS whose they are, and hand them to the
+        # function. Without, it hands over some that mean nothing.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-            "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "SAM_CLI_TELEMETRY": "0",
         }
         done = quiet(
