@@ -10,6 +10,10 @@ CARGO_DENY_VERSION := 0.20.2
 # Not cached, so that nothing old is deployed; Cargo compiles only what changed.
 SAM_BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
+# The whole workspace, because Cargo compiles the dependencies of a single package anew, with fewer features; after
+# `make unit` nothing is left to compile.
+BUILD_AS_TESTED = cargo build --quiet --workspace --bins --examples
+
 # Rust must not be told of another target folder: `sam build` looks into this one.
 unexport CARGO_TARGET_DIR
 export SAM_CLI_TELEMETRY := 0
@@ -56,12 +60,12 @@ sam: .venv/installed ## The template: validated, linted, and built as it would b
 	$(SAM_BUILD)
 
 deploy-test: .venv/emulator/installed sam ## Deploys to an emulator of AWS, talks over it, changes it, removes it.
-	cargo build --quiet --package testkit --example smoke
+	$(BUILD_AS_TESTED)
 	.venv/bin/python tests/deploy.py --architecture $(ARCHITECTURE) \
 		--emulator .venv/emulator/bin/ministack --smoke target/debug/examples/smoke
 
 invoke-test: docker sam ## Every event of events/ in SAM's container, each reply checked.
-	cargo build --quiet --package chat-local
+	$(BUILD_AS_TESTED)
 	.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) --check
 
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.

@@ -115,7 +115,7 @@ async fn serve(arguments: Arguments, printer: Printer) -> anyhow::Result<()> {
             return System::start_dynamodb(&options).await.map(Served::DynamoDb);
         }
         printer.starting();
-        System::start(options).await.map(Served::Everything)
+        System::start(options).await.map(|running| Served::Everything(Box::new(running)))
     };
     let served = tokio::select! {
         served = start => served?,
@@ -142,7 +142,7 @@ async fn serve(arguments: Arguments, printer: Printer) -> anyhow::Result<()> {
 
 /// What was asked for, once it runs.
 enum Served {
-    Everything(Running),
+    Everything(Box<Running>),
     DynamoDb(DynamoDb),
 }
 
