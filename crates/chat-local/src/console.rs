@@ -84,6 +84,11 @@ impl Printer {
         ));
     }
 
+    /// Where the tables are, once they can be used.
+    pub fn ready_dynamodb(&self, url: &str) {
+        self.print(format!("\n  DynamoDB   {url}\n\nReady; Ctrl-C stops it."));
+    }
+
     /// The functions may have to be built first, which shows Cargo's own progress.
     pub fn starting(&self) {
         self.print("Starting; the first build of the functions takes a few minutes.".to_owned());

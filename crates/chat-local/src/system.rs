@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,6 +19,9 @@ use crate::{
     samconfig,
     template::{self, Stack},
 };
+
+/// This machine and nobody else.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Where DynamoDB serves unless it is told, or finds the port taken.
 const DYNAMODB_PORT: u16 = 8000;
@@ -37,6 +41,8 @@ pub struct Options {
     pub port: u16,
     /// Of DynamoDB; 0 takes a free one. None is 8000, or a free one if that is taken.
     pub dynamodb_port: Option<u16>,
+    /// What DynamoDB listens on. It asks nobody who they are, so beyond this machine it is open to everybody there.
+    pub dynamodb_host: IpAddr,
     /// Where rows are kept.
     pub storage: Storage,
     /// What runs the functions.
@@ -60,6 +66,7 @@ impl Options {
             environment: None,
             port: 0,
             dynamodb_port: Some(0),
+            dynamodb_host: LOOPBACK,
             storage: Storage::Memory,
             runner: Runner::Processes(functions::Options::default()),
             web: None,
@@ -114,14 +121,17 @@ pub struct Running {
 pub struct System;
 
 impl System {
+    /// Starts the template's tables alone, for functions that something else runs.
+    pub async fn start_dynamodb(options: &Options) -> anyhow::Result<DynamoDb> {
+        start_dynamodb(options, &read(options)?).await
+    }
+
     /// Starts everything that the template describes, and returns when clients can connect.
     pub async fn start(options: Options) -> anyhow::Result<Running> {
         let mut stack = read(&options)?;
-        let listener = bind(options.port).await?;
+        let listener = bind(LOOPBACK, options.port).await?;
         let address = listener.local_addr()?;
-        let storage = &options.storage;
-        let database = DynamoDb::start(bind_dynamodb(options.dynamodb_port).await?, storage, &stack.tables);
-        let database = database.await.context("DynamoDB did not start")?;
+        let database = start_dynamodb(&options, &stack).await?;
         localize(&mut stack, &address.to_string());
 
         let observer = Arc::clone(&options.observer);
@@ -175,27 +185,32 @@ impl fmt::Debug for Running {
     }
 }
 
+async fn start_dynamodb(options: &Options, stack: &Stack) -> anyhow::Result<DynamoDb> {
+    let listener = bind_dynamodb(options.dynamodb_host, options.dynamodb_port).await?;
+    DynamoDb::start(listener, &options.storage, &stack.tables).await.context("DynamoDB did not start")
+}
+
 fn read(options: &Options) -> anyhow::Result<Stack> {
     let mut parameters = samconfig::parameter_overrides(&options.template, options.environment.as_deref())?;
     parameters.extend(options.parameters.clone());
     Ok(template::load(&options.template, &parameters)?)
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+async fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match taken(&error) {
+    TcpListener::bind((host, port)).await.map_err(|error| match taken(&error) {
         true => anyhow::anyhow!("port {port} is taken by another program; stop that, or choose another port"),
-        false => anyhow::Error::new(error).context(format!("can't listen on port {port}")),
+        false => anyhow::Error::new(error).context(format!("can't listen on {host}:{port}")),
     })
 }
 
-async fn bind_dynamodb(port: Option<u16>) -> anyhow::Result<TcpListener> {
+async fn bind_dynamodb(host: IpAddr, port: Option<u16>) -> anyhow::Result<TcpListener> {
     match port {
-        Some(port) => bind(port).await,
-        None => match bind(DYNAMODB_PORT).await {
+        Some(port) => bind(host, port).await,
+        None => match bind(host, DYNAMODB_PORT).await {
             Ok(listener) => Ok(listener),
             // Nobody asked for that one.
-            Err(_) => bind(0).await,
+            Err(_) => bind(host, 0).await,
         },
     }
 }
@@ -237,7 +252,7 @@ mod tests {
     async fn a_taken_port_is_named() {
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
-        let error = bind(port).await.unwrap_err();
+        let error = bind(LOOPBACK, port).await.unwrap_err();
         let expected = format!("port {port} is taken by another program; stop that, or choose another port");
         assert_eq!(error.to_string(), expected);
     }

@@ -166,6 +166,23 @@ fn a_token_is_printed_and_nothing_else() {
 }
 
 #[test]
+fn the_tables_alone_are_served_where_they_are_asked_for() {
+    let arguments = ["--only-dynamodb", "--dynamodb-host", "0.0.0.0", "--memory", "--ready-file", "ready.json"];
+    let (project, command) = program(AUCTION, &arguments);
+    let mut program = Started::new(command);
+    let told = program.until("Ready");
+    let ready = project.path().join("ready.json");
+    let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
+    let url = addresses["dynamodb"].as_str().unwrap();
+    assert!(url.starts_with("http://0.0.0.0:") && told.contains(url), "{told}");
+    assert_eq!(addresses.as_object().unwrap().len(), 1);
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!ready.exists());
+}
+
+#[test]
 fn what_is_wrong_is_one_message_and_exit_status_1() {
     let message = refusal(&AUCTION.replace("!Ref BidsTable", "!Ref BidTable"), &["--port", "0", "--memory"]);
     assert!(message.starts_with("error: template.yaml:"), "{message}");

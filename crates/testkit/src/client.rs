@@ -24,6 +24,27 @@ use tokio_tungstenite::{
 /// How long anything may take before a test is given up: machines are slow, but not for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Somebody, and how they prove it.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The user id.
+    pub id: String,
+    query: String,
+}
+
+impl Person {
+    /// By the word alone, which open mode takes.
+    pub fn named(id: &str) -> Self {
+        let query = id.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        Self { id: id.to_owned(), query: format!("userId={query}") }
+    }
+
+    /// By a token of this user.
+    pub fn with_token(id: &str, token: &str) -> Self {
+        Self { id: id.to_owned(), query: format!("token={token}") }
+    }
+}
+
 /// One connection of one user.
 pub struct Client {
     /// Whose it is.
@@ -41,8 +62,15 @@ impl Client {
     /// # Errors
     /// A refused upgrade among them, as [`Error::Http`].
     pub async fn connect(url: &str, user: &str) -> Result<Self, Box<Error>> {
-        let query: String = user.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let (socket, _) = connect_async(format!("{url}?userId={query}")).await.map_err(Box::new)?;
+        Self::connect_as(url, &Person::named(user)).await
+    }
+
+    /// Connects somebody with what proves who they are.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_as(url: &str, person: &Person) -> Result<Self, Box<Error>> {
+        let (socket, _) = connect_async(format!("{url}?{}", person.query)).await.map_err(Box::new)?;
         let (sink, mut stream) = socket.split();
         let replies = Arc::new(Mutex::new(HashMap::<String, oneshot::Sender<Value>>::new()));
         let (frame_in, frames) = mpsc::unbounded_channel();
@@ -70,7 +98,7 @@ impl Client {
             let _ = close_in.send(close_frame); // As above.
         });
         Ok(Self {
-            user: user.to_owned(),
+            user: person.id.clone(),
             sink: AsyncMutex::new(sink),
             replies,
             frames: AsyncMutex::new(frames),
