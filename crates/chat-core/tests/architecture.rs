@@ -126,7 +126,8 @@ fn the_local_system_names_nothing_of_this_project() {
     for (path, code) in sources("crates/chat-local/src") {
         // The tests at the end of a file may use names of any project.
         let code = code.split("#[cfg(test)]").next().unwrap();
-        for name in &names {
+        // AWS's own variables are no project's.
+        for name in names.iter().filter(|name| !name.starts_with("AWS_")) {
             assert!(!code.contains(name.as_str()), "{path} names {name}");
         }
     }
