@@ -33,6 +33,24 @@ pub enum Storage {
     Directory(PathBuf),
 }
 
+impl Storage {
+    /// Keeps the folder for one system, for as long as the answer lives: two with one folder would each see the other's
+    /// connections in the tables, and take them for gone. Who only looks at the tables needs no lock.
+    pub fn lock(&self) -> anyhow::Result<Option<File>> {
+        let Self::Directory(directory) = self else { return Ok(None) };
+        let folder = directory.display();
+        fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
+        let file = File::create(directory.join("lock")).with_context(|| format!("can't write in {folder}"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another chat-local uses {folder}; stop it, or give --data another folder, or --memory")
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("can't lock {folder}")),
+        }
+    }
+}
+
 /// A DynamoDB that serves. When it is dropped it takes no more requests; [`DynamoDb::stop`] waits for the last ones.
 #[derive(Debug)]
 pub struct DynamoDb {
@@ -40,15 +58,12 @@ pub struct DynamoDb {
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
     sweeper: Sweeper,
-    /// Held for as long as the folder is in use.
-    _lock: Option<File>,
 }
 
 impl DynamoDb {
     /// Opens the storage, creates the tables that it lacks, and serves on `listener`.
     pub async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let lock = lock(storage)?;
         let database = open(storage)?;
         for table in tables {
             provide(&database, table, storage).with_context(|| format!("table {}", table.name))?;
@@ -59,7 +74,7 @@ impl DynamoDb {
             // Dropped or sent: both end it.
             let _ = stopped.await;
         }));
-        Ok(Self { address, stop, server, sweeper, _lock: lock })
+        Ok(Self { address, stop, server, sweeper })
     }
 
     /// What an SDK takes as its endpoint.
@@ -96,25 +111,11 @@ async fn sweep(database: Database) {
     }
 }
 
-/// Two systems with one folder would see each other's rows, and each take the other's connections for gone.
-fn lock(storage: &Storage) -> anyhow::Result<Option<File>> {
-    let Storage::Directory(directory) = storage else { return Ok(None) };
-    let folder = directory.display();
-    fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
-    let file = File::create(directory.join("lock")).with_context(|| format!("can't write in {folder}"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another chat-local uses {folder}; stop it, or give --data another folder, or --memory")
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("can't lock {folder}")),
-    }
-}
-
 fn open(storage: &Storage) -> anyhow::Result<Database> {
     match storage {
         Storage::Memory => Ok(Database::memory()?),
         Storage::Directory(directory) => {
+            fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
             let file = file_in(directory);
             let path = file.to_str().context("the data folder's name is not UTF-8")?;
             Database::new(path).with_context(|| format!("can't open {path}; delete it to start afresh"))

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -114,6 +116,7 @@ pub struct Running {
     /// What answers clients.
     pub gateway: Gateway,
     database: DynamoDb,
+    _lock: Option<File>,
 }
 
 /// A name for [`Running`]'s start, as in `System::start(options)`.
@@ -131,6 +134,7 @@ impl System {
         let mut stack = read(&options)?;
         let listener = bind(LOOPBACK, options.port).await?;
         let address = listener.local_addr()?;
+        let lock = options.storage.lock()?;
         let database = start_dynamodb(&options, &stack).await?;
         localize(&mut stack, &address.to_string());
 
@@ -160,6 +164,7 @@ impl System {
             functions,
             gateway,
             database,
+            _lock: lock,
         })
     }
 }

@@ -102,13 +102,13 @@ async fn a_file_that_is_no_database_is_named() {
     assert!(format!("{error:#}").contains("dynamodb.sqlite; delete it"), "{error:#}");
 }
 
-#[tokio::test]
-async fn a_folder_serves_one_system_at_a_time() {
+#[test]
+fn a_folder_serves_one_system_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().to_owned());
-    let first = start(&storage, &[]).await.unwrap();
-    let error = start(&storage, &[]).await.unwrap_err();
+    let first = storage.lock().unwrap();
+    let error = storage.lock().unwrap_err();
     assert!(error.to_string().contains("another chat-local uses"), "{error:#}");
-    first.stop().await;
-    start(&storage, &[]).await.unwrap().stop().await;
+    drop(first);
+    storage.lock().unwrap();
 }
