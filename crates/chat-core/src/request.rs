@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::{
-    error::Error,
-    frames::{self, Ref},
-    user::UserId,
-};
+use crate::{error::Error, frames, user::UserId};
 
 /// The end of an invocation that is kept for the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
@@ -28,8 +24,6 @@ pub struct Request {
     pub deadline: Instant,
     /// The subprotocols that a client offered on `$connect`.
     pub subprotocols: Vec<String>,
-    /// The caller's own name for the request.
-    pub reference: Option<Ref>,
     /// The frame as it came; empty on `$connect` and `$disconnect`.
     pub frame: String,
 }

@@ -210,7 +210,7 @@ async fn without_a_proven_user_nothing_is_read() {
         Event::of("history").set("/requestContext/authorizer/userId", json!("")),
     ] {
         let answer = ask(&messages, history::handle, event).await;
-        assert_eq!(answer["code"], "unauthenticated");
+        assert_eq!((&answer["code"], &answer["ref"]), (&json!("unauthenticated"), &json!("2")));
     }
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
 }

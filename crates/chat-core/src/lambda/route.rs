@@ -25,15 +25,15 @@ pub async fn answer<T>(
     let (event, context) = event.into_parts();
     let connecting = event.request_context.event_type.as_deref() == Some("CONNECT");
     let connection_id = event.request_context.connection_id.clone().unwrap_or_default();
-    let expired = expired(&event);
-    let (reply, reference) = match request(event, &context) {
-        asked if expired => (Err(Error::TokenExpired), asked.ok().and_then(|request| request.reference)),
-        Ok(request) => {
-            let reference = request.reference.clone();
-            // Boxed: the SDK's futures nest too deep for the compiler otherwise.
-            (Box::pin(route(tools, request)).await, reference)
-        }
-        Err(refused) => (Err(refused), None),
+    // Read first, so that every refusal comes back under the caller's own name for it.
+    let (reference, unreadable) = match reference(&event) {
+        Ok(reference) => (reference, None),
+        Err(error) => (None, Some(error)),
+    };
+    let reply = match (request(event, &context), unreadable) {
+        (Err(refused), _) | (Ok(_), Some(refused)) => Err(refused),
+        // Boxed: the SDK's futures nest too deep for the compiler otherwise.
+        (Ok(request), None) => Box::pin(route(tools, request)).await,
     };
     if let Err(error) = &reply
         && error.is_ours()
@@ -43,7 +43,25 @@ pub async fn answer<T>(
     respond(connecting, &reply, reference.as_ref())
 }
 
+/// The caller's own name for what it asks.
+fn reference(event: &ApiGatewayWebsocketProxyRequest) -> Result<Option<Ref>, Error> {
+    if !is_message(event) {
+        Ok(None)
+    } else if event.is_base64_encoded {
+        Err(Error::bad_request("a frame is text, not binary"))
+    } else {
+        Ok(frames::parse::<Envelope>(event.body.as_deref().unwrap_or_default())?.reference)
+    }
+}
+
+fn is_message(event: &ApiGatewayWebsocketProxyRequest) -> bool {
+    event.request_context.event_type.as_deref() == Some("MESSAGE")
+}
+
 fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<Request, Error> {
+    if expired(&event) {
+        return Err(Error::TokenExpired);
+    }
     let context = event.request_context;
     let user = context
         .authorizer
@@ -51,22 +69,14 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
         .get("userId")
         .and_then(|id| UserId::try_from(id.as_str()?.to_owned()).ok())
         .ok_or(Error::Unauthenticated("the connection has no proven user; connect again"))?;
-    let is_message = context.event_type.as_deref() == Some("MESSAGE");
-    let frame = event.body.unwrap_or_default();
-    if event.is_base64_encoded {
-        return Err(Error::bad_request("a frame is text, not binary"));
-    }
-    let reference = if is_message { frames::parse::<Envelope>(&frame)?.reference } else { None };
-    let subprotocols = subprotocols(&event.headers);
     Ok(Request {
         user,
         connection_id: context.connection_id.unwrap_or_default(),
         connected_at: context.connected_at,
         received_at: context.request_time_epoch,
         deadline: deadline(lambda),
-        subprotocols,
-        reference,
-        frame,
+        subprotocols: subprotocols(&event.headers),
+        frame: event.body.unwrap_or_default(),
     })
 }
 
@@ -76,11 +86,10 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
 /// ago, and a `$disconnect` must be heard out whenever it comes. An expiry that is no number has passed.
 fn expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
     let context = &event.request_context;
-    let is_message = context.event_type.as_deref() == Some("MESSAGE");
     let expires_at = context.authorizer.fields.get("expiresAt");
     // API Gateway hands every value of the authorizer on as a string.
     let expires_at = expires_at.map(|value| value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok()));
-    is_message
+    is_message(event)
         && expires_at.is_some_and(|seconds| seconds.is_none_or(|seconds| seconds <= context.request_time_epoch / 1000))
 }
 
