@@ -30,7 +30,7 @@ impl ConversationId {
 }
 
 /// The number of a message in its conversation: 1, 2, 3, … without holes; 0 stands for "none yet".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Seq(u64);
 
 impl Seq {

@@ -14,6 +14,7 @@ pub mod message;
 pub mod messages;
 pub mod origins;
 pub mod request;
+pub mod tally;
 pub mod user;
 
 mod dynamodb;

@@ -7,6 +7,7 @@ use crate::{
     conversation::{ConversationId, Seq},
     error::Error,
     frames::json_length,
+    tally::Tally,
     user::UserId,
 };
 
@@ -34,19 +35,6 @@ pub struct Message {
     /// The sender's own name for it, by which a repeat is recognised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<ClientMessageId>,
-}
-
-impl Message {
-    /// What recognises it.
-    pub fn trace(&self) -> Trace {
-        Trace {
-            message_id: self.message_id,
-            seq: self.seq,
-            sender_id: self.sender_id.clone(),
-            created_at: self.created_at,
-            client_message_id: self.client_message_id.clone(),
-        }
-    }
 }
 
 /// A message that has no place yet.
@@ -135,6 +123,9 @@ pub struct Trace {
     pub created_at: i64,
     /// As in [`Message`].
     pub client_message_id: Option<ClientMessageId>,
+    /// What the conversation had come to with it.
+    #[serde(default)]
+    pub tally: Tally,
 }
 
 /// A message's text: 1 byte to 16 KiB of UTF-8, and not only white space. It is stored and sent on as it came.

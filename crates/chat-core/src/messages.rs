@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
+use serde::Serialize;
 
 use crate::{
     conversation::{ConversationId, Seq},
@@ -20,6 +21,7 @@ use crate::{
     error::Error,
     frames::{Cursor, Limit, Page, json_length},
     message::{Draft, Message, Trace},
+    tally::Tally,
 };
 
 /// How many messages after `lastSeq` a send is willing to look through for a repeat.
@@ -47,8 +49,8 @@ pub struct Messages {
 pub enum Standing {
     /// Nothing between here and what the client has seen repeats the draft.
     New {
-        /// The newest message, or [`Seq::NONE`].
-        newest: Seq,
+        /// The newest message; none where the conversation, or what was looked at of it, has none.
+        newest: Option<Trace>,
     },
     /// The draft is stored already.
     Stored(Trace),
@@ -76,9 +78,18 @@ pub enum Range {
     After(Seq),
 }
 
+/// One row: a message, and what its conversation had come to with it.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    message: &'a Message,
+    tally: Tally,
+}
+
 enum Put {
-    Done(Message),
-    Taken(Message),
+    Done,
+    /// By the message that stands there.
+    Taken(Item),
 }
 
 impl Messages {
@@ -95,7 +106,7 @@ impl Messages {
     pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>) -> Result<Standing, Error> {
         let standing = self.look(draft, last_seq).await?;
         match (&standing, last_seq) {
-            (Standing::New { newest }, Some(last_seq)) if *newest < last_seq => Err(Error::bad_request(
+            (Standing::New { newest }, Some(last_seq)) if seq(newest) < last_seq => Err(Error::bad_request(
                 "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
             )),
             _ => Ok(standing),
@@ -111,23 +122,21 @@ impl Messages {
         let mut standing = standing;
         let mut attempts = 0;
         loop {
-            let slot = match standing {
+            let newest = match standing {
                 Standing::Stored(trace) => return self.stored(draft, trace, attempts).await,
-                Standing::New { newest } => newest.next(),
+                Standing::New { newest } => newest,
             };
+            let slot = seq(&newest).next();
+            let message = draft.at(slot);
             attempts += 1;
-            match self.put(draft.at(slot)).await? {
-                Put::Done(message) => {
-                    return Ok(Appended { message, duplicate: false, attempts });
+            if let Put::Taken(item) = self.put(&message, Tally::after(newest.as_ref(), draft)).await? {
+                let trace: Trace = from_item(item.clone())?;
+                // An answer was lost, and the SDK repeated the put; or it is a repeat.
+                if draft.became(&trace) || draft.repeats(&trace) {
+                    return Ok(Appended { message: from_item(item)?, duplicate: !draft.became(&trace), attempts });
                 }
-                // An answer was lost, and the SDK repeated the put.
-                Put::Taken(message) if draft.became(&message.trace()) => {
-                    return Ok(Appended { message, duplicate: false, attempts });
-                }
-                Put::Taken(message) if draft.repeats(&message.trace()) => {
-                    return Ok(Appended { message, duplicate: true, attempts });
-                }
-                Put::Taken(_) => {}
+            } else {
+                return Ok(Appended { message, duplicate: false, attempts });
             }
             if attempts >= LOSSES_AT_ONCE {
                 tokio::time::sleep(random_wait()).await;
@@ -191,7 +200,7 @@ impl Messages {
             (true, None) => UNSEEN_BY_DEFAULT,
             (true, Some(_)) => TRACES_AT_ONCE,
         };
-        let mut newest = None;
+        let mut newest: Option<Trace> = None;
         let mut start: Option<Item> = None;
         loop {
             let answer = self
@@ -199,7 +208,7 @@ impl Messages {
                 .query()
                 .table_name(&self.table)
                 .consistent_read(true)
-                .projection_expression("seq, messageId, senderId, createdAt, clientMessageId")
+                .projection_expression("seq, messageId, senderId, createdAt, clientMessageId, tally")
                 .key_condition_expression(match from {
                     None => "conversationId = :id",
                     Some(_) => "conversationId = :id AND seq >= :seq",
@@ -216,24 +225,24 @@ impl Messages {
                 if draft.became(&trace) || draft.repeats(&trace) {
                     return Ok(Standing::Stored(trace));
                 }
-                newest.get_or_insert(trace.seq);
+                newest.get_or_insert(trace);
             }
-            let standing = Standing::New { newest: newest.unwrap_or(Seq::NONE) };
             start = answer.last_evaluated_key;
-            match (from, newest) {
-                // The newest few are enough, and so is the newest one where there is nothing to recognise.
-                (None, _) => return Ok(standing),
-                _ if start.is_none() || !draft.has_client_message_id() => return Ok(standing),
-                (Some(from), Some(newest)) if newest.since(from) > MOST_UNSEEN => {
-                    return Err(Error::OutOfDate);
+            match from {
+                // The newest one is enough where there is nothing to recognise, and the newest few where nothing is
+                // known of the client.
+                Some(from) if start.is_some() && draft.has_client_message_id() => {
+                    if seq(&newest).since(from) > MOST_UNSEEN {
+                        return Err(Error::OutOfDate);
+                    }
                 }
-                _ => {}
+                _ => return Ok(Standing::New { newest }),
             }
         }
     }
 
-    async fn put(&self, message: Message) -> Result<Put, Error> {
-        let item = serde_dynamo::to_item(&message).map_err(|error| Error::Internal(error.into()))?;
+    async fn put(&self, message: &Message, tally: Tally) -> Result<Put, Error> {
+        let item = serde_dynamo::to_item(Row { message, tally }).map_err(|error| Error::Internal(error.into()))?;
         let answer = self
             .dynamodb
             .put_item()
@@ -244,15 +253,13 @@ impl Messages {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Put::Done(message)),
-            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => {
-                match answer.into_err() {
-                    PutItemError::ConditionalCheckFailedException(taken) => {
-                        Ok(Put::Taken(from_item(taken.item.unwrap_or_default())?))
-                    }
-                    other => Err(Error::Internal(other.into())),
-                }
-            }
+            Ok(_) => Ok(Put::Done),
+            Err(SdkError::ServiceError(answer)) if answer.err().is_conditional_check_failed_exception() => match answer
+                .into_err()
+            {
+                PutItemError::ConditionalCheckFailedException(taken) => Ok(Put::Taken(taken.item.unwrap_or_default())),
+                other => Err(Error::Internal(other.into())),
+            },
             Err(error) => Err(failed(error)),
         }
     }
@@ -272,6 +279,11 @@ impl Messages {
         let message: Message = from_item(answer.item.unwrap_or_default())?;
         Ok(Appended { duplicate: !draft.became(&trace), message, attempts })
     }
+}
+
+/// The number of the newest message, or [`Seq::NONE`].
+fn seq(newest: &Option<Trace>) -> Seq {
+    newest.as_ref().map_or(Seq::NONE, |newest| newest.seq)
 }
 
 fn bounded(conversation: &ConversationId, seq: Option<Seq>) -> Option<Item> {
