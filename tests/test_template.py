@@ -23,14 +23,18 @@ REGIONS = ["us-east-1", "eu-central-1"]
 LOGS = {("logs:CreateLogStream", "FunctionLogGroup.Arn"), ("logs:PutLogEvents", "FunctionLogGroup.Arn")}
 # Only with Tracing=Active. X-Ray has no resources that a policy could name.
 TRACES = {("if Traces: xray:PutTraceSegments", "*"), ("if Traces: xray:PutTelemetryRecords", "*")}
-POSTS = (
-    "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/POST/@connections/*"
-)
+CONNECTIONS = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/%s/@connections/*"
+POST, DELETE = [("execute-api:ManageConnections", CONNECTIONS % method) for method in ("POST", "DELETE")]
 
 # Everything that each function may do. A wider policy fails here until it is written down, and so read by somebody.
 ALLOWED = {
     "AuthorizerFunction": set(),
-    "ConnectFunction": {("dynamodb:PutItem", "ClientsTable.Arn")},
+    "ConnectFunction": {
+        ("dynamodb:PutItem", "ClientsTable.Arn"),
+        ("dynamodb:Query", "ClientsTable.Arn"),
+        ("dynamodb:DeleteItem", "ClientsTable.Arn"),
+        DELETE,
+    },
     "DisconnectFunction": {("dynamodb:DeleteItem", "ClientsTable.Arn")},
     "SendFunction": {
         ("dynamodb:Query", "MessagesTable.Arn"),
@@ -38,10 +42,11 @@ ALLOWED = {
         ("dynamodb:GetItem", "MessagesTable.Arn"),
         ("dynamodb:Query", "ClientsTable.Arn"),
         ("dynamodb:DeleteItem", "ClientsTable.Arn"),
-        ("execute-api:ManageConnections", POSTS),
+        POST,
+        DELETE,
     },
-    "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn")},
-    "FallbackFunction": set(),
+    "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn"), POST, DELETE},
+    "FallbackFunction": {POST, DELETE},
 }
 ROUTES = {
     "$connect": "ConnectFunction",
@@ -130,10 +135,10 @@ class LeastPrivilege(Case):
             for action, resource in self.granted(function) - TRACES:
                 with self.subTest(function, action=action):
                     self.assertNotIn("*", action)
-                    self.assertNotIn("*", resource.removesuffix("/POST/@connections/*"))
+                    self.assertNotIn("*", resource.removesuffix("/@connections/*"))
 
     def test_policies_are_attached_nowhere_else(self):
-        self.assertEqual(set(self.of_type("AWS::IAM::ManagedPolicy")), {"LogAndTracePolicy"})
+        self.assertEqual(set(self.of_type("AWS::IAM::ManagedPolicy")), {"ConnectionsPolicy", "LogAndTracePolicy"})
         self.assertEqual(self.of_type("AWS::IAM::Policy"), {})
         of_functions = {text(it["Properties"]["Role"]) for it in self.of_type("AWS::Lambda::Function").values()}
         roles = {f"{role}.Arn" for role in self.of_type("AWS::IAM::Role")}

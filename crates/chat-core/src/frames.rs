@@ -210,8 +210,19 @@ pub fn answer(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Option<S
         reference: Option<&'a Ref>,
     }
 
+    Some(match reply {
+        Ok(Reply::Nothing | Reply::Connected(_)) => return None,
+        Ok(Reply::Pong) => json(&Frame::<()> { r#type: "pong", value: None, reference }),
+        Ok(Reply::Sent(sent)) => json(&Frame { r#type: "sent", value: Some(sent), reference }),
+        Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
+        Err(failure) => error(failure, reference),
+    })
+}
+
+/// The frame that tells of an error.
+pub fn error(error: &Error, reference: Option<&Ref>) -> String {
     #[derive(Serialize)]
-    struct ErrorFrame<'a> {
+    struct Frame<'a> {
         r#type: &'static str,
         code: &'static str,
         message: &'a str,
@@ -219,13 +230,7 @@ pub fn answer(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Option<S
         reference: Option<&'a Ref>,
     }
 
-    Some(match reply {
-        Ok(Reply::Nothing | Reply::Connected(_)) => return None,
-        Ok(Reply::Pong) => json(&Frame::<()> { r#type: "pong", value: None, reference }),
-        Ok(Reply::Sent(sent)) => json(&Frame { r#type: "sent", value: Some(sent), reference }),
-        Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
-        Err(error) => json(&ErrorFrame { r#type: "error", code: error.code(), message: &error.message(), reference }),
-    })
+    json(&Frame { r#type: "error", code: error.code(), message: &error.message(), reference })
 }
 
 /// The frame that brings a message to a connection that did not ask.

@@ -13,6 +13,7 @@ pub mod lambda;
 pub mod message;
 pub mod messages;
 pub mod origins;
+pub mod rate_limit;
 pub mod request;
 pub mod tally;
 pub mod user;

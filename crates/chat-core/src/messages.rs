@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     frames::{Cursor, Limit, Page, json_length},
     message::{Draft, Message, Trace},
+    rate_limit::RateLimit,
     tally::Tally,
 };
 
@@ -49,8 +50,10 @@ pub struct Messages {
 pub enum Standing {
     /// Nothing between here and what the client has seen repeats the draft.
     New {
-        /// The newest message; none where the conversation, or what was looked at of it, has none.
-        newest: Option<Trace>,
+        /// The newest message; [`Seq::NONE`] where the conversation, or what was looked at of it, has none.
+        newest: Seq,
+        /// What the conversation comes to with the draft.
+        tally: Tally,
     },
     /// The draft is stored already.
     Stored(Trace),
@@ -102,11 +105,12 @@ impl Messages {
     ///
     /// # Errors
     /// [`Error::BadRequest`] where there is no message `last_seq`, [`Error::OutOfDate`] where more than 1,000 follow it
-    /// and the draft could be among them, and those of DynamoDB.
-    pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>) -> Result<Standing, Error> {
-        let standing = self.look(draft, last_seq).await?;
+    /// and the draft could be among them, [`Error::RateLimited`] where its sender is past `limit` in this conversation,
+    /// and those of DynamoDB.
+    pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>, limit: RateLimit) -> Result<Standing, Error> {
+        let standing = self.look(draft, last_seq, limit).await?;
         match (&standing, last_seq) {
-            (Standing::New { newest }, Some(last_seq)) if seq(newest) < last_seq => Err(Error::bad_request(
+            (Standing::New { newest, .. }, Some(last_seq)) if *newest < last_seq => Err(Error::bad_request(
                 "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
             )),
             _ => Ok(standing),
@@ -116,20 +120,20 @@ impl Messages {
     /// Stores the draft after the newest message, exactly once, and tries until nobody is faster.
     ///
     /// # Errors
-    /// Those of DynamoDB. After one, and where this is given up half-way, the message may or may not be stored; a repeat
-    /// with the same `clientMessageId` will tell.
-    pub async fn append(&self, draft: &Draft, standing: Standing) -> Result<Appended, Error> {
+    /// [`Error::RateLimited`] as from [`Messages::standing`], with nothing stored. Those of DynamoDB: after one, and where
+    /// this is given up half-way, the message may or may not be stored; a repeat with the same `clientMessageId` will
+    /// tell.
+    pub async fn append(&self, draft: &Draft, standing: Standing, limit: RateLimit) -> Result<Appended, Error> {
         let mut standing = standing;
         let mut attempts = 0;
         loop {
-            let newest = match standing {
+            let (slot, tally) = match standing {
                 Standing::Stored(trace) => return self.stored(draft, trace, attempts).await,
-                Standing::New { newest } => newest,
+                Standing::New { newest, tally } => (newest.next(), tally),
             };
-            let slot = seq(&newest).next();
             let message = draft.at(slot);
             attempts += 1;
-            if let Put::Taken(item) = self.put(&message, Tally::after(newest.as_ref(), draft)).await? {
+            if let Put::Taken(item) = self.put(&message, tally).await? {
                 let trace: Trace = from_item(item.clone())?;
                 // An answer was lost, and the SDK repeated the put; or it is a repeat.
                 if draft.became(&trace) || draft.repeats(&trace) {
@@ -141,7 +145,7 @@ impl Messages {
             if attempts >= LOSSES_AT_ONCE {
                 tokio::time::sleep(random_wait()).await;
             }
-            standing = self.look(draft, Some(slot)).await?;
+            standing = self.look(draft, Some(slot), limit).await?;
         }
     }
 
@@ -194,7 +198,7 @@ impl Messages {
     }
 
     /// Looks from `from` on (or at the newest few) for what the draft became or repeats, newest first.
-    async fn look(&self, draft: &Draft, from: Option<Seq>) -> Result<Standing, Error> {
+    async fn look(&self, draft: &Draft, from: Option<Seq>, limit: RateLimit) -> Result<Standing, Error> {
         let at_once = match (draft.has_client_message_id(), from) {
             (false, _) => 1,
             (true, None) => UNSEEN_BY_DEFAULT,
@@ -236,7 +240,10 @@ impl Messages {
                         return Err(Error::OutOfDate);
                     }
                 }
-                _ => return Ok(Standing::New { newest }),
+                _ => {
+                    let tally = Tally::after(newest.as_ref(), draft, limit)?;
+                    return Ok(Standing::New { newest: seq(&newest), tally });
+                }
             }
         }
     }

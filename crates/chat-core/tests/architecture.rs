@@ -86,7 +86,7 @@ fn only_configuration_reads_the_environment() {
 
 #[test]
 fn values_and_frames_do_no_input_or_output() {
-    for name in ["user", "conversation", "message", "tally", "frames", "error", "request", "origins"] {
+    for name in ["user", "conversation", "message", "rate_limit", "tally", "frames", "error", "request", "origins"] {
         let path = format!("crates/chat-core/src/{name}.rs");
         let code = fs::read_to_string(root().join(&path)).unwrap();
         for word in ["async ", "await", "tokio", "aws_", "tracing", "std::fs", "std::net", "SystemTime"] {

@@ -10,12 +10,12 @@ use chat_core::{
     frames::{self, SendMessage, Sent},
     message::{Content, Draft, Message},
     messages::Messages,
+    rate_limit::RateLimiter,
 };
-use futures_util::future::join_all;
 use tokio::time::timeout_at;
 
 /// What a send works with.
-pub type Chat = (Messages, Clients, Delivery);
+pub type Chat = (Messages, Clients, Delivery, RateLimiter);
 
 /// Beside a put that took longer than this, somebody may have connected, and synced, after the connections were read
 /// and before the message was stored: they are read again.
@@ -26,7 +26,8 @@ const FAST_PUT: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 /// [`Error::BadRequest`] and [`Error::TooLarge`] where the frame is not a `sendMessage`, [`Error::OutOfDate`] where the
-/// client must sync first, [`Error::Unavailable`] where a repeat with the same `clientMessageId` is worth it.
+/// client must sync first, [`Error::RateLimited`] where its user sends too much, [`Error::Unavailable`] where a repeat with
+/// the same `clientMessageId` is worth it.
 pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
     handle_with(chat, request, FAST_PUT).await
 }
@@ -36,7 +37,7 @@ pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
 /// # Errors
 /// As [`handle`].
 pub async fn handle_with(
-    (messages, clients, delivery): &Chat,
+    (messages, clients, delivery, limiter): &Chat,
     request: Request,
     fast_put: Duration,
 ) -> Result<Reply, Error> {
@@ -45,10 +46,13 @@ pub async fn handle_with(
     let draft =
         Draft::new(request.user.clone(), ask.recipient_id, content, request.received_at, ask.client_message_id)?;
 
-    let standing = in_time(&request, messages.standing(&draft, ask.last_seq)).await?;
+    limiter.spend(draft.sender(), request.received_at)?;
+
+    let limit = limiter.limit();
+    let standing = in_time(&request, messages.standing(&draft, ask.last_seq, limit)).await?;
     let append = async {
         let began = Instant::now();
-        (in_time(&request, messages.append(&draft, standing)).await, began.elapsed())
+        (in_time(&request, messages.append(&draft, standing, limit)).await, began.elapsed())
     };
     let ((appended, took), early) = tokio::join!(append, in_time(&request, audience(clients, &draft, &request)));
     let appended = appended?;
@@ -57,7 +61,7 @@ pub async fn handle_with(
             Ok(connections) if appended.attempts <= 1 && took <= fast_put => connections,
             _ => audience(clients, &draft, &request).await?,
         };
-        deliver(&appended.message, connections, delivery, clients, &request).await;
+        deliver(&appended.message, connections, delivery, clients, request.received_at).await;
         Ok(())
     });
     if let Err(error) = delivered.await {
@@ -86,17 +90,13 @@ async fn audience(clients: &Clients, draft: &Draft, request: &Request) -> Result
     Ok(connections)
 }
 
-/// Pushes, and forgets the connections that turn out to be gone.
-async fn deliver(
-    message: &Message,
-    connections: Vec<Connection>,
-    delivery: &Delivery,
-    clients: &Clients,
-    request: &Request,
-) {
-    let gone = delivery.deliver(&frames::push(message), connections, request.received_at).await;
-    let removals = gone.iter().map(|connection| clients.remove(&connection.user_id, &connection.connection_id));
-    for error in join_all(removals).await.into_iter().filter_map(Result::err) {
-        tracing::warn!(cause = chain(&error), "a connection that is gone could not be forgotten");
-    }
+/// Pushes, and forgets the connections that turn out to be gone. One whose token has expired gets no message, but is told
+/// so and closed: whoever still holds the token of its user connects again.
+async fn deliver(message: &Message, connections: Vec<Connection>, delivery: &Delivery, clients: &Clients, now: i64) {
+    let (expired, open): (Vec<_>, Vec<_>) = connections.into_iter().partition(|one| one.token_has_expired(now));
+    let (frame, farewell) = (frames::push(message), frames::error(&Error::TokenExpired, None));
+    let (mut gone, also_gone) =
+        tokio::join!(delivery.deliver(&frame, open, now), delivery.close(Some(&farewell), expired, now));
+    gone.extend(also_gone);
+    clients.forget(&gone).await;
 }

@@ -17,22 +17,10 @@ const NOW: i64 = 1_793_535_561_000;
 async fn two_users() -> (Aws, Chat) {
     let aws = Aws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
-        connect(&aws, user, connection, NOW - 3_600_000);
+        aws.put_connection(user, connection, NOW - 3_600_000);
     }
     let chat = aws.provide().await;
     (aws, chat)
-}
-
-fn connect(aws: &Aws, user: &str, connection: &str, at: i64) {
-    aws.put(
-        "ClientsTable",
-        &json!({
-            "userId": { "S": user },
-            "connectionId": { "S": connection },
-            "connectedAt": { "N": at.to_string() },
-            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
-        }),
-    );
 }
 
 async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
@@ -244,7 +232,7 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
     let connecting = async {
         tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
         // Bob's third device connects, finds nothing new, and must be told.
-        connect(&aws, "bob", "bob-3", NOW);
+        aws.put_connection("bob", "bob-3", NOW);
         released.notify_one();
     };
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
@@ -269,13 +257,13 @@ async fn a_client_that_is_too_far_behind_must_sync_first() {
 #[tokio::test]
 async fn one_bad_socket_harms_nobody() {
     let (aws, chat) = two_users().await;
-    connect(&aws, "bob", "bob-new", NOW - 1_000);
-    connect(&aws, "bob", "bob-expired", NOW - 7_801_000);
+    aws.put_connection("bob", "bob-new", NOW - 1_000);
+    aws.put_connection("bob", "bob-expired", NOW - 7_801_000);
     aws.connections.answer("alice-2", &[410]);
     aws.connections.answer("bob-new", &[410]);
     aws.connections.answer("bob", &[429, 200]);
     aws.connections.answer("bob-2", &[500, 500]);
-    connect(&aws, "alice", "alice-silent", NOW - 3_600_000);
+    aws.put_connection("alice", "alice-silent", NOW - 3_600_000);
     aws.connections.silence("alice-silent");
 
     let sent = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await;
@@ -420,6 +408,11 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("MESSAGES_TABLE", " "),
         ("CONNECTIONS_ENDPOINT", ""),
         ("CONNECTIONS_ENDPOINT", "wss://x"),
+        ("MESSAGE_RATE", ""),
+        ("MESSAGE_RATE", "0"),
+        ("MESSAGE_RATE", "1001"),
+        ("MESSAGE_BURST", "-1"),
+        ("MESSAGE_BURST", "100001"),
     ] {
         let error = aws.try_provide::<Chat>(&[(name, value)]).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");

@@ -55,6 +55,9 @@ impl Aws {
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
             ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
             ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
+            ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
+            ("MESSAGE_RATE".to_owned(), "10".to_owned()),
+            ("MESSAGE_BURST".to_owned(), "50".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
@@ -65,6 +68,25 @@ impl Aws {
     pub fn put(&self, table: &str, item: &Value) {
         let put = serde_json::from_value(json!({ "TableName": table, "Item": item })).expect("a put");
         self.database.put_item(put).expect("the table takes the row");
+    }
+
+    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`Wire`].
+    pub fn put_connection(&self, user: &str, connection_id: &str, at: i64) {
+        self.put_connection_until(user, connection_id, at, None);
+    }
+
+    /// As [`Aws::put_connection`], opened with a token that expires then (seconds since 1970).
+    pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
+        let mut row = json!({
+            "userId": { "S": user },
+            "connectionId": { "S": connection_id },
+            "connectedAt": { "N": at.to_string() },
+            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
+        });
+        if let Some(seconds) = token_expires_at {
+            row["tokenExpiresAt"] = json!({ "N": seconds.to_string() });
+        }
+        self.put("ClientsTable", &row);
     }
 
     /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].
