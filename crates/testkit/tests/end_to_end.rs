@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Local, Person, broken_frames, conversation};
+use testkit::{Local, Person, broken_frames, conversation, without_limits};
 use tokio_tungstenite::tungstenite::Error;
 
 fn seqs(messages: &[Value]) -> Vec<u64> {
@@ -66,7 +66,7 @@ async fn a_send_repeated_from_another_connection_is_stored_once() {
 
 #[tokio::test]
 async fn fifty_senders_at_once_share_one_order_without_a_hole() {
-    let chat = Local::start().await;
+    let chat = Local::start_with(without_limits).await;
     let connections = (0..50).map(|number| chat.connect(if number % 2 == 0 { "alice" } else { "bob" }));
     let connections = join_all(connections).await;
     let sends = connections.iter().enumerate().map(async |(number, client)| {
@@ -91,7 +91,7 @@ async fn fifty_senders_at_once_share_one_order_without_a_hole() {
 
 #[tokio::test]
 async fn a_walk_over_a_thousand_messages_meets_each_once() {
-    let chat = Local::start().await;
+    let chat = Local::start_with(without_limits).await;
     let alice = chat.connect("alice").await;
     for seq in 0..1_000 {
         let sent = alice.send("bob", &format!("Message {seq}"), json!({ "lastSeq": seq })).await;
