@@ -10,7 +10,9 @@ use aws_types::{
 };
 use tracing::Level;
 
-use crate::{clients::Clients, delivery::Delivery, messages::Messages, origins::Origins};
+use crate::{
+    clients::Clients, conversations::Conversations, delivery::Delivery, messages::Messages, origins::Origins,
+};
 
 /// Gives the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String>;
@@ -208,6 +210,12 @@ impl Provide for Messages {
     }
 }
 
+impl Provide for Conversations {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.aws(), configuration.text("CONVERSATIONS_TABLE")?))
+    }
+}
+
 impl Provide for Delivery {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         const NAME: &str = "CONNECTIONS_ENDPOINT";
@@ -220,9 +228,16 @@ impl Provide for Delivery {
     }
 }
 
-impl<A: Provide, B: Provide, C: Provide> Provide for (A, B, C) {
+impl<A: Provide, B: Provide> Provide for (A, B) {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok((A::provide(configuration).await?, B::provide(configuration).await?, C::provide(configuration).await?))
+        Ok((A::provide(configuration).await?, B::provide(configuration).await?))
+    }
+}
+
+impl<A: Provide, B: Provide, C: Provide, D: Provide> Provide for (A, B, C, D) {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        let ((a, b), (c, d)) = (<(A, B)>::provide(configuration).await?, <(C, D)>::provide(configuration).await?);
+        Ok((a, b, c, d))
     }
 }
 

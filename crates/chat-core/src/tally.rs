@@ -17,6 +17,9 @@ use crate::{
 pub struct Tally {
     /// The newest message that the recipient of this one wrote. The sender's newest is this one.
     pub recipient_seq: Seq,
+    /// In which hour the inboxes of both have the conversation. It never goes back, whatever the clocks say, and the
+    /// entries are there before the message is.
+    pub listed: Hour,
 }
 
 impl Tally {
@@ -24,9 +27,40 @@ impl Tally {
     pub fn after(newest: Option<&Trace>, draft: &Draft) -> Self {
         let recipient_seq = match newest {
             None => Seq::NONE,
-            Some(newest) if &newest.sender_id == draft.sender() => newest.tally.recipient_seq,
-            Some(newest) => newest.seq,
+            Some(newest) if &newest.sender_id != draft.sender() => newest.seq,
+            // Of before there were tallies: who wrote what is not known, and nobody marked anything. It counts as read.
+            Some(newest) if newest.tally.listed == Hour::NONE => newest.seq,
+            Some(newest) => newest.tally.recipient_seq,
         };
-        Self { recipient_seq }
+        Self { recipient_seq, listed: Hour::of(draft.created_at()).max(Self::listed(newest)) }
+    }
+
+    /// In which hour the inboxes have a conversation whose newest message is this.
+    pub fn listed(newest: Option<&Trace>) -> Hour {
+        newest.map_or(Hour::NONE, |newest| newest.tally.listed)
+    }
+}
+
+/// An hour, counted from 1970: what an inbox is ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hour(u32);
+
+impl Hour {
+    /// Before the first one: not in any inbox.
+    pub const NONE: Hour = Hour(0);
+
+    /// The one with this number.
+    pub fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// That of a moment, in milliseconds since 1970.
+    pub fn of(moment: i64) -> Self {
+        Self(u32::try_from(moment / 3_600_000).unwrap_or(0))
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
     }
 }

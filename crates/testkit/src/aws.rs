@@ -54,6 +54,7 @@ impl Aws {
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
             ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
+            ("CONVERSATIONS_TABLE".to_owned(), "ConversationsTable".to_owned()),
             ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
