@@ -10,9 +10,7 @@ use aws_types::{
 };
 use tracing::Level;
 
-use crate::{
-    clients::Clients, conversations::Conversations, delivery::Delivery, messages::Messages, origins::Origins,
-};
+use crate::{clients::Clients, conversations::Conversations, delivery::Delivery, messages::Messages, origins::Origins};
 
 /// Gives the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String>;

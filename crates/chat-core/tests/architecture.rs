@@ -62,7 +62,8 @@ fn only_the_edge_knows_lambda() {
 
 #[test]
 fn only_the_repositories_know_dynamodb() {
-    let repositories = ["clients", "conversations", "messages", "dynamodb"].map(|name| format!("crates/chat-core/src/{name}.rs"));
+    let repositories =
+        ["clients", "conversations", "messages", "dynamodb"].map(|name| format!("crates/chat-core/src/{name}.rs"));
     check_only(&["aws_sdk_dynamodb", "serde_dynamo"], &repositories.each_ref().map(String::as_str));
 }
 

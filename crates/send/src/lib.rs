@@ -51,7 +51,8 @@ pub async fn handle_with(
         let began = Instant::now();
         (in_time(&request, messages.append(&draft, standing, conversations)).await, began.elapsed())
     };
-    let ((appended, took), early) = tokio::join!(append, in_time(&request, audience(clients, draft.recipient(), &request)));
+    let ((appended, took), early) =
+        tokio::join!(append, in_time(&request, audience(clients, draft.recipient(), &request)));
     let appended = appended?;
     let delivered = in_time(&request, async {
         let connections = match early {

@@ -10,7 +10,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{Connections, Wire, local};
+use crate::{Call, Connections, Wire, local};
 
 /// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
 pub struct Aws {
@@ -85,6 +85,23 @@ impl Aws {
         self.put("MessagesTable", &row);
     }
 
+    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`Wire`].
+    pub fn read_units(&self, calls: &[Call]) -> f64 {
+        let units = |call: &Call| {
+            let mut request = call.body.clone();
+            request["ReturnConsumedCapacity"] = json!("TOTAL");
+            let answer = match call.operation.as_str() {
+                "Query" => json!(self.database.query(from(request)).expect("it was done before")),
+                "BatchGetItem" => json!(self.database.batch_get_item(from(request)).expect("it was done before")),
+                other => panic!("{other} does not only read"),
+            };
+            let consumed = &answer["ConsumedCapacity"];
+            let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
+            consumed.iter().map(|table| table["CapacityUnits"].as_f64().expect("a number")).sum::<f64>()
+        };
+        calls.iter().map(units).sum()
+    }
+
     /// Every row of a table, as DynamoDB has them.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");
@@ -92,6 +109,10 @@ impl Aws {
         let answer = serde_json::to_value(answer).expect("an answer is JSON");
         answer["Items"].as_array().cloned().unwrap_or_default()
     }
+}
+
+fn from<T: serde::de::DeserializeOwned>(request: Value) -> T {
+    serde_json::from_value(request).expect("a request")
 }
 
 /// What an SDK client takes that talks to `endpoint`.
