@@ -102,6 +102,18 @@ impl Aws {
         calls.iter().map(units).sum()
     }
 
+    /// Takes every row out of a table, past the [`Wire`].
+    pub fn clear(&self, table: &str) {
+        let description =
+            self.database.describe_table(from(json!({ "TableName": table }))).expect("the table is there");
+        let keys = json!(description)["Table"]["KeySchema"].as_array().cloned().unwrap_or_default();
+        for row in self.rows(table) {
+            let key = keys.iter().filter_map(|key| key["AttributeName"].as_str());
+            let key: HashMap<_, _> = key.map(|name| (name, row[name].clone())).collect();
+            self.database.delete_item(from(json!({ "TableName": table, "Key": key }))).expect("the row goes");
+        }
+    }
+
     /// Every row of a table, as DynamoDB has them.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");
