@@ -40,22 +40,41 @@ ALLOWED = {
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:PutItem", "MessagesTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:PutItem", "ConversationsTable.Arn"),
+        ("dynamodb:DeleteItem", "ConversationsTable.Arn"),
         ("dynamodb:Query", "ClientsTable.Arn"),
         ("dynamodb:DeleteItem", "ClientsTable.Arn"),
         POST,
         DELETE,
     },
     "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn"), POST, DELETE},
+    "InboxFunction": {
+        ("dynamodb:Query", "ConversationsTable.Arn"),
+        ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        POST,
+        DELETE,
+    },
+    "ReadFunction": {
+        ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
+        ("dynamodb:ConditionCheckItem", "MessagesTable.Arn"),
+        ("dynamodb:Query", "ClientsTable.Arn"),
+        ("dynamodb:DeleteItem", "ClientsTable.Arn"),
+        POST,
+        DELETE,
+    },
     "FallbackFunction": {POST, DELETE},
 }
 ROUTES = {
     "$connect": "ConnectFunction",
     "$disconnect": "DisconnectFunction",
     "$default": "FallbackFunction",
+    "getConversations": "InboxFunction",
     "getMessages": "HistoryFunction",
+    "markRead": "ReadFunction",
     "sendMessage": "SendFunction",
 }
-REPLYING = {"$default", "getMessages", "sendMessage"}
+REPLYING = {"$default", "getConversations", "getMessages", "markRead", "sendMessage"}
 JWT = {"AuthMode": "jwt", "JwtJwksUrl": "https://id.example/keys", "JwtIssuer": "https://id.example", "JwtAudience": "chat"}
 
 
@@ -252,10 +271,12 @@ class Modes(Case):
 
 
 class Keeping(Case):
-    def test_messages_outlive_the_stack_and_every_mistake_of_the_last_month(self):
-        messages = self.resources["MessagesTable"]
-        self.assertEqual((messages["DeletionPolicy"], messages["UpdateReplacePolicy"]), ("Retain", "Retain"))
-        self.assertIs(messages["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+    def test_messages_and_receipts_outlive_the_stack_and_every_mistake_of_the_last_month(self):
+        for name in ["MessagesTable", "ConversationsTable"]:
+            table = self.resources[name]
+            self.assertEqual((table["DeletionPolicy"], table["UpdateReplacePolicy"]), ("Retain", "Retain"), name)
+            recovery = table["Properties"]["PointInTimeRecoverySpecification"]
+            self.assertIs(recovery["PointInTimeRecoveryEnabled"], True, name)
 
     def test_connections_go_with_the_stack_and_by_themselves(self):
         clients = self.resources["ClientsTable"]

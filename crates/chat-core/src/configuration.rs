@@ -12,6 +12,7 @@ use tracing::Level;
 
 use crate::{
     clients::{Clients, ConnectionLimit},
+    conversations::Conversations,
     delivery::Delivery,
     messages::Messages,
     origins::Origins,
@@ -225,6 +226,12 @@ impl Provide for Messages {
     }
 }
 
+impl Provide for Conversations {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.aws(), configuration.text("CONVERSATIONS_TABLE")?))
+    }
+}
+
 impl Provide for Delivery {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         const NAME: &str = "CONNECTIONS_ENDPOINT";
@@ -265,7 +272,7 @@ macro_rules! provide_tuples {
     )+};
 }
 
-provide_tuples!((A, B)(A, B, C)(A, B, C, D));
+provide_tuples!((A, B)(A, B, C)(A, B, C, D)(A, B, C, D, E));
 
 #[cfg(test)]
 mod tests {

@@ -71,7 +71,9 @@ impl Error {
         match self {
             Self::BadRequest(advice) | Self::RateLimited(advice) => Cow::Borrowed(advice),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
-            Self::UnknownAction => "unknown action; there are sendMessage, getMessages and ping".into(),
+            Self::UnknownAction => {
+                "unknown action; there are sendMessage, getMessages, getConversations, markRead and ping".into()
+            }
             Self::TokenExpired => "the token has expired; connect again with a new one".into(),
             Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
             Self::Unavailable(_) => "the service is busy; send the same again in a moment".into(),

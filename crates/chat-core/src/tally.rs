@@ -23,6 +23,9 @@ pub struct Tally {
     pub sender_allowance: Allowance,
     /// What its recipient has left in this conversation.
     pub recipient_allowance: Allowance,
+    /// In which hour the inboxes of both have the conversation. It never goes back, whatever the clocks say, and the
+    /// entries are there before the message is.
+    pub listed: Hour,
 }
 
 impl Tally {
@@ -34,14 +37,52 @@ impl Tally {
     pub fn after(newest: Option<&Trace>, draft: &Draft, limit: RateLimit) -> Result<Self, Error> {
         let before = match newest {
             None => Self::default(),
-            Some(newest) if &newest.sender_id == draft.sender() => newest.tally,
+            Some(Trace { sender_id, tally, .. }) if sender_id == draft.sender() && tally.listed != Hour::NONE => *tally,
+            // Of before there were tallies: who wrote what is not known, and nobody marked anything. It counts as read.
+            Some(Trace { sender_id, seq, .. }) if sender_id == draft.sender() => {
+                Self { recipient_seq: *seq, ..Self::default() }
+            }
             // Who answers stands where the other one stood.
             Some(Trace { seq, tally, .. }) => Self {
                 recipient_seq: *seq,
                 sender_allowance: tally.recipient_allowance,
                 recipient_allowance: tally.sender_allowance,
+                listed: tally.listed,
             },
         };
-        Ok(Self { sender_allowance: limit.spend(before.sender_allowance, draft.created_at())?, ..before })
+        Ok(Self {
+            sender_allowance: limit.spend(before.sender_allowance, draft.created_at())?,
+            listed: before.listed.max(Hour::of(draft.created_at())),
+            ..before
+        })
+    }
+
+    /// In which hour the inboxes have a conversation whose newest message is this.
+    pub fn listed(newest: Option<&Trace>) -> Hour {
+        newest.map_or(Hour::NONE, |newest| newest.tally.listed)
+    }
+}
+
+/// An hour, counted from 1970: what an inbox is ordered by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hour(u32);
+
+impl Hour {
+    /// Before the first one: not in any inbox.
+    pub const NONE: Hour = Hour(0);
+
+    /// The one with this number.
+    pub fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// That of a moment, in milliseconds since 1970.
+    pub fn of(moment: i64) -> Self {
+        Self(u32::try_from(moment / 3_600_000).unwrap_or(0))
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
     }
 }
