@@ -7,6 +7,7 @@ mod client;
 mod connections;
 mod conversation;
 mod event;
+pub mod hostile;
 mod local;
 mod wire;
 
