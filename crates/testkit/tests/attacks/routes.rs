@@ -24,8 +24,10 @@ const REPLIES: [&str; 5] = ["sent", "messages", "conversations", "read", "pong"]
 pub(crate) struct Route {
     /// Its event in `events/`.
     pub(crate) name: &'static str,
-    run: Box<dyn Fn(Event) -> Pin<Box<dyn Future<Output = Value>>>>,
+    run: Box<dyn Fn(Event) -> Answering>,
 }
+
+type Answering = Pin<Box<dyn Future<Output = Value>>>;
 
 /// All of them, on these tables. A new route is one line more.
 pub(crate) async fn all(aws: &Aws) -> Vec<Route> {
@@ -45,7 +47,7 @@ impl Route {
         R: AsyncFn(&T, Request) -> Result<Reply, Error> + 'static,
     {
         let shared = Rc::new((aws.provide::<T>().await, handle));
-        let run = move |event: Event| -> Pin<Box<dyn Future<Output = Value>>> {
+        let run = move |event: Event| -> Answering {
             let shared = Rc::clone(&shared);
             Box::pin(async move {
                 let (tools, handle) = &*shared;
