@@ -4,6 +4,7 @@
 
 mod attacks;
 mod forged;
+mod fuzz;
 mod issuer;
 mod keys;
 mod log;
