@@ -7,7 +7,6 @@ mod client;
 mod connections;
 mod conversation;
 mod event;
-pub mod hostile;
 mod local;
 mod wire;
 

@@ -3,7 +3,7 @@
 use authorizer::Authorizer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use testkit::{Aws, hostile};
+use testkit::Aws;
 use tokio::runtime::Runtime;
 
 use crate::{

@@ -4,7 +4,7 @@ use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use chat_core::lambda::{Authorize, policy};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
-use testkit::{Aws, Event, hostile};
+use testkit::{Aws, Event};
 use tokio::runtime::Runtime;
 
 use crate::routes;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use testkit::{Aws, Event, hostile};
+use testkit::{Aws, Event};
 use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat_core::{conversation::ConversationId, user::UserId};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
-use testkit::{Aws, Event, hostile};
+use testkit::{Aws, Event};
 use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};

@@ -1,4 +1,5 @@
-//! What somebody sends who means no good: property tests draw names, JSON and changed texts from here.
+//! What somebody sends who means no good: property tests draw names, JSON and changed texts from here. No product code
+//! depends on it.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
