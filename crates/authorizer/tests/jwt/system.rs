@@ -5,6 +5,7 @@ use std::{
     time::SystemTime,
 };
 
+use chat_local::{functions, system::Runner};
 use serde_json::json;
 use testkit::{Client, Local, Person};
 use tokio_tungstenite::{
@@ -22,7 +23,7 @@ use crate::{
 /// The longest URL of API Gateway, in characters, with room for the host.
 const LONGEST_QUERY: usize = 4_000;
 
-/// JWT mode with this issuer, at the most talkative level, and everything that it says, a line each.
+/// JWT mode with this issuer, asked to be as talkative as can be, and everything that it says, a line each.
 async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);
@@ -31,11 +32,12 @@ async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
         ("JwtJwksUrl", issuer.url.as_str()),
         ("JwtIssuer", "https://issuer.example/"),
         ("JwtAudience", "chat"),
-        ("LogLevel", "TRACE"),
     ];
     let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let chat = Local::start_with(|options| {
         options.parameters = parameters.into();
+        let environment = [("AWS_LAMBDA_LOG_LEVEL".to_owned(), "TRACE".to_owned())].into();
+        options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
         options.observer = Arc::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
     });
     (chat.await, lines)
@@ -158,5 +160,7 @@ async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
         assert_eq!(alice.ask(frame).await["code"], "token_expired");
     }
     chat.stop().await;
-    assert_untold(&lines.lock().unwrap().join("\n"), &token, "the whole log");
+    for line in lines.lock().unwrap().iter() {
+        assert_untold(line, &token, "the whole log");
+    }
 }
