@@ -84,6 +84,9 @@ impl Configuration {
 
     /// What Lambda's advanced logging controls say; they are set by the template's `LoggingConfig`.
     ///
+    /// DEBUG and TRACE are taken as INFO. Below that only libraries speak, and what they say is what nobody may read:
+    /// the Lambda runtime prints every event as it came, with tokens and messages, and the SDK its calls.
+    ///
     /// # Errors
     /// Where `AWS_LAMBDA_LOG_LEVEL` names no level.
     pub fn log(&self) -> Result<Log, InvalidConfiguration> {
@@ -97,6 +100,7 @@ impl Configuration {
                 advice: "must be TRACE, DEBUG, INFO, WARN or ERROR",
             })?,
         };
+        let level = level.min(Level::INFO);
         let format = (self.variables)("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
         Ok(Log { level, json: format.eq_ignore_ascii_case("json") })
     }
@@ -277,6 +281,22 @@ provide_tuples!((A, B)(A, B, C)(A, B, C, D)(A, B, C, D, E));
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_libraries_print_of_events_is_never_asked_for() {
+        let aws = SdkConfig::builder().build();
+        for (asked, level) in [
+            (None, Level::INFO),
+            (Some("TRACE"), Level::INFO),
+            (Some("debug"), Level::INFO),
+            (Some("INFO"), Level::INFO),
+            (Some("WARN"), Level::WARN),
+            (Some("FATAL"), Level::ERROR),
+        ] {
+            let configuration = Configuration::new(move |_| asked.map(str::to_owned), aws.clone());
+            assert_eq!(configuration.log().unwrap().level, level, "{asked:?}");
+        }
+    }
 
     #[test]
     fn a_service_s_own_endpoint_comes_first_and_an_empty_one_counts_as_none() {

@@ -101,10 +101,15 @@ mod tests {
     }
 
     proptest! {
-        /// Ids from an alphabet that an attacker would choose: all that the format itself is made of.
+        /// Ids from alphabets that an attacker would choose: all that the format itself is made of, and every way to cut
+        /// one text into two names.
         #[test]
-        fn no_two_pairs_share_an_id(names in proptest::collection::vec("[dm:12:ab]{1,6}", 2..12)) {
-            let users: Vec<_> = names.iter().map(|name| user(name)).collect();
+        fn no_two_pairs_share_an_id(
+            text in "[a1:]{3,12}",
+            names in proptest::collection::vec("[dm:12ab]{1,6}|[a\u{e9}\u{301}\u{ff1a}|#]{1,4}|[a:]{126,128}", 0..8),
+        ) {
+            let cuts = text.match_indices(':').flat_map(|(at, _)| [&text[..at], &text[at + 1..]]).map(str::to_owned);
+            let users: Vec<_> = cuts.chain(names).filter_map(|name| UserId::try_from(name).ok()).collect();
             let mut owner = HashMap::new();
             for one in &users {
                 for other in &users {

@@ -99,6 +99,8 @@ pub struct InvalidOrigin;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -212,6 +214,31 @@ mod tests {
             "https://a.example,,https://b.example",
         ] {
             assert_eq!(Origins::parse(list), Err(InvalidOrigin), "{list}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(hostile::cases(2_000))]
+
+        /// Whatever stands in the list or in the header: what is allowed is on the list, or has one label before its end.
+        #[test]
+        fn what_is_allowed_is_plainly_on_the_list(
+            list in hostile::changed(vec!["https://a.example.com, https://*.example.com:8443,http://[::1]:3000".to_owned()]),
+            origin in hostile::changed(
+                ["https://a.example.com", "https://b.example.com:8443", "http://[::1]:3000"].map(str::to_owned).into(),
+            ),
+        ) {
+            let Ok(origins) = Origins::parse(&list) else { return Ok(()) };
+            if !list.trim().is_empty() && origins.allow(&origin) {
+                let plainly = list.split(',').map(str::trim).any(|allowed| match allowed.split_once("//*.") {
+                    None => allowed == origin,
+                    Some((scheme, end)) => origin
+                        .strip_prefix(&format!("{scheme}//"))
+                        .and_then(|host| host.split_once('.'))
+                        .is_some_and(|(label, rest)| !label.is_empty() && rest == end),
+                });
+                prop_assert!(plainly, "{list:?} allows {origin:?}");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::StreamExt;
 use ring::{
     rand::SystemRandom,
     rsa::{self, KeyPairComponents, PublicKeyComponents},
@@ -171,6 +172,8 @@ pub(crate) enum Mood {
     Flood,
     /// Half a body.
     Half,
+    /// Half a body, and then nothing, ever.
+    Stall,
 }
 
 impl Issuer {
@@ -215,6 +218,10 @@ async fn answer(State(state): State<Arc<Shared>>) -> Response {
             let piece = Bytes::from(vec![b' '; 64 * 1024]);
             Body::from_stream(futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
                 .into_response()
+        }
+        Mood::Stall => {
+            let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"keys\":["))]);
+            Body::from_stream(begun.chain(futures_util::stream::pending())).into_response()
         }
         Mood::Half => {
             let pieces = [Ok(Bytes::from("{\"keys\":[")), Err(std::io::Error::other("broken off"))];

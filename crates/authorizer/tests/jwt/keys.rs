@@ -141,6 +141,61 @@ async fn an_issuer_that_never_answers_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn with_keys_at_hand_a_slow_issuer_holds_up_one_connection_a_minute_and_refuses_none() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    let token = key.token(&claims());
+    let unknown = key.token_of(&json!({ "alg": "EdDSA", "kid": "b" }), &claims());
+    assert_eq!(later(&authorizer, 0, &token).await, 200);
+    // Neither before its answer nor in the middle of it.
+    for (mood, seconds, fetches) in [(Mood::Silence, 600, 2), (Mood::Stall, 660, 3)] {
+        issuer.be(mood);
+        assert_eq!(later(&authorizer, seconds, &token).await, 200);
+        for second in 1..60 {
+            assert_eq!(later(&authorizer, seconds + second, &token).await, 200);
+            assert_eq!(later(&authorizer, seconds + second, &unknown).await, 401);
+        }
+        assert_eq!(issuer.fetches(), fetches);
+    }
+}
+
+#[tokio::test]
+async fn unknown_names_do_not_hammer_an_issuer_that_is_down() {
+    let key = Key::ed25519("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(later(&authorizer, 0, &key.token(&claims())).await, 200);
+    issuer.be(Mood::Text(503, String::new()));
+    for seconds in 1..=120 {
+        let token = key.token_of(&json!({ "alg": "EdDSA", "kid": format!("b{seconds}") }), &claims());
+        assert_eq!(later(&authorizer, seconds, &token).await, 401);
+    }
+    assert_eq!(issuer.fetches(), 3);
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_is_replaced_within_ten_minutes() {
+    let nameless = |key: &Key| {
+        let mut jwk = key.jwk();
+        jwk.as_object_mut().unwrap().remove("kid");
+        Mood::Keys(vec![jwk])
+    };
+    let (old, new) = (Key::ed25519("old"), Key::ed25519("new"));
+    let token = |key: &Key| key.token_of(&json!({ "alg": "EdDSA" }), &claims());
+    let issuer = Issuer::start(&[]).await;
+    issuer.be(nameless(&old));
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(later(&authorizer, 0, &token(&old)).await, 200);
+    issuer.be(nameless(&new));
+    assert_eq!(later(&authorizer, 599, &token(&new)).await, 401, "a wrong signature asks nobody");
+    assert_eq!(issuer.fetches(), 1);
+    assert_eq!(later(&authorizer, 600, &token(&new)).await, 200);
+    assert_eq!(later(&authorizer, 601, &token(&old)).await, 401);
+    assert_eq!(issuer.fetches(), 2);
+}
+
+#[tokio::test]
 async fn the_right_one_of_ten_thousand_keys_is_found() {
     let (key, stranger) = (Key::rsa("the one"), Key::ed25519("stranger"));
     let issuer = Issuer::start(&[]).await;
@@ -169,6 +224,20 @@ async fn keys_that_fit_nothing_are_not_used() {
         ("an unknown algorithm", &ed, json!({ "alg": "XY1" })),
         ("RS512 only", &rsa, json!({ "alg": "RS512" })),
         ("a private key", &ed, json!({ "d": "AAAA" })),
+        ("a private RSA key", &rsa, json!({ "d": "AAAA", "p": "AAAA", "q": "AAAA" })),
+        ("a private key, empty", &ed, json!({ "d": "" })),
+        ("for wrapping", &ed, json!({ "use": "sig", "key_ops": ["wrapKey"] })),
+        ("for no operation", &ed, json!({ "key_ops": [] })),
+        ("operations no list", &ed, json!({ "key_ops": "verify" })),
+        ("a purpose that is none", &ed, json!({ "use": 1 })),
+        ("a name that is a number", &ed, json!({ "kid": 7 })),
+        ("a name that is a list", &ed, json!({ "kid": ["k"] })),
+        ("no name", &ed, json!({ "kid": null })),
+        ("the algorithm as a list", &ed, json!({ "alg": ["EdDSA"] })),
+        ("an even modulus", &rsa, json!({ "n": encode([0xfe; 256]) })),
+        ("an even exponent", &rsa, json!({ "e": "Ag" })),
+        ("a huge exponent", &rsa, json!({ "e": encode([0xff; 256]) })),
+        ("a leading zero", &rsa, json!({ "n": encode([&[0][..], &[0xff; 128]].concat()) })),
         ("a shared secret", &ed, json!({ "kty": "oct", "k": "AAAA" })),
         ("no kind", &ed, json!({ "kty": "X" })),
         ("another curve", &ed, json!({ "crv": "X25519" })),
@@ -194,6 +263,18 @@ async fn keys_that_fit_nothing_are_not_used() {
         let authorizer = authorizer(&issuer, &[]).await;
         assert_eq!(connect(&authorizer, &key.token(&claims())).await, 401, "{name}");
     }
+}
+
+#[tokio::test]
+async fn of_two_keys_with_one_name_and_kind_the_first_counts() {
+    let (first, second) = (Key::ed25519("k"), Key::ed25519("k"));
+    let issuer = Issuer::start(&[&first, &second]).await;
+    let authorizer = authorizer(&issuer, &[]).await;
+    assert_eq!(connect(&authorizer, &first.token(&claims())).await, 200);
+    assert_eq!(connect(&authorizer, &second.token(&claims())).await, 401);
+    // And who names none can't mean either.
+    assert_eq!(connect(&authorizer, &first.token_of(&json!({ "alg": "EdDSA" }), &claims())).await, 401);
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test]

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
 mod attacks;
+mod forged;
+mod fuzz;
 mod issuer;
 mod keys;
+mod log;
+mod system;
 
 use authorizer::Authorizer;
 use chat_core::lambda;
@@ -27,22 +31,41 @@ async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Authorizer {
     Aws::start().await.try_provide(&[&jwt[..], more].concat()).await.unwrap()
 }
 
+/// What good tokens say at a time, in seconds since 1970.
+#[derive(Clone, Copy)]
+struct Claims {
+    now: i64,
+    /// How many seconds later they may be looked at.
+    lasting: i64,
+}
+
+impl Claims {
+    fn claims(self) -> Value {
+        json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": self.now + 3600 })
+    }
+
+    /// With one more, or another.
+    fn claiming(self, name: &str, value: impl Into<Value>) -> Value {
+        let mut claims = self.claims();
+        claims[name] = value.into();
+        claims
+    }
+
+    fn without(self, name: &str) -> Value {
+        let mut claims = self.claims();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    }
+}
+
 /// What a good token says.
 fn claims() -> Value {
-    json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": NOW + 3600 })
+    Claims { now: NOW, lasting: 0 }.claims()
 }
 
 /// As [`claims`], with one more or another.
 fn claiming(name: &str, value: impl Into<Value>) -> Value {
-    let mut claims = claims();
-    claims[name] = value.into();
-    claims
-}
-
-fn without(name: &str) -> Value {
-    let mut claims = claims();
-    claims.as_object_mut().unwrap().remove(name);
-    claims
+    Claims { now: NOW, lasting: 0 }.claiming(name, value)
 }
 
 /// A connection attempt with these query parameters.

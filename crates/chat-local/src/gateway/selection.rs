@@ -45,6 +45,8 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -86,6 +88,28 @@ mod tests {
         check("$request.body.action", r#"{"action":7}"#, "7");
         check("$request.body.action", r#"{"action":true}"#, "true");
         check("$request.body.action", r#"{"action":{"a":1}}"#, r#"{"a":1}"#);
+    }
+
+    proptest! {
+        #![proptest_config(hostile::cases(2_000))]
+
+        /// What a JSON reader that takes the whole message finds is found; beyond that, anything but a panic.
+        #[test]
+        fn whatever_a_message_is_it_names_a_route(
+            message in hostile::changed(vec![
+                r#"{"action":"send","ref":"1","content":"\u00e9"}"#.to_owned(),
+                r#"{"content":{"action":"x"},"action":[1,{"a":null}]}"#.to_owned(),
+            ]),
+        ) {
+            let key = Selection::parse("$request.body.action").unwrap().of(&message);
+            if let Ok(Value::Object(fields)) = serde_json::from_str(&message) {
+                match fields.get("action") {
+                    Some(Value::String(action)) => prop_assert_eq!(key, action.as_str()),
+                    Some(other) => prop_assert_eq!(key, other.to_string()),
+                    None => prop_assert_eq!(key, ""),
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod closing;
 mod connect;
 mod connections;
 mod events;
+mod fuzz;
 mod limits;
 mod messages;
 mod plumbing;

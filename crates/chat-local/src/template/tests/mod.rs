@@ -1,5 +1,6 @@
 //! Whole templates become stacks.
 
+mod fuzz;
 mod parameters;
 mod refusals;
 mod values;

@@ -1,0 +1,166 @@
+//! The same attacks on the whole system of this machine: real upgrades, real statuses, and every line that anything logs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use chat_local::{functions, system::Runner};
+use serde_json::json;
+use testkit::{Client, Local, Person};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
+};
+
+use crate::{
+    Claims,
+    forged::{Keys, forged},
+    issuer::{Issuer, Key},
+    log::assert_untold,
+};
+
+/// The longest URL of API Gateway, in characters, with room for the host.
+const LONGEST_QUERY: usize = 4_000;
+
+/// JWT mode with this issuer, asked to be as talkative as can be, and everything that it says, a line each.
+async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&lines);
+    let parameters = [
+        ("AuthMode", "jwt"),
+        ("JwtJwksUrl", issuer.url.as_str()),
+        ("JwtIssuer", "https://issuer.example/"),
+        ("JwtAudience", "chat"),
+    ];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let chat = Local::start_with(|options| {
+        options.parameters = parameters.into();
+        let environment = [("AWS_LAMBDA_LOG_LEVEL".to_owned(), "TRACE".to_owned())].into();
+        options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+        options.observer = Arc::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
+    });
+    (chat.await, lines)
+}
+
+/// The status of an upgrade with this query and these subprotocols, and all that comes back with it; 101 where it is
+/// done.
+async fn upgrade(chat: &Local, query: &str, subprotocols: &str) -> (u16, String) {
+    let mut request = format!("{}?{query}", chat.websocket()).into_client_request().unwrap();
+    if !subprotocols.is_empty() {
+        let header = HeaderValue::from_str(subprotocols).unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", header);
+    }
+    match connect_async(request).await {
+        Ok((_, answer)) => (answer.status().as_u16(), format!("{:?}", answer.headers())),
+        Err(Error::Http(refusal)) => {
+            let body = String::from_utf8_lossy(refusal.body().as_deref().unwrap_or_default()).into_owned();
+            (refusal.status().as_u16(), format!("{:?} {body}", refusal.headers()))
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'.' | b'-' | b'_' => (byte as char).to_string(),
+            _ if byte.is_ascii_alphanumeric() => (byte as char).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn of_now() -> Claims {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+    Claims { now, lasting: 600 }
+}
+
+#[tokio::test]
+async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
+    let keys = Keys::new();
+    let issuer = Issuer::start(&keys.all()).await;
+    let (chat, lines) = start(&issuer).await;
+    let (mut tokens, mut refused) = (Vec::new(), 0);
+    for (attack, token, status) in forged(&keys, of_now()) {
+        let query = format!("token={}", encoded(&token));
+        if query.len() < LONGEST_QUERY {
+            let (code, said) = upgrade(&chat, &query, "").await;
+            assert_eq!(code, status, "{attack}");
+            assert_untold(&said, &token, &attack);
+            refused += 1;
+        }
+        if token.len() < 100_000 && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+            let (code, said) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
+            assert_eq!(code, status, "{attack}");
+            assert_untold(&said, &token, &attack);
+            refused += 1;
+        }
+        tokens.push(token);
+    }
+    assert!(refused > 400, "{refused}");
+
+    // And the good ones: they connect, they talk, and they are told to nobody either.
+    let of = of_now();
+    let good: Vec<_> = keys
+        .all()
+        .iter()
+        .flat_map(|key| [of.claims(), of.claiming("sub", "bob")].map(|claims| key.token(&claims)))
+        .collect();
+    for token in &good {
+        assert_eq!(upgrade(&chat, &format!("token={token}"), "").await.0, 101);
+        let (code, said) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
+        assert_eq!((code, said.contains("chat.v1")), (101, true), "{said}");
+        assert_untold(&said, token, "a good one");
+        for (query, subprotocols) in [
+            (format!("token={token}&userId=mallory"), String::new()),
+            (format!("token={token}&token={token}"), String::new()),
+            (format!("token={token}"), format!("chat.v1, {}x", good[0])),
+        ] {
+            assert_eq!(upgrade(&chat, &query, &subprotocols).await.0, 403);
+        }
+        let (code, said) = upgrade(&chat, &format!("token={token}"), token).await;
+        assert_eq!(code, 400, "without chat.v1 a browser would drop the connection");
+        assert_untold(&said, token, "a good one");
+    }
+    let alice = Client::connect_as(chat.websocket(), &Person::with_token("alice", &good[0])).await.unwrap();
+    let bob = Client::connect_as(chat.websocket(), &Person::with_token("bob", &good[1])).await.unwrap();
+    assert_eq!(alice.send("bob", "Hi", json!({ "senderId": "mallory" })).await["type"], "sent");
+    let push = bob.next().await;
+    assert_eq!((&push["value"]["senderId"], &push["value"]["content"]), (&json!("alice"), &json!("Hi")));
+    assert_eq!(alice.ask(json!({ "action": "getMessages", "targetId": good[0] })).await["code"], "bad_request");
+    for client in [alice, bob] {
+        client.close().await;
+    }
+    chat.stop().await;
+
+    let log = lines.lock().unwrap().join("\n");
+    for expected in ["a connection was refused", "the token's signature is wrong", "$connect", "sendMessage"] {
+        assert!(log.contains(expected), "the log holds {expected}");
+    }
+    for token in tokens.iter().chain(&good) {
+        assert_untold(&log, token, "the whole log");
+    }
+    assert_eq!(issuer.fetches(), 1, "unknown keys, and no minute has passed");
+}
+
+#[tokio::test]
+async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
+    let key = Key::ed25519("ed");
+    let issuer = Issuer::start(&[&key]).await;
+    let (chat, lines) = start(&issuer).await;
+    let of = of_now();
+    let token = key.token(&of.claiming("exp", of.now - 1));
+    let alice = Client::connect_as(chat.websocket(), &Person::with_token("alice", &token)).await.unwrap();
+    for frame in [
+        json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi" }),
+        json!({ "action": "getMessages", "targetId": "bob" }),
+        json!({ "action": "ping" }),
+    ] {
+        assert_eq!(alice.ask(frame).await["code"], "token_expired");
+    }
+    chat.stop().await;
+    for line in lines.lock().unwrap().iter() {
+        assert_untold(line, &token, "the whole log");
+    }
+}
