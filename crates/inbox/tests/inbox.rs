@@ -199,6 +199,38 @@ async fn entries_without_their_message_show_nothing_and_promise_nothing() {
     }
 }
 
+#[tokio::test]
+async fn a_send_that_dies_half_way_shows_nothing_wrong_and_the_next_one_repairs() {
+    // The two entries, then the message; in a new conversation, and in one that comes into another hour.
+    for (before, died_at) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)] {
+        let people = People::meet().await;
+        for _ in 0..before {
+            people.say("alice", "bob", "before", NOW - HOUR).await;
+        }
+        let mut puts = 0;
+        people.aws.dynamodb.disturb(move |call| {
+            puts += usize::from(call.operation == "PutItem");
+            if call.operation == "PutItem" && puts >= died_at {
+                Fate::Fail(400, "AccessDeniedException")
+            } else {
+                Fate::Forward
+            }
+        });
+        let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "1", "lastSeq": before });
+        assert_eq!(people.try_to_send("alice", frame.clone(), NOW).await["code"], "internal");
+        people.aws.dynamodb.disturb(|_| Fate::Forward);
+        for (user, peer, count) in [("bob", "alice", before), ("alice", "bob", 0)] {
+            let page = people.page(user, json!({})).await;
+            assert_eq!(unread(&page), vec![(peer, count); before as usize], "{before} {died_at}");
+        }
+        people.send("alice", frame, NOW + 2 * HOUR).await;
+        for (user, peer, count) in [("bob", "alice", before + 1), ("alice", "bob", 0)] {
+            let page = people.page(user, json!({})).await;
+            assert_eq!(unread(&page), [(peer, count)], "{before} {died_at}");
+        }
+    }
+}
+
 /// A walk an hour after, when nothing is on the move any more.
 async fn walk_later(people: &People, limit: usize) -> Vec<Value> {
     people::walk_at(people, "alice", limit, NOW + HOUR).await
