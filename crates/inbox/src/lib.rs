@@ -8,7 +8,8 @@ use chat_core::{
     conversations::{Conversations, Marks},
     deadline::in_time,
     frames::{GetConversations, Inbox, PAGE_BYTES, Place, Summary, json_length},
-    messages::{Messages, Newest},
+    messages::Messages,
+    tally::Newest,
     user::UserId,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};

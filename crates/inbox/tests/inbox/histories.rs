@@ -1,15 +1,12 @@
 //! Random histories of sends, repeats and receipts of several devices at once, against a model that counts.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
-mod people;
-
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
-use people::{HOUR, NOW, People, walk};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::people::{HOUR, NOW, People, walk};
 
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "dm:3:bob:carol"];
 

@@ -1,8 +1,5 @@
 //! People who talk and read by the real routes, on tables of their own.
 
-// Each test program uses its own part of it.
-#![allow(dead_code, reason = "each test program uses its own part of it")]
-
 use serde_json::{Value, json};
 use testkit::{Aws, Event, ask};
 
@@ -82,4 +79,16 @@ pub(crate) async fn walk_at(people: &People, user: &str, limit: usize, moment: i
             return pages;
         }
     }
+}
+
+/// Who is on a page.
+pub(crate) fn peers(page: &Value) -> Vec<&str> {
+    let conversations = page["value"]["conversations"].as_array().unwrap_or_else(|| panic!("no page: {page}"));
+    conversations.iter().map(|conversation| conversation["peerId"].as_str().unwrap()).collect()
+}
+
+/// What is unread with each.
+pub(crate) fn unread(page: &Value) -> Vec<(&str, u64)> {
+    let conversations = page["value"]["conversations"].as_array().unwrap();
+    peers(page).into_iter().zip(conversations.iter().map(|it| it["unread"].as_u64().unwrap())).collect()
 }
