@@ -21,8 +21,7 @@ use crate::{
     frames::{Cursor, Limit, PAGE_BYTES, Page, json_length},
     message::{Draft, Message, Trace},
     rate_limit::RateLimit,
-    tally::{Hour, Tally},
-    user::UserId,
+    tally::{Hour, Newest, Tally},
 };
 
 /// How many messages after `lastSeq` a send is willing to look through for a repeat.
@@ -67,24 +66,6 @@ pub struct Appended {
     pub attempts: u32,
     /// Out of which hour of the inboxes it took its conversation, if it did.
     pub moved_from: Option<Hour>,
-}
-
-/// The newest message of a conversation, and what that had come to with it.
-#[derive(Debug)]
-pub struct Newest {
-    /// The message.
-    pub message: Message,
-    /// Its tally.
-    pub tally: Tally,
-}
-
-impl Newest {
-    /// Up to where one of the two has read, whose mark stands here: who writes has read what was there, and nobody reads
-    /// what is not.
-    pub fn read_by(&self, user: &UserId, mark: Seq) -> Seq {
-        let own = if &self.message.sender_id == user { self.message.seq } else { self.tally.recipient_seq };
-        mark.max(own).min(self.message.seq)
-    }
 }
 
 /// Which part of a conversation a page shows.

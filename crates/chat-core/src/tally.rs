@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     conversation::Seq,
     error::Error,
-    message::{Draft, Trace},
+    message::{Draft, Message, Trace},
     rate_limit::{Allowance, RateLimit},
+    user::UserId,
 };
 
 /// What a conversation has come to with one message, stored in that message's item.
@@ -60,6 +61,24 @@ impl Tally {
     /// In which hour the inboxes have a conversation whose newest message is this.
     pub fn listed(newest: Option<&Trace>) -> Hour {
         newest.map_or(Hour::NONE, |newest| newest.tally.listed)
+    }
+}
+
+/// The newest message of a conversation, and what that had come to with it.
+#[derive(Debug)]
+pub struct Newest {
+    /// The message.
+    pub message: Message,
+    /// Its tally.
+    pub tally: Tally,
+}
+
+impl Newest {
+    /// Up to where one of the two has read, whose mark stands here: who writes has read what was there, and nobody reads
+    /// what is not.
+    pub fn read_by(&self, user: &UserId, mark: Seq) -> Seq {
+        let own = if &self.message.sender_id == user { self.message.seq } else { self.tally.recipient_seq };
+        mark.max(own).min(self.message.seq)
     }
 }
 

@@ -8,7 +8,8 @@ use chat_core::{
     conversations::{Conversations, Marks},
     deadline::in_time,
     frames::{GetConversations, Inbox, PAGE_BYTES, Place, Summary, json_length},
-    messages::{Messages, Newest},
+    messages::Messages,
+    tally::Newest,
     user::UserId,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -16,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 /// What an inbox works with.
 pub type Chat = (Conversations, Messages);
 
-/// How many newest messages are read at once: what a page has at most unless the caller asks for a longer one.
+/// How many newest messages are read at once; a page that the caller asks no special length of needs 51.
 const AT_ONCE: usize = 64;
 /// A message as young as this, in milliseconds, may have moved its conversation while it was being looked for.
 const MAY_BE_MOVING_MS: i64 = 60_000;

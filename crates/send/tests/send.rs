@@ -437,6 +437,7 @@ async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_ho
             ["alice +2 bob", "bob +2 alice"],
         ),
         ("late", NOW + HOUR, &[("PutItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
+        ("after that", NOW + 2 * HOUR + 1, &[("PutItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
         ("late", NOW + 3 * HOUR, &[("GetItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
     ] {
         aws.dynamodb.take_calls();

@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use chat_core::configuration::{Configuration, InvalidConfiguration, Provide};
 use chat_local::{samconfig, template};
-use dynoxide::Database;
+use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -88,6 +88,12 @@ impl Aws {
             row["tokenExpiresAt"] = json!({ "N": seconds.to_string() });
         }
         self.put("ClientsTable", &row);
+    }
+
+    /// Puts many rows into a table, past the [`Wire`].
+    pub fn put_all(&self, table: &str, items: &[Value]) {
+        let items = items.iter().map(|item| from(item.clone())).collect();
+        self.database.import_items(table, items, ImportOptions::default()).expect("the table takes the rows");
     }
 
     /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].

@@ -1,0 +1,72 @@
+//! What is refused, and what a client hears of failures.
+
+use serde_json::json;
+use testkit::{Event, Fate, ask, broken_frames};
+
+use crate::people::{NOW, People};
+
+#[tokio::test]
+async fn it_refuses_what_is_not_a_request_for_a_page_without_a_call() {
+    let people = People::meet().await;
+    let mut frames = broken_frames();
+    // Nothing is wrong with it but the action, which the gateway reads, and would not have brought it here.
+    frames.retain(|(frame, _)| frame != "{\"action\":\"\\ud800\"}");
+    let bad = [
+        json!({ "limit": 0 }),
+        json!({ "limit": -1 }),
+        json!({ "limit": 1.5 }),
+        json!({ "limit": 1e300 }),
+        json!({ "limit": "10" }),
+        json!({ "limit": [] }),
+        json!({ "startKey": "1" }),
+        json!({ "startKey": 1 }),
+        json!({ "startKey": {} }),
+        json!({ "startKey": { "listed": 1 } }),
+        json!({ "startKey": { "peerId": "bob" } }),
+        json!({ "startKey": { "listed": -1, "peerId": "bob" } }),
+        json!({ "startKey": { "listed": 1.5, "peerId": "bob" } }),
+        json!({ "startKey": { "listed": 1_u64 << 32, "peerId": "bob" } }),
+        json!({ "startKey": { "listed": "1", "peerId": "bob" } }),
+        json!({ "startKey": { "listed": 1, "peerId": "" } }),
+        json!({ "startKey": { "listed": 1, "peerId": "b\0b" } }),
+        json!({ "startKey": { "listed": 1, "peerId": "x".repeat(129) } }),
+        json!({ "startKey": { "conversationId": "dm:5:alice:bob", "seq": 1 } }),
+    ];
+    frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
+    for (frame, code) in frames {
+        let answer = ask(&people.inbox, inbox::handle, Event::of("inbox").saying_text(&frame)).await;
+        assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
+        assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
+    }
+    for event in [
+        Event::of("inbox").without("/requestContext/authorizer"),
+        Event::of("inbox").set("/requestContext/authorizer/userId", json!("")),
+    ] {
+        assert_eq!(ask(&people.inbox, inbox::handle, event).await["code"], "unauthenticated");
+    }
+    assert_eq!(people.aws.dynamodb.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_told_without_internals() {
+    let people = People::meet().await;
+    people.say("bob", "alice", "1", NOW).await;
+    for table in ["ConversationsTable", "MessagesTable"] {
+        for (status, error, code) in [
+            (400, "ProvisionedThroughputExceededException", "unavailable"),
+            (500, "InternalServerError", "unavailable"),
+            (400, "AccessDeniedException", "internal"),
+        ] {
+            people.aws.dynamodb.disturb(move |call| {
+                if call.body.to_string().contains(table) { Fate::Fail(status, error) } else { Fate::Forward }
+            });
+            let answer = ask(&people.inbox, inbox::handle, Event::of("inbox")).await;
+            assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("4")));
+            assert!(!answer.to_string().contains("Exception"), "{answer}");
+        }
+    }
+    for name in ["MESSAGES_TABLE", "CONVERSATIONS_TABLE"] {
+        let error = people.aws.try_provide::<inbox::Chat>(&[(name, "")]).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
