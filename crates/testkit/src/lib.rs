@@ -8,6 +8,7 @@ mod connections;
 mod conversation;
 mod event;
 mod local;
+mod upstream;
 mod wire;
 
 pub use aws::Aws;
@@ -16,4 +17,5 @@ pub use connections::{Connections, Push};
 pub use conversation::conversation;
 pub use event::{Event, ask, broken_frames};
 pub use local::Local;
+pub use upstream::{Upstream, broken};
 pub use wire::{Call, Fate, Wire};

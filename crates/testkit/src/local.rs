@@ -2,14 +2,17 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use chat_local::{
     dynamodb::Storage,
+    functions::Functions,
     system::{Options, Running, System},
 };
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{Client, aws};
@@ -46,6 +49,34 @@ impl Local {
     /// Where clients connect.
     pub fn websocket(&self) -> &str {
         &self.running.websocket
+    }
+
+    /// The functions' processes.
+    pub fn functions(&self) -> &Arc<Functions> {
+        self.running.functions.as_ref().expect("the functions are processes of this machine")
+    }
+
+    /// Where DynamoDB is, past any proxy.
+    pub fn dynamodb(&self) -> &str {
+        &self.running.dynamodb
+    }
+
+    /// Where `@connections` is, past any proxy.
+    pub fn gateway(&self) -> String {
+        format!("http://{}", self.running.gateway.address())
+    }
+
+    /// Every row of a conversation, in its order, past any proxy.
+    pub async fn messages(&self, conversation_id: &str) -> Vec<Value> {
+        let query = self.dynamodb.query().table_name("MessagesTable").consistent_read(true);
+        let query = query
+            .key_condition_expression("conversationId = :id")
+            .expression_attribute_values(":id", AttributeValue::S(conversation_id.to_owned()))
+            .into_paginator()
+            .items()
+            .send();
+        let rows = query.try_collect().await.expect("the table answers");
+        serde_dynamo::from_items(rows).expect("every row is JSON")
     }
 
     /// Connects a user.

@@ -9,14 +9,12 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, Request, Response, StatusCode},
-};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    http::{HeaderMap, Method, Response, StatusCode},
 };
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::Notify};
+
+use crate::upstream::{Upstream, broken};
 
 /// One call as it was seen.
 #[derive(Debug, Clone)]
@@ -50,8 +48,7 @@ pub struct Wire {
 }
 
 struct Shared {
-    target: String,
-    client: Client<HttpConnector, Body>,
+    upstream: Upstream,
     calls: Mutex<Vec<Call>>,
     plan: Mutex<Box<Plan>>,
     arrived: Notify,
@@ -63,8 +60,7 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared {
-            target,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            upstream: Upstream::new(target),
             calls: Mutex::default(),
             plan: Mutex::new(Box::new(|_| Fate::Forward)),
             arrived: Notify::new(),
@@ -131,14 +127,6 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         Fate::Hold(released) => released.notified().await,
         Fate::Forward | Fate::LoseAnswer => {}
     }
-    let mut request = Request::post(&state.target).body(Body::from(body)).expect("the target is an address");
-    *request.headers_mut() = headers;
-    request.headers_mut().remove("host");
-    let answer = state.client.request(request).await.expect("the embedded DynamoDB answers").map(Body::new);
-    if keep_answer {
-        return answer;
-    }
-    // A body that breaks off: the caller can't know whether the call was done.
-    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the answer is lost")) });
-    Response::new(Body::from_stream(broken))
+    let answer = state.upstream.forward(Method::POST, "", headers, body).await;
+    if keep_answer { answer.map(Body::from) } else { broken() }
 }
