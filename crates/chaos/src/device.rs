@@ -25,8 +25,8 @@ use crate::{
     told::{Acknowledgement, How, Told},
 };
 
-/// How long a connection may take to open.
-const OPENING: Duration = Duration::from_secs(15);
+/// How long anything may take at the most; the page waits as long.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A device of a user.
 pub struct Device {
@@ -195,7 +195,7 @@ impl Device {
         loop {
             self.until(|device| !device.is_away.load(Ordering::Relaxed)).await;
             let device = Arc::downgrade(self);
-            let opened = timeout(OPENING, Link::open(&self.url, move |frame| {
+            let opened = timeout(PATIENCE, Link::open(&self.url, move |frame| {
                 if let Some(device) = device.upgrade() {
                     device.hear(frame);
                 }
@@ -286,7 +286,7 @@ impl Device {
 
     async fn sync(&self, peer: &str, link: &Link, after: u64, newest: u64) -> Result<(), Refusal> {
         let frame = json!({ "action": "getMessages", "targetId": peer, "after": after, "limit": self.plan.page });
-        let page = link.request(frame, self.plan.patience, None).await.inspect_err(|_| {
+        let page = link.request(frame, self.patience(0), None).await.inspect_err(|_| {
             self.change(|state| state.chat(peer).stale = true);
         })?;
         let messages = page["messages"].as_array().cloned().unwrap_or_default();
@@ -325,7 +325,7 @@ impl Device {
             self.storm.strike(fault, &self.plan.name);
         }
         self.note(format_args!("sends {:.30?}, attempt {attempt}, lastSeq {last_seq}", draft.content));
-        let answer = link.request(frame, self.plan.patience, cut).await;
+        let answer = link.request(frame, self.patience(attempt), cut).await;
         if answer == Err(Refusal::Timeout) && !self.storm.is_calm() {
             self.storm.strike(Fault::Repeated, &self.plan.name);
         }
@@ -354,6 +354,15 @@ impl Device {
                 }
             }
         })
+    }
+
+    /// Who has little patience has more at every attempt, and as much as anybody when the storm is over: else a machine
+    /// with much to do would be asked again and again, and never in time.
+    fn patience(&self, attempt: u32) -> Duration {
+        match self.storm.is_calm() {
+            true => PATIENCE,
+            false => PATIENCE.min(self.plan.patience * (1 << attempt.min(8))),
+        }
     }
 
     /// The page waits for half a second and more, and doubles that up to 30 s; here is less time.

@@ -181,7 +181,7 @@ impl Writer {
 
     fn device(&mut self, user: &str, number: usize, peers: &[String], messages: usize) -> DevicePlan {
         let name = format!("{user}/{number}");
-        let patience = if self.rng.u32(0..3) == 0 { self.rng.u64(80..600) } else { 12_000 };
+        let patience = if self.rng.u32(0..3) == 0 { self.rng.u64(40..300) } else { 15_000 };
         let mut steps = Vec::new();
         for number in 0..messages {
             let peer = &peers[self.rng.usize(..peers.len())];
