@@ -36,7 +36,7 @@ pub(crate) fn router(between: Arc<Between>) -> Router {
 async fn take(State(between): State<Arc<Between>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let call = Call::new(headers, body);
     let Some(storm) = between.storm_of(&call.body) else {
-        return between.forward(&call).await.map(Body::from);
+        return between.forward(&call).await.map_or_else(broken, |answer| answer.map(Body::from));
     };
     let number = storm.number(call.kind);
     connections_come_and_go(&between, &storm, &call, number);
@@ -120,7 +120,7 @@ impl Between {
             }
             Some(Fault::KilledAfter | Fault::AnswerLost) => {
                 let (between, call) = (self.clone(), call.clone());
-                let done = storm.tasks.spawn(async move { between.forward(&call).await.status() });
+                let done = storm.tasks.spawn(async move { between.forward(&call).await });
                 // What failed there is as lost as what was done.
                 let _ = done.await;
                 if fault == Some(Fault::KilledAfter) {
@@ -132,12 +132,12 @@ impl Between {
             Some(Fault::TimedOut) => self.pause(storm, trace, Duration::from_secs(11)),
             _ => {}
         }
-        let answer = self.forward(&call).await;
+        let answer = self.forward(&call).await?;
         Some(if call.kind == "Connections" && storm.plan.aged { self.aged(answer) } else { answer.map(Body::from) })
     }
 
-    async fn forward(&self, call: &Call) -> Response<Bytes> {
-        let Some(dynamodb) = self.dynamodb.get() else { return failure(500, "InternalServerError") };
+    async fn forward(&self, call: &Call) -> Option<Response<Bytes>> {
+        let dynamodb = self.dynamodb.get()?;
         dynamodb.forward(Method::POST, "/", call.headers.clone(), call.body.clone()).await
     }
 
@@ -161,9 +161,9 @@ impl Between {
 }
 
 /// An answer of DynamoDB that says no.
-fn failure<B: From<String>>(status: u16, error: &str) -> Response<B> {
+fn failure(status: u16, error: &str) -> Response<Body> {
     let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"disturbed"}}"#);
-    let mut response = Response::new(B::from(body));
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

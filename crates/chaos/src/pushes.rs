@@ -36,7 +36,7 @@ async fn take(
     let trace = headers.get("x-amzn-trace-id").and_then(|trace| trace.to_str().ok()).map(str::to_owned);
     let push = Push { method, path: uri.path().to_owned(), headers, body };
     let Some(storm) = between.storm_of(&push.body) else {
-        return between.pass_on(push).await.map(Body::from);
+        return between.pass_on(push).await.map_or_else(broken, |answer| answer.map(Body::from));
     };
     let number = storm.number("Push");
     let fault = storm.fault("Push", number, &Fault::OF_PUSHES);
@@ -77,18 +77,18 @@ impl Between {
             Some(Fault::Paused) => self.pause(storm, trace, Duration::from_millis(rng.u64(20..1_300))),
             _ => {}
         }
-        Some(self.pass_on(push).await.map(Body::from))
+        self.pass_on(push).await.map(|answer| answer.map(Body::from))
     }
 
-    async fn pass_on(&self, push: Push) -> Response<Bytes> {
-        let Some(gateway) = self.gateway.get() else { return refusal(StatusCode::BAD_GATEWAY, "InternalFailure") };
+    async fn pass_on(&self, push: Push) -> Option<Response<Bytes>> {
+        let gateway = self.gateway.get()?;
         gateway.forward(push.method, &push.path, push.headers, push.body).await
     }
 }
 
 /// What API Gateway says when it says no.
-fn refusal<B: From<&'static str>>(status: StatusCode, error: &'static str) -> Response<B> {
-    let mut response = Response::new(B::from(r#"{"message":"disturbed"}"#));
+fn refusal(status: StatusCode, error: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(r#"{"message":"disturbed"}"#));
     *response.status_mut() = status;
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error));
     response

@@ -22,16 +22,15 @@ impl Upstream {
         Self { target, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Passes a call on and gives back the whole answer.
-    pub async fn forward(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Response<Bytes> {
+    /// Passes a call on and gives back the whole answer; none where there is none.
+    pub async fn forward(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Option<Response<Bytes>> {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.target));
         let mut request = request.body(Body::from(body)).expect("the target is an address");
         *request.headers_mut() = headers;
         request.headers_mut().remove("host");
-        let answer = self.client.request(request).await.expect("what stands behind a proxy answers");
-        let (parts, body) = answer.into_parts();
-        let body = to_bytes(Body::new(body), usize::MAX).await.expect("what stands behind a proxy ends its answers");
-        Response::from_parts(parts, body)
+        let (parts, body) = self.client.request(request).await.ok()?.into_parts();
+        let body = to_bytes(Body::new(body), usize::MAX).await.ok()?;
+        Some(Response::from_parts(parts, body))
     }
 }
 
