@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
+use std::sync::Arc;
+
 use chat_core::{clients::Clients, lambda};
 use serde_json::{Value, json};
 use testkit::{Aws, Event, Fate};
+use tokio::sync::Notify;
 
 async fn connect(clients: &Clients, event: Event) -> Value {
     serde_json::to_value(lambda::answer(clients, event.lambda(), connect::handle).await).unwrap()
@@ -70,4 +73,13 @@ async fn a_connection_that_cannot_be_remembered_is_refused() {
         aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
         assert_eq!(connect(&clients, Event::of("connect")).await["statusCode"], refusal);
     }
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
+    let aws = Aws::start().await;
+    let clients: Clients = aws.provide().await;
+    let never = Arc::new(Notify::new());
+    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
+    assert_eq!(connect(&clients, Event::of("connect").within(1_000)).await["statusCode"], 503);
 }

@@ -14,7 +14,7 @@ use axum::{
     routing::post,
 };
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 /// One frame that reached a connection.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,7 @@ struct Shared {
     pushes: Mutex<Vec<Push>>,
     /// Statuses to answer, one after the other; the last one stays.
     answers: Mutex<HashMap<String, Vec<u16>>>,
+    arrived: Notify,
 }
 
 /// The status of a connection that never answers.
@@ -74,6 +75,17 @@ impl Connections {
         std::mem::take(&mut self.state.pushes.lock().expect("no test panics while it holds this"))
     }
 
+    /// Waits until this many pushes have come since the last `take`.
+    pub async fn saw(&self, count: usize) {
+        loop {
+            let arrived = self.state.arrived.notified();
+            if self.state.pushes.lock().expect("no test panics while it holds this").len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// As [`Connections::take_pushes`], but only to whom, in alphabetical order.
     pub fn take_receivers(&self) -> Vec<String> {
         let mut receivers: Vec<_> = self.take_pushes().into_iter().map(|push| push.connection_id).collect();
@@ -97,6 +109,7 @@ async fn take(State(state): State<Arc<Shared>>, Path(connection_id): Path<String
     if status == 200 {
         let frame = serde_json::from_slice(&body).unwrap_or_default();
         state.pushes.lock().expect("no test panics while it holds this").push(Push { connection_id, frame });
+        state.arrived.notify_waiters();
         return StatusCode::OK.into_response();
     }
     let error = match status {

@@ -16,6 +16,6 @@ pub use client::{Client, Person};
 pub use connections::{Connections, Push};
 pub use conversation::conversation;
 pub use event::{Event, ask, broken_frames};
-pub use local::Local;
+pub use local::{Local, messages, template};
 pub use upstream::{Upstream, broken};
 pub use wire::{Call, Fate, Wire};

@@ -23,7 +23,13 @@ impl Upstream {
     }
 
     /// Passes a call on and gives back the whole answer; none where there is none.
-    pub async fn forward(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Option<Response<Bytes>> {
+    pub async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Option<Response<Bytes>> {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.target));
         let mut request = request.body(Body::from(body)).expect("the target is an address");
         *request.headers_mut() = headers;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::{
@@ -36,6 +36,8 @@ pub enum Fate {
     Fail(u16, &'static str),
     /// It goes through once this is notified.
     Hold(Arc<Notify>),
+    /// It is done, and the caller gets the answer once this is notified.
+    HoldAnswer(Arc<Notify>),
 }
 
 type Plan = dyn FnMut(&Call) -> Fate + Send;
@@ -48,7 +50,7 @@ pub struct Wire {
 }
 
 struct Shared {
-    upstream: Upstream,
+    upstream: OnceLock<Upstream>,
     calls: Mutex<Vec<Call>>,
     plan: Mutex<Box<Plan>>,
     arrived: Notify,
@@ -57,10 +59,17 @@ struct Shared {
 impl Wire {
     /// Listens on a free port and forwards to `target`.
     pub async fn start(target: String) -> Self {
+        let wire = Self::loose().await;
+        wire.lead_to(target);
+        wire
+    }
+
+    /// Listens on a free port, and leads nowhere yet.
+    pub async fn loose() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared {
-            upstream: Upstream::new(target),
+            upstream: OnceLock::new(),
             calls: Mutex::default(),
             plan: Mutex::new(Box::new(|_| Fate::Forward)),
             arrived: Notify::new(),
@@ -68,6 +77,11 @@ impl Wire {
         let router = Router::new().fallback(forward).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
+    }
+
+    /// Leads a loose one to `target`. One that leads somewhere already stays so.
+    pub fn lead_to(&self, target: String) {
+        let _ = self.state.upstream.set(Upstream::new(target));
     }
 
     /// Where it listens.
@@ -116,18 +130,22 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     let fate = (state.plan.lock().expect("a plan does not panic"))(&call);
     state.calls.lock().expect("no test panics while it holds this").push(call);
     state.arrived.notify_waiters();
-    let keep_answer = !matches!(fate, Fate::LoseAnswer);
-    match fate {
+    match &fate {
         Fate::Fail(status, error) => {
             let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"disturbed"}}"#);
-            let status = StatusCode::from_u16(status).expect("a test names a real status");
+            let status = StatusCode::from_u16(*status).expect("a test names a real status");
             let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
             return answer.body(body.into()).expect("the parts are valid");
         }
         Fate::Hold(released) => released.notified().await,
-        Fate::Forward | Fate::LoseAnswer => {}
+        Fate::Forward | Fate::LoseAnswer | Fate::HoldAnswer(_) => {}
     }
-    let answer = state.upstream.forward(Method::POST, "", headers, body).await;
-    let answer = answer.expect("the embedded DynamoDB answers");
-    if keep_answer { answer.map(Body::from) } else { broken() }
+    let upstream = state.upstream.get().expect("the wire leads somewhere");
+    let answer = upstream.forward(Method::POST, "", headers, body).await.expect("the embedded DynamoDB answers");
+    match fate {
+        Fate::LoseAnswer => return broken(),
+        Fate::HoldAnswer(released) => released.notified().await,
+        _ => {}
+    }
+    answer.map(Body::from)
 }
