@@ -43,6 +43,9 @@ async fn take(State(between): State<Arc<Between>>, headers: HeaderMap, body: Byt
     if call.kind == "RemoveClient" && is_unheard(&between, &call) {
         return Response::new(Body::from("{}"));
     }
+    if !between.latency.is_zero() {
+        sleep(between.latency).await;
+    }
     if storm.plan.jitter {
         let time = storm.plan.rng("jitter", number).u64(0..12);
         sleep(Duration::from_millis(time)).await;

@@ -109,7 +109,8 @@ fn check_views(device: &Told, stored: &Stored, complain: &mut impl FnMut(String)
     for (peer, view) in &device.views {
         let rows = stored.get(&conversation_id(&device.user, peer)).unwrap_or(&none);
         let held: Vec<_> = view.iter().map(|(seq, message)| (*seq, &message["messageId"])).collect();
-        let there: Vec<_> = rows.iter().map(|row| (row["seq"].as_u64().unwrap_or_default(), &row["messageId"])).collect();
+        let there: Vec<_> =
+            rows.iter().map(|row| (row["seq"].as_u64().unwrap_or_default(), &row["messageId"])).collect();
         if held != there {
             let held: Vec<_> = view.keys().collect();
             complain(format!("holds {held:?} of the conversation with {peer}, which has {} messages", rows.len()));

@@ -32,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Device {
     /// What it does.
     pub plan: DevicePlan,
-    url: String,
+    /// Where the system is.
+    url: Mutex<String>,
     storm: Arc<Storm>,
     state: Mutex<State>,
     /// Counts what changes.
@@ -71,12 +72,11 @@ enum Need {
 impl Device {
     /// One that has not connected yet.
     pub fn new(plan: DevicePlan, websocket: &str, storm: Arc<Storm>) -> Arc<Self> {
-        let url = format!("{websocket}?userId={}", plan.user);
         let chats = plan.peers.iter().map(|peer| (peer.clone(), Chat::default())).collect();
         let told = Told::new(&plan.name, &plan.user);
         Arc::new(Self {
+            url: Mutex::new(websocket.to_owned()),
             plan,
-            url,
             storm,
             state: Mutex::new(State { link: None, chats, told }),
             changes: watch::Sender::new(0),
@@ -140,6 +140,11 @@ impl Device {
         }
     }
 
+    /// The system is somewhere else from now on.
+    pub fn move_to(&self, websocket: &str) {
+        websocket.clone_into(&mut self.url.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Ends the device.
     pub fn stop(&self) {
         self.end.cancel();
@@ -195,11 +200,16 @@ impl Device {
         loop {
             self.until(|device| !device.is_away.load(Ordering::Relaxed)).await;
             let device = Arc::downgrade(self);
-            let opened = timeout(PATIENCE, Link::open(&self.url, move |frame| {
-                if let Some(device) = device.upgrade() {
-                    device.hear(frame);
-                }
-            }));
+            let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let url = format!("{url}?userId={}", self.plan.user);
+            let opened = timeout(
+                PATIENCE,
+                Link::open(&url, move |frame| {
+                    if let Some(device) = device.upgrade() {
+                        device.hear(frame);
+                    }
+                }),
+            );
             match opened.await {
                 Ok(Ok(link)) => {
                     let gone = link.gone.clone();
@@ -291,7 +301,11 @@ impl Device {
         })?;
         let messages = page["messages"].as_array().cloned().unwrap_or_default();
         let more = !page["lastEvaluatedKey"].is_null();
-        self.note(format_args!("gets {} messages after {after}{}", messages.len(), if more { ", and more" } else { "" }));
+        self.note(format_args!(
+            "gets {} messages after {after}{}",
+            messages.len(),
+            if more { ", and more" } else { "" }
+        ));
         self.change(|state| {
             for message in messages {
                 state.keep(peer, message, How::Listed);
@@ -334,6 +348,7 @@ impl Device {
             match answer {
                 Ok(sent) => {
                     self.note(format_args!("is acknowledged {sent}"));
+                    self.storm.acknowledged.send_modify(|count| *count += 1);
                     state.told.acknowledged.push(Acknowledgement::new(peer, &draft, &sent));
                     state.chat(peer).outbox.retain(|(one, _)| *one != draft);
                     let mut message = sent;

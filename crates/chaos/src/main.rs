@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chaos::{plan::Plan, run::run, world::World};
+use chaos::{
+    plan::Plan,
+    run::run,
+    world::{Options, World},
+};
 use clap::Parser;
 use futures_util::{StreamExt, stream};
 
@@ -35,7 +39,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(1..=arguments.seeds, |seed| seed..=seed);
-    let world = World::start().await?;
+    let world = World::start(Options::default()).await?;
     let began = Instant::now();
     let (mut runs, mut failed, mut messages, mut attempts, mut longest) = (0, Vec::new(), 0, 0, Duration::ZERO);
     let is_over = || began.elapsed() > Duration::from_secs(arguments.seconds);

@@ -144,7 +144,11 @@ impl Writer {
     }
 
     /// Two people with some devices each, each of which says some messages.
-    fn pair(&mut self, devices: std::ops::RangeInclusive<usize>, messages: std::ops::RangeInclusive<usize>) -> Vec<DevicePlan> {
+    fn pair(
+        &mut self,
+        devices: std::ops::RangeInclusive<usize>,
+        messages: std::ops::RangeInclusive<usize>,
+    ) -> Vec<DevicePlan> {
         let (ann, bob) = (self.user("ann"), self.user("bob"));
         let mut all = Vec::new();
         for (user, peer) in [(&ann, &bob), (&bob, &ann)] {
@@ -159,7 +163,8 @@ impl Writer {
     /// One sender in many conversations.
     fn star(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
-        let peers: Vec<_> = ["bob", "cem", "dan", "eve"][..self.rng.usize(2..=4)].iter().map(|name| self.user(name)).collect();
+        let peers: Vec<_> =
+            ["bob", "cem", "dan", "eve"][..self.rng.usize(2..=4)].iter().map(|name| self.user(name)).collect();
         let mut all: Vec<_> = (1..=2).map(|number| self.device(&ann, number, &peers, 2 * peers.len())).collect();
         for peer in &peers {
             let count = self.rng.usize(1..=3);
@@ -212,7 +217,8 @@ impl Writer {
     /// Lets two devices of one user send the same message, which is one and must stay one.
     fn twins(&mut self, devices: &mut [DevicePlan]) {
         for one in 0..devices.len() {
-            let other = devices.iter().rposition(|device| device.user == devices[one].user).filter(|&other| other > one);
+            let other =
+                devices.iter().rposition(|device| device.user == devices[one].user).filter(|&other| other > one);
             let (Some(other), 0) = (other, self.rng.u32(0..3)) else { continue };
             let shared: Vec<_> = devices[one].steps.iter().filter(|(_, step)| is_repeatable(step)).cloned().collect();
             let at = self.rng.usize(..=devices[other].steps.len());

@@ -59,7 +59,9 @@ impl Between {
         let mut rng = storm.plan.rng("push", number);
         match fault {
             Some(Fault::PushGone) => return Some(refusal(StatusCode::GONE, "GoneException")),
-            Some(Fault::PushThrottled) => return Some(refusal(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException")),
+            Some(Fault::PushThrottled) => {
+                return Some(refusal(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException"));
+            }
             Some(Fault::PushFailed) => return Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure")),
             Some(Fault::PushSlow) => sleep(Duration::from_millis(rng.u64(50..390))).await,
             Some(Fault::PushUnanswered) => std::future::pending().await,

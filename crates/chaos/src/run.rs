@@ -51,8 +51,7 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
     let (began, epoch) = (Instant::now(), now());
     let storm = world.storm(plan);
     let devices = storm.plan.devices.iter().cloned();
-    let devices: Vec<_> =
-        devices.map(|device| Device::new(device, world.local.websocket(), storm.clone())).collect();
+    let devices: Vec<_> = devices.map(|device| Device::new(device, world.local.websocket(), storm.clone())).collect();
     let mut lives: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
 
     let mut wrong = Vec::new();
@@ -76,7 +75,8 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
         for (one, other) in storm.plan.conversations() {
             let talkers = devices.iter().filter(|device| {
                 let (user, peers) = (&device.plan.user, &device.plan.peers);
-                !device.is_retired() && ((*user == one && peers.contains(&other)) || (*user == other && peers.contains(&one)))
+                !device.is_retired()
+                    && ((*user == one && peers.contains(&other)) || (*user == other && peers.contains(&one)))
             });
             wrong.extend(say_one_thing_more(talkers.cloned().collect(), &one, &other).await);
         }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -28,6 +29,8 @@ pub struct Storm {
     total: Arc<Counts>,
     /// What faults still have to do: late calls, processes that are to go on.
     pub tasks: TaskTracker,
+    /// How often somebody was told that a message is stored.
+    pub acknowledged: watch::Sender<usize>,
     is_calm: AtomicBool,
     calls: Mutex<HashMap<&'static str, u64>>,
     log: Mutex<Vec<(Duration, String)>>,
@@ -42,6 +45,7 @@ impl Storm {
             struck: Counts::default(),
             total,
             tasks: TaskTracker::new(),
+            acknowledged: watch::Sender::new(0),
             is_calm: AtomicBool::new(false),
             calls: Mutex::default(),
             log: Mutex::default(),

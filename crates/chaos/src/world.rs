@@ -16,14 +16,29 @@ use testkit::{Local, Upstream};
 use tokio::net::TcpListener;
 
 use crate::{
-    calls, pushes,
+    calls,
     fault::{Counts, Fault},
     plan::Plan,
+    pushes,
     storm::Storm,
 };
 
-/// How many processes each function may have.
-const PROCESSES: usize = 16;
+/// How a system is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The release build of the functions.
+    pub release: bool,
+    /// How many processes each function may have.
+    pub processes: usize,
+    /// What every call to DynamoDB takes more than it takes here.
+    pub latency: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { release: false, processes: 16, latency: Duration::ZERO }
+    }
+}
 
 /// One system, which many runs share, each with users of its own.
 pub struct World {
@@ -41,6 +56,8 @@ pub struct Between {
     pub dynamodb: OnceLock<Upstream>,
     /// The gateway itself.
     pub gateway: OnceLock<Upstream>,
+    /// What every call to DynamoDB takes more.
+    pub latency: Duration,
     local: OnceLock<std::sync::Weak<chat_local::functions::Functions>>,
     state: Mutex<State>,
 }
@@ -60,11 +77,13 @@ struct State {
 
 impl World {
     /// Starts the system.
-    pub async fn start() -> anyhow::Result<Self> {
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let Options { release, processes, latency } = options;
         let total = Arc::new(Counts::default());
         let between = Arc::new(Between {
             dynamodb: OnceLock::new(),
             gateway: OnceLock::new(),
+            latency,
             local: OnceLock::new(),
             state: Mutex::default(),
         });
@@ -76,8 +95,8 @@ impl World {
                 ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamodb),
                 ("CONNECTIONS_ENDPOINT".to_owned(), format!("{gateway}/prod")),
             ]);
-            let processes = functions::Options { environment, processes: PROCESSES, ..functions::Options::default() };
-            options.runner = Runner::Processes(processes);
+            let functions = functions::Options { environment, release, processes, ..functions::Options::default() };
+            options.runner = Runner::Processes(functions);
             options.observer = Arc::new(move |event| observed.observe(event, &counts));
         })
         .await;
