@@ -135,7 +135,7 @@ impl Device {
 
     /// Ends the connection in good order; another one follows.
     pub fn reconnect(&self) {
-        if let Some(link) = self.state().link.clone() {
+        if let Some(link) = self.change(|state| state.link.take()) {
             link.close();
         }
     }

@@ -89,7 +89,7 @@ impl Fault {
             Self::TimedOut => 1,
             Self::Unanswered | Self::AppliedLate => 2,
             Self::PushUnanswered | Self::Paused => 4,
-            Self::KilledBefore | Self::KilledAfter => 3,
+            Self::KilledBefore | Self::KilledAfter => 2,
             _ => usize::MAX,
         }
     }

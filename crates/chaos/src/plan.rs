@@ -122,8 +122,8 @@ struct Writer {
 impl Writer {
     fn devices(mut self) -> Vec<DevicePlan> {
         let mut devices = match self.rng.u32(0..10) {
-            0..=3 => self.pair(1..=3, 2..=6),
-            4..=6 => self.pair(3..=6, 1..=3),
+            0..=3 => self.pair(1..=2, 1..=4),
+            4..=6 => self.pair(2..=4, 1..=2),
             7..=8 => self.star(),
             _ => self.note_to_self(),
         };
@@ -163,11 +163,10 @@ impl Writer {
     /// One sender in many conversations.
     fn star(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
-        let peers: Vec<_> =
-            ["bob", "cem", "dan", "eve"][..self.rng.usize(2..=4)].iter().map(|name| self.user(name)).collect();
-        let mut all: Vec<_> = (1..=2).map(|number| self.device(&ann, number, &peers, 2 * peers.len())).collect();
+        let peers: Vec<_> = ["bob", "cem", "dan"][..self.rng.usize(2..=3)].iter().map(|name| self.user(name)).collect();
+        let mut all: Vec<_> = (1..=2).map(|number| self.device(&ann, number, &peers, peers.len())).collect();
         for peer in &peers {
-            let count = self.rng.usize(1..=3);
+            let count = self.rng.usize(1..=2);
             all.push(self.device(peer, 1, std::slice::from_ref(&ann), count));
         }
         all
@@ -176,7 +175,7 @@ impl Writer {
     fn note_to_self(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
         let devices = self.rng.usize(2..=3);
-        (1..=devices).map(|number| self.device(&ann, number, std::slice::from_ref(&ann), 4)).collect()
+        (1..=devices).map(|number| self.device(&ann, number, std::slice::from_ref(&ann), 3)).collect()
     }
 
     /// A name that tells the run, so that a proxy knows whose call it sees.

@@ -22,7 +22,7 @@ use crate::{
 const STORM: Duration = Duration::from_secs(6);
 /// How long everybody may take to come to rest when the storm is over: a function may still be waiting for its time to
 /// be up, and machines are slow.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(300);
 /// How long a push may take when nothing is wrong.
 const PUSH: Duration = Duration::from_secs(3);
 /// How often somebody may miss a push when nothing is wrong: a machine with much to do can be slower than a push may
@@ -133,10 +133,12 @@ async fn say_one_thing_more(talkers: Vec<Arc<Device>>, one: &str, other: &str) -
         }));
         let reached = reached.await;
         unreached.retain(|name| !reached.iter().flatten().any(|reached| reached == name));
-        if unreached.is_empty() || talkers.len() == 1 {
+        // Whoever missed only the last one can't know of it before the next one, or the next sync.
+        if (unreached.is_empty() && reached.iter().all(Option::is_some)) || talkers.len() == 1 {
             return Vec::new();
         }
     }
+    talkers.iter().for_each(|device| device.reconnect());
     unreached.into_iter().map(|name| format!("{name} is connected, and nothing is pushed to it")).collect()
 }
 
