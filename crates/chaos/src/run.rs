@@ -107,7 +107,8 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
     }
 }
 
-async fn all_at_rest(devices: &[Arc<Device>]) {
+/// Waits until all devices are connected, have nothing to send, and miss nothing that they know of.
+pub async fn all_at_rest(devices: &[Arc<Device>]) {
     loop {
         join_all(devices.iter().map(|device| device.until(Device::is_at_rest))).await;
         if devices.iter().all(|device| device.is_at_rest()) {
