@@ -92,6 +92,9 @@ impl Clients {
 
     /// Forgets a connection. Forgetting one that is not known is no error: `$disconnect` may come late, or twice.
     ///
+    /// No condition is needed for it to be this connection and no other: its id is part of the row's key, and API Gateway
+    /// never gives an id twice. Another connection of the same user is another row.
+    ///
     /// # Errors
     /// Those of DynamoDB.
     pub async fn remove(&self, user: &UserId, connection_id: &str) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Pushes frames to connections, and closes them, through API Gateway's `@connections`.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, pin::pin, time::Duration};
 
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_apigatewaymanagement::{
@@ -12,16 +12,19 @@ use aws_sdk_apigatewaymanagement::{
     },
     primitives::Blob,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::clients::Connection;
 
-/// How many pushes run at once.
+/// How many pushes are begun at once.
 const AT_ONCE: usize = 64;
+/// A push that has taken so long lets another one begin: slow connections don't hold up fast ones. Even where all are
+/// silent, no more than 640 run together, within the 1,024 descriptors that a function has.
+const SLOW: Duration = Duration::from_millis(100);
 /// How long one attempt may take. API Gateway answers in some 10 ms; a connection whose buffer is full gets a 429.
 const ATTEMPT: Duration = Duration::from_millis(400);
-/// What one connection gets in all, its retry included. The sender waits no longer than this for the slowest of up to
-/// [`AT_ONCE`] connections.
+/// What one connection gets in all, its retry included. The sender waits no longer than this for the slowest.
 const BUDGET: Duration = Duration::from_secs(1);
 /// A connection younger than this may still be waiting for its `$connect` to finish, at most 29 s: until then API
 /// Gateway answers 410 for it.
@@ -36,10 +39,16 @@ pub struct Delivery {
 impl Delivery {
     /// Delivers by `endpoint`: `https://{api}.execute-api.{region}.{suffix}/{stage}`.
     pub fn new(aws: &SdkConfig, endpoint: String) -> Self {
+        Self::patient(aws, endpoint, ATTEMPT, BUDGET)
+    }
+
+    /// As [`Delivery::new`], with another idea of how long an attempt and a push may take, so that tests need not lean
+    /// on time.
+    pub fn patient(aws: &SdkConfig, endpoint: String, attempt: Duration, budget: Duration) -> Self {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(ATTEMPT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(BUDGET)
+            .connect_timeout(attempt)
+            .operation_attempt_timeout(attempt)
+            .operation_timeout(budget)
             .build();
         let retries = RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(50));
         let config = config::Builder::from(aws).endpoint_url(endpoint).timeout_config(timeouts).retry_config(retries);
@@ -51,13 +60,8 @@ impl Delivery {
     /// A push that fails is logged and left: the client sees the hole in `seq` with the next message, or when it
     /// connects again, and catches up. It may also arrive twice, where an attempt timed out after it was taken.
     pub async fn deliver(&self, frame: &str, connections: Vec<Connection>, now: i64) -> Vec<Connection> {
-        let frame = Blob::new(frame);
-        stream::iter(connections)
-            .map(|connection| self.push(&frame, connection, now))
-            .buffer_unordered(AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
+        let frame = &Blob::new(frame);
+        for_each(connections, async |connection| self.push(frame, connection, now).await).await
     }
 
     /// Closes all of `connections`, all at once, each after a last frame where there is one, and gives back those that are
@@ -66,12 +70,7 @@ impl Delivery {
     /// One that can't be closed is logged and left.
     pub async fn close(&self, farewell: Option<&str>, connections: Vec<Connection>, now: i64) -> Vec<Connection> {
         let farewell = farewell.map(Blob::new);
-        stream::iter(connections)
-            .map(|connection| self.close_one(farewell.clone(), connection, now))
-            .buffer_unordered(AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await
+        for_each(connections, async |connection| self.close_one(farewell.clone(), connection, now).await).await
     }
 
     /// Closes the caller's own connection after a last frame, and says whether that frame was taken. Where it wasn't, the
@@ -115,6 +114,27 @@ impl Delivery {
     async fn delete(&self, id: &str) -> Result<DeleteConnectionOutput, SdkError<DeleteConnectionError>> {
         self.management.delete_connection().connection_id(id).send().await
     }
+}
+
+/// Does `work` for all connections, [`AT_ONCE`] and more where some are slow, and gives back those that it gives back.
+async fn for_each(
+    connections: Vec<Connection>,
+    work: impl AsyncFn(Connection) -> Option<Connection>,
+) -> Vec<Connection> {
+    let (work, places) = (&work, &Semaphore::new(AT_ONCE));
+    let all = connections.into_iter().map(|connection| async move {
+        // Nobody closes it, so there is always a place to come.
+        let place = places.acquire().await;
+        let mut one = pin!(work(connection));
+        match timeout(SLOW, &mut one).await {
+            Ok(gone) => gone,
+            Err(_) => {
+                drop(place);
+                one.await
+            }
+        }
+    });
+    join_all(all).await.into_iter().flatten().collect()
 }
 
 /// Gives the connection back where that is why the call failed; logs any other failure.

@@ -15,17 +15,28 @@ use crate::error::Error;
 /// One row, as DynamoDB has it.
 pub(crate) type Item = std::collections::HashMap<String, AttributeValue>;
 
+/// How long one attempt may take. A put takes 8 ms (p99 16 ms), so one second is already a lost call.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// What a call gets in all, its retries included. Two of them, one after the other, and the pushes (1 s) leave a
+/// function that has 10 s the last one to answer.
+const BUDGET: Duration = Duration::from_secs(4);
+/// How many attempts fit into that where each takes its second.
+const ATTEMPTS: u32 = 4;
+/// The longest wait before the second attempt. It doubles with every further one, and each is a random part of it, so
+/// that those who failed together don't come back together. The SDK alone would begin with a second.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
 /// A client that gives up while there is still time to tell the caller.
 ///
-/// The SDK alone would wait 3.1 s for a connection and without end for an answer. A put takes 8 ms (p99 16 ms), so one
-/// second is already a lost call.
+/// The SDK alone would wait 3.1 s for a connection and without end for an answer.
 pub(crate) fn client(aws: &SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(Duration::from_secs(1))
-        .operation_timeout(Duration::from_secs(4))
+        .connect_timeout(ATTEMPT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(BUDGET)
         .build();
-    Client::from_conf(config::Builder::from(aws).timeout_config(timeouts).retry_config(RetryConfig::standard()).build())
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_WAIT);
+    Client::from_conf(config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build())
 }
 
 /// What a call that failed, after the SDK's own retries, means for the request.

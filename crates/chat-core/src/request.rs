@@ -36,6 +36,11 @@ impl Request {
         self.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(self.deadline)
     }
 
+    /// When a route that still has none is given up, half-way between that and the end.
+    pub(crate) fn give_up_at(&self) -> Instant {
+        self.deadline.checked_sub(TIME_TO_ANSWER / 2).unwrap_or(self.deadline)
+    }
+
     /// The frame as the action's own type.
     ///
     /// # Errors

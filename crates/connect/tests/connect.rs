@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
+use std::sync::Arc;
+
 use chat_core::lambda;
 use connect::Door;
 use serde_json::{Value, json};
 use testkit::{Aws, Event, Fate};
+use tokio::sync::Notify;
 
 /// The moment of `events/connect.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_556_857;
@@ -88,7 +91,7 @@ async fn a_connection_that_cannot_be_remembered_is_refused() {
 async fn the_row_is_written_while_the_others_are_read() {
     let aws = Aws::start().await;
     let door: Door = aws.provide().await;
-    let released = std::sync::Arc::new(tokio::sync::Notify::new());
+    let released = Arc::new(Notify::new());
     let hold = released.clone();
     aws.dynamodb.disturb(move |call| match call.operation.as_str() {
         "PutItem" => Fate::Hold(hold.clone()),
@@ -176,4 +179,13 @@ async fn a_limit_that_is_missing_or_wrong_is_named() {
         let error = aws.try_provide::<Door>(&[("MAX_CONNECTIONS", value)]).await.err().expect("the start is stopped");
         assert!(error.to_string().contains("MAX_CONNECTIONS"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
+    let aws = Aws::start().await;
+    let door: Door = aws.provide().await;
+    let never = Arc::new(Notify::new());
+    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
+    assert_eq!(connect(&door, Event::of("connect").within(1_000)).await["statusCode"], 503);
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
+use std::sync::Arc;
+
 use chat_core::clients::{Clients, Connection};
 use serde_json::Value;
-use testkit::{Aws, Event, ask};
+use testkit::{Aws, Event, Fate, ask};
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn it_forgets_this_connection_and_no_other_with_one_call() {
@@ -34,4 +37,14 @@ async fn forgetting_it_twice_is_no_error() {
     for _ in 0..2 {
         assert_eq!(ask(&clients, disconnect::handle, Event::of("disconnect")).await, Value::Null);
     }
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_ends_it_before_it_is_cut_off() {
+    let aws = Aws::start().await;
+    let clients: Clients = aws.provide().await;
+    let never = Arc::new(Notify::new());
+    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
+    // Nobody sees this answer; a function that is cut off would pay its next event a cold start.
+    assert_eq!(ask(&clients, disconnect::handle, Event::of("disconnect").within(1_000)).await["code"], "unavailable");
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
+use std::sync::Arc;
+
 use chat_core::messages::Messages;
 use serde_json::{Value, json};
 use testkit::{Aws, Event, Fate, ask, broken_frames};
+use tokio::sync::Notify;
 
 /// Numbers `1..=count` between alice and bob, each with this text.
 fn converse(aws: &Aws, count: u64, content: &str) {
@@ -37,6 +40,16 @@ async fn it_answers_the_newest_messages_first_with_one_call() {
     assert_eq!(answer["value"]["messages"][0]["createdAt"], 3);
     assert_eq!(answer["value"].get("lastEvaluatedKey"), None);
     assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
+    let aws = Aws::start().await;
+    let messages: Messages = aws.provide().await;
+    let never = Arc::new(Notify::new());
+    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
+    let event = Event::of("history").within(1_000);
+    assert_eq!(ask(&messages, history::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]

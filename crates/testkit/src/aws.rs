@@ -1,10 +1,13 @@
 //! The AWS that a route sees in a test.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use chat_core::configuration::{Configuration, InvalidConfiguration, Provide};
+use chat_core::{
+    configuration::{Configuration, InvalidConfiguration, Provide},
+    delivery::Delivery,
+};
 use chat_local::{samconfig, template};
 use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
@@ -63,6 +66,11 @@ impl Aws {
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
         T::provide(&configuration).await
+    }
+
+    /// A delivery that waits so long for each connection.
+    pub fn patient_delivery(&self, patience: Duration) -> Delivery {
+        Delivery::patient(&self.config, self.connections.url().to_owned(), patience, patience)
     }
 
     /// Puts a row into a table, past the [`Wire`].

@@ -14,7 +14,7 @@ use axum::{
     routing::post,
 };
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 /// One frame that reached a connection.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,7 @@ struct Shared {
     closed: Mutex<Vec<String>>,
     /// Statuses to answer, one after the other; the last one stays.
     answers: Mutex<HashMap<String, Vec<u16>>>,
+    arrived: Notify,
 }
 
 /// The status of a connection that never answers.
@@ -80,6 +81,17 @@ impl Connections {
         std::mem::take(&mut self.state.closed.lock().expect("no test panics while it holds this"))
     }
 
+    /// Waits until this many pushes have come since the last `take`.
+    pub async fn saw(&self, count: usize) {
+        loop {
+            let arrived = self.state.arrived.notified();
+            if self.state.pushes.lock().expect("no test panics while it holds this").len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// As [`Connections::take_pushes`], but only to whom, in alphabetical order.
     pub fn take_receivers(&self) -> Vec<String> {
         let mut receivers: Vec<_> = self.take_pushes().into_iter().map(|push| push.connection_id).collect();
@@ -94,6 +106,7 @@ async fn take(State(state): State<Arc<Shared>>, Path(connection_id): Path<String
     }
     let frame = serde_json::from_slice(&body).unwrap_or_default();
     state.pushes.lock().expect("no test panics while it holds this").push(Push { connection_id, frame });
+    state.arrived.notify_waiters();
     StatusCode::OK.into_response()
 }
 

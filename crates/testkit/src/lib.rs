@@ -9,6 +9,7 @@ mod conversation;
 mod event;
 mod issuer;
 mod local;
+mod upstream;
 mod wire;
 
 pub use aws::Aws;
@@ -17,5 +18,6 @@ pub use connections::{Connections, Push};
 pub use conversation::conversation;
 pub use event::{Event, ask, broken_frames};
 pub use issuer::Issuer;
-pub use local::{Local, without_limits};
+pub use local::{Local, messages, template, without_limits};
+pub use upstream::{Upstream, broken};
 pub use wire::{Call, Fate, Wire};

@@ -1,18 +1,22 @@
 //! The whole chat on this machine.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use chat_local::{
     dynamodb::Storage,
-    system::{Options, Running, System},
+    functions::{self, Functions},
+    system::{Options, Runner, Running, System},
 };
+use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::{Client, aws};
+use crate::{Client, Wire, aws};
 
 /// How long the tables may take to show what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +38,19 @@ impl Local {
         Self::start_with(|options| options.storage = Storage::Directory(folder.to_owned())).await
     }
 
+    /// Starts it with a wire between the functions and DynamoDB.
+    pub async fn start_wired() -> (Self, Wire) {
+        let wire = Wire::loose().await;
+        let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), wire.url().to_owned());
+        let local = Self::start_with(|options| {
+            let environment = BTreeMap::from([endpoint]);
+            options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+        })
+        .await;
+        wire.lead_to(local.dynamodb().to_owned());
+        (local, wire)
+    }
+
     /// Starts it with changed options.
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(template());
@@ -46,6 +63,26 @@ impl Local {
     /// Where clients connect.
     pub fn websocket(&self) -> &str {
         &self.running.websocket
+    }
+
+    /// The functions' processes.
+    pub fn functions(&self) -> &Arc<Functions> {
+        self.running.functions.as_ref().expect("the functions are processes of this machine")
+    }
+
+    /// Where DynamoDB is, past any proxy.
+    pub fn dynamodb(&self) -> &str {
+        &self.running.dynamodb
+    }
+
+    /// Where `@connections` is, past any proxy.
+    pub fn gateway(&self) -> String {
+        format!("http://{}", self.running.gateway.address())
+    }
+
+    /// Every row of a conversation, in its order, past any proxy.
+    pub async fn messages(&self, conversation_id: &str) -> Vec<Value> {
+        messages(self.dynamodb(), conversation_id).await
     }
 
     /// Connects a user.
@@ -91,7 +128,20 @@ pub fn without_limits(options: &mut Options) {
     }
 }
 
+/// Every row of a conversation in the tables of this DynamoDB, in its order.
+pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
+    let query = DynamoDb::new(&aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);
+    let rows = query
+        .key_condition_expression("conversationId = :id")
+        .expression_attribute_values(":id", AttributeValue::S(conversation_id.to_owned()))
+        .into_paginator()
+        .items()
+        .send();
+    let rows = rows.try_collect().await.expect("the table answers");
+    serde_dynamo::from_items(rows).expect("every row is JSON")
+}
+
 /// The project's template.
-pub(crate) fn template() -> PathBuf {
+pub fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
 }

@@ -2,21 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, Request, Response, StatusCode},
-};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    http::{HeaderMap, Method, Response, StatusCode},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify};
+
+use crate::upstream::{Upstream, broken};
 
 /// One call as it was seen.
 #[derive(Debug, Clone)]
@@ -40,6 +38,8 @@ pub enum Fate {
     Answer(u16, Value),
     /// It goes through once this is notified.
     Hold(Arc<Notify>),
+    /// It is done, and the caller gets the answer once this is notified.
+    HoldAnswer(Arc<Notify>),
 }
 
 type Plan = dyn FnMut(&Call) -> Fate + Send;
@@ -52,8 +52,7 @@ pub struct Wire {
 }
 
 struct Shared {
-    target: String,
-    client: Client<HttpConnector, Body>,
+    upstream: OnceLock<Upstream>,
     calls: Mutex<Vec<Call>>,
     plan: Mutex<Box<Plan>>,
     arrived: Notify,
@@ -62,11 +61,17 @@ struct Shared {
 impl Wire {
     /// Listens on a free port and forwards to `target`.
     pub async fn start(target: String) -> Self {
+        let wire = Self::loose().await;
+        wire.lead_to(target);
+        wire
+    }
+
+    /// Listens on a free port, and leads nowhere yet.
+    pub async fn loose() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared {
-            target,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            upstream: OnceLock::new(),
             calls: Mutex::default(),
             plan: Mutex::new(Box::new(|_| Fate::Forward)),
             arrived: Notify::new(),
@@ -74,6 +79,11 @@ impl Wire {
         let router = Router::new().fallback(forward).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
+    }
+
+    /// Leads a loose one to `target`. One that leads somewhere already stays so.
+    pub fn lead_to(&self, target: String) {
+        let _ = self.state.upstream.set(Upstream::new(target));
     }
 
     /// Where it listens.
@@ -122,26 +132,23 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     let fate = (state.plan.lock().expect("a plan does not panic"))(&call);
     state.calls.lock().expect("no test panics while it holds this").push(call);
     state.arrived.notify_waiters();
-    let keep_answer = !matches!(fate, Fate::LoseAnswer);
-    match fate {
+    match &fate {
         Fate::Fail(status, error) => {
             let kind = format!("com.amazonaws.dynamodb.v20120810#{error}");
-            return answer(status, &json!({ "__type": kind, "message": "disturbed" }));
+            return answer(*status, &json!({ "__type": kind, "message": "disturbed" }));
         }
-        Fate::Answer(status, body) => return answer(status, &body),
+        Fate::Answer(status, body) => return answer(*status, body),
         Fate::Hold(released) => released.notified().await,
-        Fate::Forward | Fate::LoseAnswer => {}
+        Fate::Forward | Fate::LoseAnswer | Fate::HoldAnswer(_) => {}
     }
-    let mut request = Request::post(&state.target).body(Body::from(body)).expect("the target is an address");
-    *request.headers_mut() = headers;
-    request.headers_mut().remove("host");
-    let answer = state.client.request(request).await.expect("the embedded DynamoDB answers").map(Body::new);
-    if keep_answer {
-        return answer;
+    let upstream = state.upstream.get().expect("the wire leads somewhere");
+    let answer = upstream.forward(Method::POST, "", headers, body).await.expect("the embedded DynamoDB answers");
+    match fate {
+        Fate::LoseAnswer => return broken(),
+        Fate::HoldAnswer(released) => released.notified().await,
+        _ => {}
     }
-    // A body that breaks off: the caller can't know whether the call was done.
-    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the answer is lost")) });
-    Response::new(Body::from_stream(broken))
+    answer.map(Body::from)
 }
 
 fn answer(status: u16, body: &Value) -> Response<Body> {

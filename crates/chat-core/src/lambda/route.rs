@@ -8,6 +8,7 @@ use aws_lambda_events::{
     http::{HeaderMap, HeaderValue},
 };
 use lambda_runtime::{Context, LambdaEvent};
+use tokio::time::timeout_at;
 
 use super::SUBPROTOCOL;
 use crate::{
@@ -34,8 +35,12 @@ pub async fn answer<T>(
     };
     let reply = match (request(event, &context), unreadable) {
         (Err(refused), _) | (Ok(_), Some(refused)) => Err(refused),
-        // Boxed: the SDK's futures nest too deep for the compiler otherwise.
-        (Ok(request), None) => Box::pin(route(tools, request)).await,
+        (Ok(request), None) => {
+            let late = |_| Err(Error::Unavailable("the function's time was up".into()));
+            let end = request.give_up_at().into();
+            // Boxed: the SDK's futures nest too deep for the compiler otherwise.
+            Box::pin(timeout_at(end, route(tools, request))).await.unwrap_or_else(late)
+        }
     };
     if let Err(error) = &reply
         && error.is_ours()

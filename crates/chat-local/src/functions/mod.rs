@@ -64,6 +64,9 @@ pub enum Notice {
     Started(Origin),
     /// A process asks for its first event, so long after its start.
     Ready(Origin, Duration),
+    /// A process is given an event. What it then asks of AWS carries this trace id (`X-Amzn-Trace-Id`), which no other
+    /// event has.
+    Given(Origin, String),
     /// A process printed this line, to its standard output or error.
     Printed(Origin, String),
     /// A process has ended: its exit status and the last lines of its standard error.

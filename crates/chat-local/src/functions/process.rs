@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     Notice, Observer, Origin,
     group::Group,
-    runtime_api::{Call, Handout, RuntimeApi},
+    runtime_api::{Call, Handout, RuntimeApi, fresh_trace_id},
     watchdog::Watchdog,
 };
 use crate::{
@@ -157,9 +157,12 @@ impl Worker {
                 Some(place) => place,
                 None => timeout(time, self.next_place()).await.ok()?.ok()?,
             };
+            let trace_id = fresh_trace_id();
+            (self.launch.observer)(Notice::Given(self.process.origin.clone(), trace_id.clone()));
             let handout = Handout {
                 request_id: request_id.clone(),
                 function_arn: self.launch.arn.clone(),
+                trace_id,
                 deadline: SystemTime::now() + time,
                 event: event.clone(),
             };

@@ -6,7 +6,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
@@ -45,6 +45,7 @@ pub(super) enum Call {
 pub(super) struct Handout {
     pub(super) request_id: String,
     pub(super) function_arn: String,
+    pub(super) trace_id: String,
     pub(super) deadline: SystemTime,
     pub(super) event: Bytes,
 }
@@ -137,18 +138,26 @@ fn text(body: &[u8]) -> String {
 
 impl IntoResponse for Handout {
     fn into_response(self) -> Response {
-        let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let trace = Uuid::new_v4().simple().to_string();
-        let started = since_1970(SystemTime::now()).as_secs();
+        let deadline = since_1970(self.deadline).as_millis();
         let headers = [
             (name("content-type"), "application/json".to_owned()),
             (name("lambda-runtime-aws-request-id"), self.request_id),
             (name("lambda-runtime-invoked-function-arn"), self.function_arn),
-            (name("lambda-runtime-deadline-ms"), since_1970(self.deadline).as_millis().to_string()),
-            (name("lambda-runtime-trace-id"), format!("Root=1-{started:08x}-{};Sampled=0", &trace[..24])),
+            (name("lambda-runtime-deadline-ms"), deadline.to_string()),
+            (name("lambda-runtime-trace-id"), self.trace_id),
         ];
         (headers, self.event).into_response()
     }
+}
+
+/// A trace id as X-Ray makes them, which no other has.
+pub(super) fn fresh_trace_id() -> String {
+    let noise = Uuid::new_v4().simple().to_string();
+    format!("Root=1-{:08x}-{};Sampled=0", since_1970(SystemTime::now()).as_secs(), &noise[..24])
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 const fn name(name: &'static str) -> HeaderName {

@@ -1,0 +1,18 @@
+//! Breaks things on purpose, many times, and checks that nothing was lost, doubled or reordered.
+//!
+//! A run is made from a seed: clients that follow the protocol talk through the real functions and the local gateway,
+//! while faults strike by the seed's [`plan`]. Afterwards the [`checker`] compares what clients were told with what the
+//! table holds. The plan is the same whenever the seed is; which of two calls comes first is up to the machine, so a
+//! failure also leaves its whole history.
+
+mod calls;
+pub mod checker;
+pub mod device;
+pub mod fault;
+pub mod link;
+pub mod plan;
+mod pushes;
+pub mod run;
+pub mod storm;
+pub mod told;
+pub mod world;

@@ -1,0 +1,31 @@
+//! Delivery to many connections, some of which never answer.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
+
+use std::time::Duration;
+
+use chat_core::clients::Connection;
+use testkit::Aws;
+
+/// So much longer than the fast ones take that none of the silent ones is given up in between.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn connection(id: String) -> Connection {
+    Connection::new("bob".to_owned().try_into().unwrap(), id, 0, None)
+}
+
+#[tokio::test]
+async fn silent_connections_hold_up_nobody() {
+    let aws = Aws::start().await;
+    // More of them than are begun at once, and first in the line.
+    let silent: Vec<_> = (0..70).map(|number| connection(format!("silent-{number}"))).collect();
+    silent.iter().for_each(|silent| aws.connections.silence(&silent.connection_id));
+    let fast = (0..130).map(|number| connection(format!("fast-{number}")));
+    let all = silent.into_iter().chain(fast).collect();
+    let delivery = aws.patient_delivery(PATIENCE);
+    tokio::select! {
+        _ = delivery.deliver(r#"{"type":"message"}"#, all, 0) => panic!("the silent ones were given up before the fast ones had theirs"),
+        () = aws.connections.saw(130) => {}
+    }
+    assert!(aws.connections.take_receivers().iter().all(|receiver| receiver.starts_with("fast-")));
+}
