@@ -6,7 +6,6 @@ use chat_core::{
     Error, Reply, Request,
     conversation::ConversationId,
     conversations::{Conversations, Marks},
-    deadline::in_time,
     frames::{GetConversations, Inbox, PAGE_BYTES, Place, Summary, json_length},
     messages::Messages,
     tally::Newest,
@@ -28,8 +27,7 @@ const MAY_BE_MOVING_MS: i64 = 60_000;
 /// [`Error::BadRequest`] where the frame is not a `getConversations`, and those of DynamoDB.
 pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
     let GetConversations { limit, start_key } = request.body()?;
-    let page = in_time(&request, page(chat, &request, limit.unwrap_or_default().get(), start_key));
-    Ok(Reply::Conversations(page.await?))
+    Ok(Reply::Conversations(page(chat, &request, limit.unwrap_or_default().get(), start_key).await?))
 }
 
 async fn page(chat: &Chat, request: &Request, limit: usize, start_key: Option<Place>) -> Result<Inbox, Error> {

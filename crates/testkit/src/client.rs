@@ -82,9 +82,17 @@ impl Client {
                 match message {
                     Message::Text(text) => {
                         let frame: Value = serde_json::from_str(&text).expect("every frame is JSON");
-                        let reply = frame["ref"]
-                            .as_str()
-                            .and_then(|name| waiting.lock().expect("nothing panics while it holds this").remove(name));
+                        let mut waiting = waiting.lock().expect("nothing panics while it holds this");
+                        let reply = match frame["ref"].as_str() {
+                            Some(name) => waiting.remove(name),
+                            // What API Gateway says of a function that fails names nothing; where only one is waited
+                            // for, it is that one's.
+                            None if frame["message"] == "Internal server error" && waiting.len() == 1 => {
+                                waiting.drain().next().map(|(_, reply)| reply)
+                            }
+                            None => None,
+                        };
+                        drop(waiting);
                         // Whoever stopped listening does not want it any more.
                         let _ = match reply {
                             Some(reply) => reply.send(frame).ok(),
@@ -107,7 +115,8 @@ impl Client {
         })
     }
 
-    /// Sends a frame with a `ref` of its own and waits for the reply to it.
+    /// Sends a frame with a `ref` of its own and waits for the reply to it, which may be API Gateway's own `Internal
+    /// server error` where nothing else is waited for.
     pub async fn ask(&self, mut frame: Value) -> Value {
         let reference = self.next_ref.fetch_add(1, Ordering::Relaxed).to_string();
         let (reply_in, reply) = oneshot::channel();

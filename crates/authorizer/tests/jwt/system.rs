@@ -151,13 +151,15 @@ async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
     let (chat, lines) = start(&issuer).await;
     let of = of_now();
     let token = key.token(&of.claiming("exp", of.now - 1));
-    let alice = Client::connect_as(chat.websocket(), &Person::with_token("alice", &token)).await.unwrap();
+    let alice = Person::with_token("alice", &token);
     for frame in [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi" }),
         json!({ "action": "getMessages", "targetId": "bob" }),
         json!({ "action": "ping" }),
     ] {
+        let alice = Client::connect_as(chat.websocket(), &alice).await.unwrap();
         assert_eq!(alice.ask(frame).await["code"], "token_expired");
+        assert!(alice.closed().await.is_some());
     }
     chat.stop().await;
     for line in lines.lock().unwrap().iter() {
