@@ -88,16 +88,15 @@ let telling = 0, since = 0;
 function tell() {
   const { state, retryAt = 0 } = chat.connection, node = $('state'), notice = $('notice');
   if (state === 'online') since = 0; else since ||= Date.now();
-  const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
   const [word, text, act] = state === 'online' ? ['Connected', '', '']
     : state === 'displaced' ? ['Paused', 'You have this open in many places; this one is paused.', 'Continue here']
     : state === 'refused' ? ['Not let in', 'The service does not let you in. What you write stays here.', 'Try again']
-    : ['Connecting …', `No connection. What you write is sent when it is back${state === 'waiting' && seconds > 3 ? `, trying in ${seconds} s` : ''}.`, state === 'waiting' && seconds > 3 ? 'Try now' : ''];
+    : ['No connection', 'No connection. What you write waits here.', state === 'waiting' && retryAt - Date.now() > 3000 ? 'Try now' : ''];
   const isCalm = state !== 'online' && (state === 'displaced' || state === 'refused' || Date.now() - since >= CALM);
-  if (isCalm || state === 'online' || !node.textContent) {
+  if (isCalm || state === 'online') {
     if (node.textContent !== word) node.textContent = word;
     node.dataset.state = state;
-  }
+  } else if (!node.textContent) node.textContent = 'Connecting …';
   notice.hidden = !isCalm;
   const [message, button] = /** @type {HTMLElement[]} */ ([...notice.children]);
   message.textContent = text;
