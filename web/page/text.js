@@ -1,7 +1,7 @@
 // Text as it is shown: nothing in it is ever markup.
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+/giu;
-const TRAILING = /[.,:;!?)\]}»”’…]+$/u;
+const TRAILING = /[.,:;!?)\]}»”’…]$/u;
 const EMOJI_ONLY = /^(?:\p{Emoji_Presentation}|\p{Emoji}\uFE0F|\p{Emoji_Modifier}|\u200D|\s){1,12}$/u;
 
 /**
@@ -26,15 +26,22 @@ export function icon(path, name) {
   return svg;
 }
 
+/** Without what ends the sentence; a bracket that was opened within the address belongs to it. @param {string} address */
+function trimmed(address) {
+  for (let end; (end = TRAILING.exec(address)?.[0]);) {
+    if (end === ')' && address.split('(').length >= address.split(')').length) break;
+    address = address.slice(0, -end.length);
+  }
+  return address;
+}
+
 /** The text with its http and https addresses as links. @param {string} text @returns {(Node | string)[]} */
 export function linked(text) {
   /** @type {(Node | string)[]} */
   const parts = [];
   let from = 0;
   for (const match of text.matchAll(LINK)) {
-    // A bracket that was opened within the address belongs to it.
-    const whole = match[0], end = whole.includes('(') && whole.endsWith(')') ? '' : TRAILING.exec(whole)?.[0] ?? '';
-    const address = whole.slice(0, whole.length - end.length);
+    const address = trimmed(match[0]);
     if (!URL.canParse(address)) continue;
     const link = /** @type {HTMLAnchorElement} */ (make('a', '', address));
     Object.assign(link, { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' });

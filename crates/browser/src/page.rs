@@ -65,7 +65,12 @@ impl Page {
         }
     }
 
-    /// Waits until an expression is true; it is looked at whenever the document changes, and with every frame drawn.
+    /// Shows this tab and not another one of the same window: browsers are slow to draw what nobody sees.
+    pub async fn come_to_front(&self) {
+        self.tell("Page.bringToFront", json!({})).await;
+    }
+
+    /// Waits until an expression is true. It is looked at every 20 ms: much of it is no event of the document.
     pub async fn until(&self, expression: &str) {
         let watch = format!(
             "new Promise((done) => {{ const look = () => {{ let is = false; try {{ is = {expression}; }} catch {{}} \

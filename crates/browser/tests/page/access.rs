@@ -116,6 +116,7 @@ async fn axe_finds_nothing_serious() {
     let check = async |named: &str| {
         for (name, page) in pages {
             for (width, is_dark) in [(1440, false), (390, true), (820, true), (390, false)] {
+                page.come_to_front().await;
                 page.looks_like(width, 900, is_dark).await;
                 assert_eq!(faults(page).await, json!([]), "{named} {name}, {width} wide, dark: {is_dark}");
             }
