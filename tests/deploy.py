@@ -94,13 +94,13 @@ def play(template, architecture, smoke, port):
     run(environment, smoke, changed["WebSocketUrl"])
 
     step("sam delete")
-    messages = first["MessagesTableName"]
+    kept = {first["MessagesTableName"], first["ConversationsTableName"]}
     sam(environment, "delete", "--stack-name", STACK, "--region", environment["AWS_DEFAULT_REGION"], "--no-prompts")
     with contextlib.suppress(client["cloudformation"].exceptions.ClientError):
         state = client["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
         check(state == "DELETE_COMPLETE", state)
     tables = client["dynamodb"].list_tables()["TableNames"]
-    check(tables == [messages], f"the messages stay, and nothing else: {tables}")
+    check(set(tables) == kept, f"the messages and the receipts stay, and nothing else: {tables}")
 
 
 def fit_for_emulator(template, port):

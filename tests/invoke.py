@@ -87,6 +87,14 @@ def check_all(run, url):
     stored["clientMessageId"] = first["value"]["clientMessageId"]
     equal((page["type"], page["ref"], page["value"]["messages"]), ("messages", "2", [stored]))
 
+    inbox = frame(invoke("InboxFunction", "inbox"))
+    summary = {"conversationId": stored["conversationId"], "peerId": "bob", "lastMessage": stored}
+    summary |= {"readSeq": 1, "peerReadSeq": 0, "unread": 0}
+    equal((inbox["type"], inbox["ref"], inbox["value"]), ("conversations", "4", {"conversations": [summary]}))
+
+    read = {"conversationId": stored["conversationId"], "userId": user, "seq": 1}
+    equal(frame(invoke("ReadFunction", "read")), {"type": "read", "ref": "5", "value": read})
+
     equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 
     equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)

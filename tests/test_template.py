@@ -23,34 +23,58 @@ REGIONS = ["us-east-1", "eu-central-1"]
 LOGS = {("logs:CreateLogStream", "FunctionLogGroup.Arn"), ("logs:PutLogEvents", "FunctionLogGroup.Arn")}
 # Only with Tracing=Active. X-Ray has no resources that a policy could name.
 TRACES = {("if Traces: xray:PutTraceSegments", "*"), ("if Traces: xray:PutTelemetryRecords", "*")}
-POSTS = (
-    "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/POST/@connections/*"
-)
+CONNECTIONS = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/%s/@connections/*"
+POST, DELETE = [("execute-api:ManageConnections", CONNECTIONS % method) for method in ("POST", "DELETE")]
 
 # Everything that each function may do. A wider policy fails here until it is written down, and so read by somebody.
 ALLOWED = {
     "AuthorizerFunction": set(),
-    "ConnectFunction": {("dynamodb:PutItem", "ClientsTable.Arn")},
+    "ConnectFunction": {
+        ("dynamodb:PutItem", "ClientsTable.Arn"),
+        ("dynamodb:Query", "ClientsTable.Arn"),
+        ("dynamodb:DeleteItem", "ClientsTable.Arn"),
+        DELETE,
+    },
     "DisconnectFunction": {("dynamodb:DeleteItem", "ClientsTable.Arn")},
     "SendFunction": {
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:PutItem", "MessagesTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:PutItem", "ConversationsTable.Arn"),
+        ("dynamodb:DeleteItem", "ConversationsTable.Arn"),
         ("dynamodb:Query", "ClientsTable.Arn"),
         ("dynamodb:DeleteItem", "ClientsTable.Arn"),
-        ("execute-api:ManageConnections", POSTS),
+        POST,
+        DELETE,
     },
-    "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn")},
-    "FallbackFunction": set(),
+    "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn"), POST, DELETE},
+    "InboxFunction": {
+        ("dynamodb:Query", "ConversationsTable.Arn"),
+        ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        POST,
+        DELETE,
+    },
+    "ReadFunction": {
+        ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
+        ("dynamodb:ConditionCheckItem", "MessagesTable.Arn"),
+        ("dynamodb:Query", "ClientsTable.Arn"),
+        ("dynamodb:DeleteItem", "ClientsTable.Arn"),
+        POST,
+        DELETE,
+    },
+    "FallbackFunction": {POST, DELETE},
 }
 ROUTES = {
     "$connect": "ConnectFunction",
     "$disconnect": "DisconnectFunction",
     "$default": "FallbackFunction",
+    "getConversations": "InboxFunction",
     "getMessages": "HistoryFunction",
+    "markRead": "ReadFunction",
     "sendMessage": "SendFunction",
 }
-REPLYING = {"$default", "getMessages", "sendMessage"}
+REPLYING = {"$default", "getConversations", "getMessages", "markRead", "sendMessage"}
 JWT = {"AuthMode": "jwt", "JwtJwksUrl": "https://id.example/keys", "JwtIssuer": "https://id.example", "JwtAudience": "chat"}
 
 
@@ -130,10 +154,10 @@ class LeastPrivilege(Case):
             for action, resource in self.granted(function) - TRACES:
                 with self.subTest(function, action=action):
                     self.assertNotIn("*", action)
-                    self.assertNotIn("*", resource.removesuffix("/POST/@connections/*"))
+                    self.assertNotIn("*", resource.removesuffix("/@connections/*"))
 
     def test_policies_are_attached_nowhere_else(self):
-        self.assertEqual(set(self.of_type("AWS::IAM::ManagedPolicy")), {"LogAndTracePolicy"})
+        self.assertEqual(set(self.of_type("AWS::IAM::ManagedPolicy")), {"ConnectionsPolicy", "LogAndTracePolicy"})
         self.assertEqual(self.of_type("AWS::IAM::Policy"), {})
         of_functions = {text(it["Properties"]["Role"]) for it in self.of_type("AWS::Lambda::Function").values()}
         roles = {f"{role}.Arn" for role in self.of_type("AWS::IAM::Role")}
@@ -247,10 +271,12 @@ class Modes(Case):
 
 
 class Keeping(Case):
-    def test_messages_outlive_the_stack_and_every_mistake_of_the_last_month(self):
-        messages = self.resources["MessagesTable"]
-        self.assertEqual((messages["DeletionPolicy"], messages["UpdateReplacePolicy"]), ("Retain", "Retain"))
-        self.assertIs(messages["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+    def test_messages_and_receipts_outlive_the_stack_and_every_mistake_of_the_last_month(self):
+        for name in ["MessagesTable", "ConversationsTable"]:
+            table = self.resources[name]
+            self.assertEqual((table["DeletionPolicy"], table["UpdateReplacePolicy"]), ("Retain", "Retain"), name)
+            recovery = table["Properties"]["PointInTimeRecoverySpecification"]
+            self.assertIs(recovery["PointInTimeRecoveryEnabled"], True, name)
 
     def test_connections_go_with_the_stack_and_by_themselves(self):
         clients = self.resources["ClientsTable"]

@@ -2,11 +2,12 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     dynamodb::{self, failed, from_item},
-    error::Error,
+    error::{Error, chain},
     user::UserId,
 };
 
@@ -27,6 +28,9 @@ pub struct Connection {
     pub connection_id: String,
     /// In milliseconds since 1970.
     pub connected_at: i64,
+    /// In seconds since 1970: when the token that it was opened with loses its force. It is pushed nothing from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<i64>,
     /// In seconds since 1970: when it can't exist any more. DynamoDB removes the row some time after.
     pub expires_at: i64,
 }
@@ -36,8 +40,37 @@ impl Connection {
     const LIFETIME_SECONDS: i64 = (2 * 60 + 10) * 60;
 
     /// A connection that began at `connected_at`, in milliseconds since 1970.
-    pub fn new(user_id: UserId, connection_id: String, connected_at: i64) -> Self {
-        Self { user_id, connection_id, connected_at, expires_at: connected_at / 1000 + Self::LIFETIME_SECONDS }
+    pub fn new(user_id: UserId, connection_id: String, connected_at: i64, token_expires_at: Option<i64>) -> Self {
+        let expires_at = connected_at / 1000 + Self::LIFETIME_SECONDS;
+        Self { user_id, connection_id, connected_at, token_expires_at, expires_at }
+    }
+
+    /// Whether its token has lost its force at `now`, in milliseconds since 1970.
+    pub fn token_has_expired(&self, now: i64) -> bool {
+        self.token_expires_at.is_some_and(|seconds| seconds <= now / 1000)
+    }
+}
+
+/// How many connections a user may have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimit(u32);
+
+impl ConnectionLimit {
+    /// The most that can be asked for: a message is pushed to each of them.
+    pub const MAX: u32 = 1_000;
+
+    /// At most so many; what is 0 or past the maximum is taken as 1 or the maximum.
+    pub fn new(most: u32) -> Self {
+        Self(most.clamp(1, Self::MAX))
+    }
+
+    /// The oldest of a user's connections, as many as have to go so that there is room for one more.
+    pub fn excess(self, mut connections: Vec<Connection>) -> Vec<Connection> {
+        connections.sort_by(|one, other| {
+            (one.connected_at, &one.connection_id).cmp(&(other.connected_at, &other.connection_id))
+        });
+        connections.truncate((connections.len() + 1).saturating_sub(self.0 as usize));
+        connections
     }
 }
 
@@ -71,6 +104,15 @@ impl Clients {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+
+    /// Forgets connections that turned out to be gone, all at once. Where one can't be forgotten, the next one who finds
+    /// it gone will try again.
+    pub async fn forget(&self, gone: &[Connection]) {
+        let removals = gone.iter().map(|connection| self.remove(&connection.user_id, &connection.connection_id));
+        for error in join_all(removals).await.into_iter().filter_map(Result::err) {
+            tracing::warn!(cause = chain(&error), "a connection that is gone could not be forgotten");
+        }
     }
 
     /// Every connection of a user that may exist at `now` (milliseconds since 1970).

@@ -1,6 +1,6 @@
 //! The environment, read once, before the first event.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, ops::RangeInclusive};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -10,7 +10,14 @@ use aws_types::{
 };
 use tracing::Level;
 
-use crate::{clients::Clients, delivery::Delivery, messages::Messages, origins::Origins};
+use crate::{
+    clients::{Clients, ConnectionLimit},
+    conversations::Conversations,
+    delivery::Delivery,
+    messages::Messages,
+    origins::Origins,
+    rate_limit::{RateLimit, RateLimiter},
+};
 
 /// Gives the value of a variable.
 type Lookup = dyn Fn(&str) -> Option<String>;
@@ -115,6 +122,17 @@ impl Configuration {
         })
     }
 
+    /// A whole number of this range.
+    fn number(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<u32>,
+        advice: &'static str,
+    ) -> Result<u32, InvalidConfiguration> {
+        let number = self.text(name)?.trim().parse().ok().filter(|number| range.contains(number));
+        number.ok_or(InvalidConfiguration { name, advice })
+    }
+
     fn text(&self, name: &'static str) -> Result<String, InvalidConfiguration> {
         self.optional(name).ok_or(InvalidConfiguration { name, advice: "is not set" })
     }
@@ -208,6 +226,12 @@ impl Provide for Messages {
     }
 }
 
+impl Provide for Conversations {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.aws(), configuration.text("CONVERSATIONS_TABLE")?))
+    }
+}
+
 impl Provide for Delivery {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         const NAME: &str = "CONNECTIONS_ENDPOINT";
@@ -220,11 +244,35 @@ impl Provide for Delivery {
     }
 }
 
-impl<A: Provide, B: Provide, C: Provide> Provide for (A, B, C) {
+impl Provide for ConnectionLimit {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok((A::provide(configuration).await?, B::provide(configuration).await?, C::provide(configuration).await?))
+        const ADVICE: &str = "must be a whole number from 1 to 1000";
+        Ok(Self::new(configuration.number("MAX_CONNECTIONS", 1..=ConnectionLimit::MAX, ADVICE)?))
     }
 }
+
+impl Provide for RateLimiter {
+    async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const RATE: &str = "must be a whole number from 1 to 1000";
+        const BURST: &str = "must be a whole number from 1 to 100000";
+        let per_second = configuration.number("MESSAGE_RATE", 1..=RateLimit::MAX_PER_SECOND, RATE)?;
+        let burst = configuration.number("MESSAGE_BURST", 1..=RateLimit::MAX_BURST, BURST)?;
+        Ok(Self::new(RateLimit::new(per_second, burst)))
+    }
+}
+
+/// What a route works with is a tuple where it is more than one thing.
+macro_rules! provide_tuples {
+    ($(($($part:ident),+))+) => {$(
+        impl<$($part: Provide),+> Provide for ($($part,)+) {
+            async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+                Ok(($($part::provide(configuration).await?,)+))
+            }
+        }
+    )+};
+}
+
+provide_tuples!((A, B)(A, B, C)(A, B, C, D)(A, B, C, D, E));
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,17 @@
-//! Pushes frames to connections through API Gateway's `@connections`.
+//! Pushes frames to connections, and closes them, through API Gateway's `@connections`.
 
-use std::time::Duration;
+use std::{error::Error as StdError, time::Duration};
 
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_apigatewaymanagement::{Client, config, primitives::Blob};
+use aws_sdk_apigatewaymanagement::{
+    Client, config,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::{
+        delete_connection::{DeleteConnectionError, DeleteConnectionOutput},
+        post_to_connection::{PostToConnectionError, PostToConnectionOutput},
+    },
+    primitives::Blob,
+};
 use futures_util::{StreamExt, stream};
 
 use crate::clients::Connection;
@@ -52,18 +60,75 @@ impl Delivery {
             .await
     }
 
+    /// Closes all of `connections`, all at once, each after a last frame where there is one, and gives back those that are
+    /// gone for good. Their rows go with `$disconnect`, which API Gateway runs for each that it closes.
+    ///
+    /// One that can't be closed is logged and left.
+    pub async fn close(&self, farewell: Option<&str>, connections: Vec<Connection>, now: i64) -> Vec<Connection> {
+        let farewell = farewell.map(Blob::new);
+        stream::iter(connections)
+            .map(|connection| self.close_one(farewell.clone(), connection, now))
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await
+    }
+
+    /// Closes the caller's own connection after a last frame, and says whether that frame was taken. Where it wasn't, the
+    /// connection stays open, so that the frame can still be its answer.
+    pub async fn dismiss(&self, connection_id: &str, farewell: &str) -> bool {
+        if let Err(error) = self.post(connection_id, Blob::new(farewell)).await {
+            failed("a last frame could not be pushed", connection_id, &error);
+            return false;
+        }
+        if let Err(error) = self.delete(connection_id).await {
+            failed("a connection could not be closed", connection_id, &error);
+        }
+        true
+    }
+
     /// Gives the connection back where it is gone.
     async fn push(&self, frame: &Blob, connection: Connection, now: i64) -> Option<Connection> {
-        let post = self.management.post_to_connection().connection_id(&connection.connection_id).data(frame.clone());
-        let error = post.send().await.err()?;
-        if error.as_service_error().is_some_and(|error| error.is_gone_exception()) {
-            return (now - connection.connected_at > MAY_BE_CONNECTING_MS).then_some(connection);
+        match self.post(&connection.connection_id, frame.clone()).await {
+            Ok(_) => None,
+            Err(error) => gone("a push failed", connection, &error, now),
         }
-        tracing::warn!(
-            connection_id = connection.connection_id,
-            cause = %aws_sdk_apigatewaymanagement::error::DisplayErrorContext(&error),
-            "a push failed"
-        );
-        None
     }
+
+    /// Gives the connection back where it is gone.
+    async fn close_one(&self, farewell: Option<Blob>, connection: Connection, now: i64) -> Option<Connection> {
+        if let Some(farewell) = farewell
+            && let Err(error) = self.post(&connection.connection_id, farewell).await
+        {
+            return gone("a last frame could not be pushed", connection, &error, now);
+        }
+        match self.delete(&connection.connection_id).await {
+            Ok(_) => None,
+            Err(error) => gone("a connection could not be closed", connection, &error, now),
+        }
+    }
+
+    async fn post(&self, id: &str, frame: Blob) -> Result<PostToConnectionOutput, SdkError<PostToConnectionError>> {
+        self.management.post_to_connection().connection_id(id).data(frame).send().await
+    }
+
+    async fn delete(&self, id: &str) -> Result<DeleteConnectionOutput, SdkError<DeleteConnectionError>> {
+        self.management.delete_connection().connection_id(id).send().await
+    }
+}
+
+/// Gives the connection back where that is why the call failed; logs any other failure.
+fn gone<E>(what: &str, connection: Connection, error: &SdkError<E>, now: i64) -> Option<Connection>
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("GoneException") {
+        return (now - connection.connected_at > MAY_BE_CONNECTING_MS).then_some(connection);
+    }
+    failed(what, &connection.connection_id, error);
+    None
+}
+
+fn failed<E: StdError + 'static>(what: &str, connection_id: &str, error: &SdkError<E>) {
+    tracing::warn!(connection_id, cause = %DisplayErrorContext(error), "{what}");
 }

@@ -51,6 +51,12 @@ where
     if passing { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
 }
 
+/// 10 to 50 ms, so that callers who got in each other's way do not come back together.
+pub(crate) fn random_wait() -> Duration {
+    let noise = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    Duration::from_millis(10 + noise % 40)
+}
+
 /// A row as the type that was written.
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     serde_dynamo::from_item(item).map_err(|error| Error::Internal(error.into()))

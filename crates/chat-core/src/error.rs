@@ -24,6 +24,9 @@ pub enum Error {
     /// The caller may not do that.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
+    /// More messages than one user may send; the text says when the same may come again.
+    #[error("rate limited: {0}")]
+    RateLimited(Cow<'static, str>),
     /// Too many messages follow the newest one that the client holds.
     #[error("out of date")]
     OutOfDate,
@@ -56,6 +59,7 @@ impl Error {
             Self::Unauthenticated(_) => "unauthenticated",
             Self::TokenExpired => "token_expired",
             Self::Forbidden(_) => "forbidden",
+            Self::RateLimited(_) => "rate_limited",
             Self::OutOfDate => "out_of_date",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -65,9 +69,11 @@ impl Error {
     /// What a client is told to do; never more of a cause of ours than that there was one.
     pub fn message(&self) -> Cow<'_, str> {
         match self {
-            Self::BadRequest(advice) => Cow::Borrowed(advice),
+            Self::BadRequest(advice) | Self::RateLimited(advice) => Cow::Borrowed(advice),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
-            Self::UnknownAction => "unknown action; there are sendMessage, getMessages and ping".into(),
+            Self::UnknownAction => {
+                "unknown action; there are sendMessage, getMessages, getConversations, markRead and ping".into()
+            }
             Self::TokenExpired => "the token has expired; connect again with a new one".into(),
             Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
             Self::Unavailable(_) => "the service is busy; send the same again in a moment".into(),

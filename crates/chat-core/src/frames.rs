@@ -12,8 +12,13 @@ use crate::{
     conversation::{ConversationId, Seq},
     error::Error,
     message::{ClientMessageId, Message},
+    tally::Hour,
     user::UserId,
 };
+
+/// The most that what a page lists may have as JSON, in bytes, so that with the frame around it (two ids of at most 530
+/// bytes each, and a `ref`) it stays under 30,000: one WebSocket frame, and one billing unit of 32 KB.
+pub const PAGE_BYTES: usize = 28_000;
 
 /// `sendMessage`
 #[derive(Debug, Deserialize)]
@@ -43,7 +48,27 @@ pub struct GetMessages {
     pub after: Option<Seq>,
 }
 
-/// How many messages a page may hold: 1 to 100, 50 unless said otherwise. More than 100 is taken as 100.
+/// `getConversations`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct GetConversations {
+    /// How many conversations at the most.
+    pub limit: Option<Limit>,
+    /// Where the page before ended.
+    pub start_key: Option<Place>,
+}
+
+/// `markRead`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct MarkRead {
+    /// The other one.
+    pub target_id: UserId,
+    /// The newest message that the user has read.
+    pub seq: Seq,
+}
+
+/// How much a page may hold: 1 to 100, 50 unless said otherwise. More than 100 is taken as 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
 
@@ -98,6 +123,17 @@ pub struct Cursor {
     pub newer: bool,
 }
 
+/// Where a conversation stands in an inbox, and where the next page of one goes on. Clients hand it back unread. It names
+/// no user: it is a place in the caller's own inbox, whoever it was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
+pub struct Place {
+    /// As in [`crate::tally::Tally`].
+    pub listed: Hour,
+    /// The other one.
+    pub peer_id: UserId,
+}
+
 /// What a route answers its caller.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
@@ -111,6 +147,10 @@ pub enum Reply {
     Sent(Sent),
     /// `messages`
     Messages(Page),
+    /// `conversations`
+    Conversations(Inbox),
+    /// `read`
+    Read(Receipt),
 }
 
 /// `sent`: the message is stored.
@@ -151,6 +191,47 @@ pub struct Page {
     /// There exactly when more follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evaluated_key: Option<Cursor>,
+}
+
+/// `conversations`: one page of an inbox.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbox {
+    /// By their newest messages, newest first.
+    pub conversations: Vec<Summary>,
+    /// There exactly when more follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluated_key: Option<Place>,
+}
+
+/// A conversation as one of the two sees it.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Which one.
+    pub conversation_id: ConversationId,
+    /// The other one.
+    pub peer_id: UserId,
+    /// The newest one.
+    pub last_message: Message,
+    /// Up to where the caller has read: what they marked, or wrote themself.
+    pub read_seq: Seq,
+    /// Up to where the other one has.
+    pub peer_read_seq: Seq,
+    /// How many messages of the other one the caller has not read.
+    pub unread: u64,
+}
+
+/// `read`: a user has read a conversation up to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Which one.
+    pub conversation_id: ConversationId,
+    /// Who.
+    pub user_id: UserId,
+    /// Up to where.
+    pub seq: Seq,
 }
 
 /// A caller's own name for a request, at most 64 bytes, that comes back with the reply.
@@ -210,8 +291,21 @@ pub fn answer(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Option<S
         reference: Option<&'a Ref>,
     }
 
+    Some(match reply {
+        Ok(Reply::Nothing | Reply::Connected(_)) => return None,
+        Ok(Reply::Pong) => json(&Frame::<()> { r#type: "pong", value: None, reference }),
+        Ok(Reply::Sent(sent)) => json(&Frame { r#type: "sent", value: Some(sent), reference }),
+        Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
+        Ok(Reply::Conversations(inbox)) => json(&Frame { r#type: "conversations", value: Some(inbox), reference }),
+        Ok(Reply::Read(receipt)) => json(&Frame { r#type: "read", value: Some(receipt), reference }),
+        Err(failure) => error(failure, reference),
+    })
+}
+
+/// The frame that tells of an error.
+pub fn error(error: &Error, reference: Option<&Ref>) -> String {
     #[derive(Serialize)]
-    struct ErrorFrame<'a> {
+    struct Frame<'a> {
         r#type: &'static str,
         code: &'static str,
         message: &'a str,
@@ -219,24 +313,27 @@ pub fn answer(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Option<S
         reference: Option<&'a Ref>,
     }
 
-    Some(match reply {
-        Ok(Reply::Nothing | Reply::Connected(_)) => return None,
-        Ok(Reply::Pong) => json(&Frame::<()> { r#type: "pong", value: None, reference }),
-        Ok(Reply::Sent(sent)) => json(&Frame { r#type: "sent", value: Some(sent), reference }),
-        Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
-        Err(error) => json(&ErrorFrame { r#type: "error", code: error.code(), message: &error.message(), reference }),
-    })
+    json(&Frame { r#type: "error", code: error.code(), message: &error.message(), reference })
 }
 
 /// The frame that brings a message to a connection that did not ask.
 pub fn push(message: &Message) -> String {
+    unasked("message", message)
+}
+
+/// The frame that brings a receipt to a connection that did not ask.
+pub fn push_receipt(receipt: &Receipt) -> String {
+    unasked("read", receipt)
+}
+
+fn unasked(r#type: &'static str, value: &impl Serialize) -> String {
     #[derive(Serialize)]
-    struct Push<'a> {
+    struct Push<'a, V> {
         r#type: &'static str,
-        value: &'a Message,
+        value: &'a V,
     }
 
-    json(&Push { r#type: "message", value: message })
+    json(&Push { r#type, value })
 }
 
 fn json(frame: &impl Serialize) -> String {

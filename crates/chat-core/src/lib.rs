@@ -1,11 +1,14 @@
 //! What the routes of the chat share, in reading order: values that are valid by construction, the frames of the
-//! protocol, the two tables, delivery to connections, configuration, errors, and the Lambda edge.
+//! protocol, the three tables, delivery to connections, configuration, errors, and the Lambda edge.
 //!
 //! Which module may import what is written in `ARCHITECTURE.md` and held by `tests/architecture.rs`.
 
+pub mod audience;
 pub mod clients;
 pub mod configuration;
 pub mod conversation;
+pub mod conversations;
+pub mod deadline;
 pub mod delivery;
 pub mod error;
 pub mod frames;
@@ -13,6 +16,7 @@ pub mod lambda;
 pub mod message;
 pub mod messages;
 pub mod origins;
+pub mod rate_limit;
 pub mod request;
 pub mod tally;
 pub mod user;

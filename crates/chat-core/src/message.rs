@@ -86,6 +86,11 @@ impl Draft {
         &self.0.recipient_id
     }
 
+    /// When API Gateway received it, in milliseconds since 1970.
+    pub fn created_at(&self) -> i64 {
+        self.0.created_at
+    }
+
     /// The message in this place.
     pub fn at(&self, seq: Seq) -> Message {
         Message { seq, ..self.0.clone() }

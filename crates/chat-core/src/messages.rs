@@ -4,24 +4,25 @@
 //! one write. Nothing removes or renumbers a message, and whoever appends looks at every item between what the client
 //! has seen and the place it takes: a repeat is found even while the first attempt is still running.
 
-use std::time::Duration;
-
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::put_item::PutItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure},
 };
 use serde::Serialize;
 
 use crate::{
     conversation::{ConversationId, Seq},
-    dynamodb::{self, Item, failed, from_item},
+    conversations::Conversations,
+    dynamodb::{self, Item, failed, from_item, random_wait},
     error::Error,
-    frames::{Cursor, Limit, Page, json_length},
+    frames::{Cursor, Limit, PAGE_BYTES, Page, json_length},
     message::{Draft, Message, Trace},
-    tally::Tally,
+    rate_limit::RateLimit,
+    tally::{Hour, Tally},
+    user::UserId,
 };
 
 /// How many messages after `lastSeq` a send is willing to look through for a repeat.
@@ -33,9 +34,6 @@ const UNSEEN_BY_DEFAULT: i32 = 25;
 const TRACES_AT_ONCE: i32 = 100;
 /// Losses after which a send waits before it tries again. Simulated with 7.5 ms a call, fewer only add delay.
 const LOSSES_AT_ONCE: u32 = 8;
-/// The most that a page's messages may have as JSON, so that with the frame around them (two ids of at most 530 bytes
-/// each, and a `ref`) they stay under 30,000 bytes: one WebSocket frame, and one billing unit of 32 KB.
-const PAGE_BYTES: usize = 28_000;
 
 /// The repository of messages, and the only code that knows their table's keys.
 #[derive(Debug, Clone)]
@@ -51,6 +49,8 @@ pub enum Standing {
     New {
         /// The newest message; none where the conversation, or what was looked at of it, has none.
         newest: Option<Trace>,
+        /// What the conversation comes to with the draft.
+        tally: Tally,
     },
     /// The draft is stored already.
     Stored(Trace),
@@ -65,6 +65,26 @@ pub struct Appended {
     pub duplicate: bool,
     /// How many puts it took; none for a repeat that was known before.
     pub attempts: u32,
+    /// Out of which hour of the inboxes it took its conversation, if it did.
+    pub moved_from: Option<Hour>,
+}
+
+/// The newest message of a conversation, and what that had come to with it.
+#[derive(Debug)]
+pub struct Newest {
+    /// The message.
+    pub message: Message,
+    /// Its tally.
+    pub tally: Tally,
+}
+
+impl Newest {
+    /// Up to where one of the two has read, whose mark stands here: who writes has read what was there, and nobody reads
+    /// what is not.
+    pub fn read_by(&self, user: &UserId, mark: Seq) -> Seq {
+        let own = if &self.message.sender_id == user { self.message.seq } else { self.tally.recipient_seq };
+        mark.max(own).min(self.message.seq)
+    }
 }
 
 /// Which part of a conversation a page shows.
@@ -102,11 +122,12 @@ impl Messages {
     ///
     /// # Errors
     /// [`Error::BadRequest`] where there is no message `last_seq`, [`Error::OutOfDate`] where more than 1,000 follow it
-    /// and the draft could be among them, and those of DynamoDB.
-    pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>) -> Result<Standing, Error> {
-        let standing = self.look(draft, last_seq).await?;
+    /// and the draft could be among them, [`Error::RateLimited`] where its sender is past `limit` in this conversation,
+    /// and those of DynamoDB.
+    pub async fn standing(&self, draft: &Draft, last_seq: Option<Seq>, limit: RateLimit) -> Result<Standing, Error> {
+        let standing = self.look(draft, last_seq, limit).await?;
         match (&standing, last_seq) {
-            (Standing::New { newest }, Some(last_seq)) if seq(newest) < last_seq => Err(Error::bad_request(
+            (Standing::New { newest, .. }, Some(last_seq)) if seq(newest) < last_seq => Err(Error::bad_request(
                 "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
             )),
             _ => Ok(standing),
@@ -115,33 +136,51 @@ impl Messages {
 
     /// Stores the draft after the newest message, exactly once, and tries until nobody is faster.
     ///
+    /// A conversation's first message, and its first one in another hour, has it put into that hour of both inboxes
+    /// before: who finds the message then finds the entries, too.
+    ///
     /// # Errors
-    /// Those of DynamoDB. After one, and where this is given up half-way, the message may or may not be stored; a repeat
-    /// with the same `clientMessageId` will tell.
-    pub async fn append(&self, draft: &Draft, standing: Standing) -> Result<Appended, Error> {
+    /// [`Error::RateLimited`] as from [`Messages::standing`], with nothing stored. Those of DynamoDB: after one, and where
+    /// this is given up half-way, the message may or may not be stored; a repeat with the same `clientMessageId` will
+    /// tell.
+    pub async fn append(
+        &self,
+        draft: &Draft,
+        standing: Standing,
+        limit: RateLimit,
+        conversations: &Conversations,
+    ) -> Result<Appended, Error> {
         let mut standing = standing;
         let mut attempts = 0;
         loop {
-            let newest = match standing {
+            let (newest, tally) = match standing {
                 Standing::Stored(trace) => return self.stored(draft, trace, attempts).await,
-                Standing::New { newest } => newest,
+                Standing::New { newest, tally } => (newest, tally),
             };
             let slot = seq(&newest).next();
             let message = draft.at(slot);
+            let before = Tally::listed(newest.as_ref());
+            let moved_from = Some(before).filter(|before| *before != Hour::NONE && *before < tally.listed);
+            if before < tally.listed {
+                conversations.list(draft, tally.listed).await?;
+            }
             attempts += 1;
-            if let Put::Taken(item) = self.put(&message, Tally::after(newest.as_ref(), draft)).await? {
+            if let Put::Taken(item) = self.put(&message, tally).await? {
                 let trace: Trace = from_item(item.clone())?;
-                // An answer was lost, and the SDK repeated the put; or it is a repeat.
-                if draft.became(&trace) || draft.repeats(&trace) {
-                    return Ok(Appended { message: from_item(item)?, duplicate: !draft.became(&trace), attempts });
+                // An answer was lost, and the SDK repeated the put.
+                if draft.became(&trace) {
+                    return Ok(Appended { message, duplicate: false, attempts, moved_from });
+                }
+                if draft.repeats(&trace) {
+                    return Ok(Appended { message: from_item(item)?, duplicate: true, attempts, moved_from: None });
                 }
             } else {
-                return Ok(Appended { message, duplicate: false, attempts });
+                return Ok(Appended { message, duplicate: false, attempts, moved_from });
             }
             if attempts >= LOSSES_AT_ONCE {
                 tokio::time::sleep(random_wait()).await;
             }
-            standing = self.look(draft, Some(slot)).await?;
+            standing = self.look(draft, Some(slot), limit).await?;
         }
     }
 
@@ -193,8 +232,43 @@ impl Messages {
         Ok(Page { conversation_id: conversation.clone(), messages, last_evaluated_key })
     }
 
+    /// The newest message of a conversation; none where it has none.
+    ///
+    /// # Errors
+    /// Those of DynamoDB.
+    pub async fn newest(&self, conversation: &ConversationId) -> Result<Option<Newest>, Error> {
+        let answer = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("conversationId = :id")
+            .set_expression_attribute_values(bounded(conversation, None))
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(failed)?;
+        let Some(item) = answer.items.unwrap_or_default().pop() else { return Ok(None) };
+        let Trace { tally, .. } = from_item(item.clone())?;
+        Ok(Some(Newest { message: from_item(item)?, tally }))
+    }
+
+    /// What a transaction must check so that it is done only where there is this message.
+    ///
+    /// # Errors
+    /// None, unless the SDK asks for more one day.
+    pub fn existence(&self, conversation: &ConversationId, seq: Seq) -> Result<ConditionCheck, Error> {
+        ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(conversation, seq)))
+            .condition_expression("attribute_exists(seq)")
+            .build()
+            .map_err(|error| Error::Internal(error.into()))
+    }
+
     /// Looks from `from` on (or at the newest few) for what the draft became or repeats, newest first.
-    async fn look(&self, draft: &Draft, from: Option<Seq>) -> Result<Standing, Error> {
+    async fn look(&self, draft: &Draft, from: Option<Seq>, limit: RateLimit) -> Result<Standing, Error> {
         let at_once = match (draft.has_client_message_id(), from) {
             (false, _) => 1,
             (true, None) => UNSEEN_BY_DEFAULT,
@@ -236,7 +310,10 @@ impl Messages {
                         return Err(Error::OutOfDate);
                     }
                 }
-                _ => return Ok(Standing::New { newest }),
+                _ => {
+                    let tally = Tally::after(newest.as_ref(), draft, limit)?;
+                    return Ok(Standing::New { newest, tally });
+                }
             }
         }
     }
@@ -271,13 +348,12 @@ impl Messages {
             .get_item()
             .table_name(&self.table)
             .consistent_read(true)
-            .key("conversationId", AttributeValue::S(draft.conversation().as_str().to_owned()))
-            .key("seq", AttributeValue::N(trace.seq.to_string()))
+            .set_key(Some(key(draft.conversation(), trace.seq)))
             .send()
             .await
             .map_err(failed)?;
         let message: Message = from_item(answer.item.unwrap_or_default())?;
-        Ok(Appended { duplicate: !draft.became(&trace), message, attempts })
+        Ok(Appended { duplicate: !draft.became(&trace), message, attempts, moved_from: None })
     }
 }
 
@@ -286,14 +362,13 @@ fn seq(newest: &Option<Trace>) -> Seq {
     newest.as_ref().map_or(Seq::NONE, |newest| newest.seq)
 }
 
+fn key(conversation: &ConversationId, seq: Seq) -> Item {
+    let id = ("conversationId".to_owned(), AttributeValue::S(conversation.as_str().to_owned()));
+    [id, ("seq".to_owned(), AttributeValue::N(seq.to_string()))].into()
+}
+
 fn bounded(conversation: &ConversationId, seq: Option<Seq>) -> Option<Item> {
     let id = (":id".to_owned(), AttributeValue::S(conversation.as_str().to_owned()));
     let seq = seq.map(|seq| (":seq".to_owned(), AttributeValue::N(seq.to_string())));
     Some([id].into_iter().chain(seq).collect())
-}
-
-/// 10 to 50 ms, so that senders who lost together do not come back together.
-fn random_wait() -> Duration {
-    let noise = u64::from(uuid::Uuid::new_v4().as_fields().0);
-    Duration::from_millis(10 + noise % 40)
 }

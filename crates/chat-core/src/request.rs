@@ -18,6 +18,8 @@ pub struct Request {
     pub connection_id: String,
     /// When that connection began, in milliseconds since 1970, by API Gateway's clock.
     pub connected_at: i64,
+    /// In seconds since 1970: when the token that proved the user loses its force. None where none was asked for.
+    pub token_expires_at: Option<i64>,
     /// When API Gateway received this, in milliseconds since 1970.
     pub received_at: i64,
     /// When the function is cut off.

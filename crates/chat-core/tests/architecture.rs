@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const ROUTES: [&str; 5] = ["connect", "disconnect", "fallback", "history", "send"];
+const ROUTES: [&str; 7] = ["connect", "disconnect", "fallback", "history", "inbox", "read", "send"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -62,7 +62,8 @@ fn only_the_edge_knows_lambda() {
 
 #[test]
 fn only_the_repositories_know_dynamodb() {
-    let repositories = ["clients", "messages", "dynamodb"].map(|name| format!("crates/chat-core/src/{name}.rs"));
+    let repositories =
+        ["clients", "conversations", "messages", "dynamodb"].map(|name| format!("crates/chat-core/src/{name}.rs"));
     check_only(&["aws_sdk_dynamodb", "serde_dynamo"], &repositories.each_ref().map(String::as_str));
 }
 
@@ -86,7 +87,7 @@ fn only_configuration_reads_the_environment() {
 
 #[test]
 fn values_and_frames_do_no_input_or_output() {
-    for name in ["user", "conversation", "message", "tally", "frames", "error", "request", "origins"] {
+    for name in ["user", "conversation", "message", "rate_limit", "tally", "frames", "error", "request", "origins"] {
         let path = format!("crates/chat-core/src/{name}.rs");
         let code = fs::read_to_string(root().join(&path)).unwrap();
         for word in ["async ", "await", "tokio", "aws_", "tracing", "std::fs", "std::net", "SystemTime"] {

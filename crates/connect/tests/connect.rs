@@ -2,12 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
 
-use chat_core::{clients::Clients, lambda};
+use chat_core::lambda;
+use connect::Door;
 use serde_json::{Value, json};
 use testkit::{Aws, Event, Fate};
 
-async fn connect(clients: &Clients, event: Event) -> Value {
-    serde_json::to_value(lambda::answer(clients, event.lambda(), connect::handle).await).unwrap()
+/// The moment of `events/connect.json`, in milliseconds since 1970.
+const NOW: i64 = 1_793_535_556_857;
+
+async fn connect(door: &Door, event: Event) -> Value {
+    serde_json::to_value(lambda::answer(door, event.lambda(), connect::handle).await).unwrap()
+}
+
+/// Alice's connections in the table, in alphabetical order.
+fn rows(aws: &Aws) -> Vec<String> {
+    let id = |row: &Value| row["connectionId"]["S"].as_str().unwrap().to_owned();
+    let mut rows: Vec<_> = aws.rows("ClientsTable").iter().map(id).collect();
+    rows.sort();
+    rows
 }
 
 fn offering(protocols: &str) -> Event {
@@ -15,11 +27,11 @@ fn offering(protocols: &str) -> Event {
 }
 
 #[tokio::test]
-async fn it_remembers_the_connection_with_one_call() {
+async fn it_remembers_the_connection_with_two_calls_at_once() {
     let aws = Aws::start().await;
-    let clients: Clients = aws.provide().await;
+    let door: Door = aws.provide().await;
 
-    let answer = connect(&clients, Event::of("connect")).await;
+    let answer = connect(&door, Event::of("connect")).await;
 
     assert_eq!((&answer["statusCode"], &answer["headers"]), (&json!(200), &json!({})));
     assert_eq!(answer.get("body"), None, "a body on $connect is never sent");
@@ -30,14 +42,14 @@ async fn it_remembers_the_connection_with_one_call() {
         "expiresAt": { "N": "1793543356" },
     });
     assert_eq!(aws.rows("ClientsTable"), [row]);
-    assert_eq!(aws.dynamodb.take_counts(), [("PutItem".to_owned(), 1)].into());
+    assert_eq!(aws.dynamodb.take_counts(), [("PutItem".to_owned(), 1), ("Query".to_owned(), 1)].into());
 }
 
 #[tokio::test]
 async fn it_selects_the_subprotocol_that_it_speaks() {
-    let clients: Clients = Aws::start().await.provide().await;
+    let door: Door = Aws::start().await.provide().await;
     for offer in ["chat.v1", "chat.v2, chat.v1", " chat.v1 ,x"] {
-        let answer = connect(&clients, offering(offer)).await;
+        let answer = connect(&door, offering(offer)).await;
         assert_eq!(answer["headers"]["sec-websocket-protocol"], "chat.v1", "{offer}");
     }
 }
@@ -45,9 +57,9 @@ async fn it_selects_the_subprotocol_that_it_speaks() {
 #[tokio::test]
 async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
     let aws = Aws::start().await;
-    let clients: Clients = aws.provide().await;
+    let door: Door = aws.provide().await;
     for offer in ["graphql-ws", "CHAT.V1", "chat.v1x"] {
-        assert_eq!(connect(&clients, offering(offer)).await["statusCode"], 400, "{offer}");
+        assert_eq!(connect(&door, offering(offer)).await["statusCode"], 400, "{offer}");
     }
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
@@ -55,9 +67,9 @@ async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
 #[tokio::test]
 async fn it_refuses_a_connection_without_a_proven_user() {
     let aws = Aws::start().await;
-    let clients: Clients = aws.provide().await;
+    let door: Door = aws.provide().await;
     // The query says who; nobody has proved it.
-    let answer = connect(&clients, Event::of("connect").without("/requestContext/authorizer")).await;
+    let answer = connect(&door, Event::of("connect").without("/requestContext/authorizer")).await;
     assert_eq!(answer["statusCode"], 401);
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
@@ -65,9 +77,103 @@ async fn it_refuses_a_connection_without_a_proven_user() {
 #[tokio::test]
 async fn a_connection_that_cannot_be_remembered_is_refused() {
     let aws = Aws::start().await;
-    let clients: Clients = aws.provide().await;
+    let door: Door = aws.provide().await;
     for (status, error, refusal) in [(500, "InternalServerError", 503), (400, "AccessDeniedException", 500)] {
         aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
-        assert_eq!(connect(&clients, Event::of("connect")).await["statusCode"], refusal);
+        assert_eq!(connect(&door, Event::of("connect")).await["statusCode"], refusal);
+    }
+}
+
+#[tokio::test]
+async fn the_row_is_written_while_the_others_are_read() {
+    let aws = Aws::start().await;
+    let door: Door = aws.provide().await;
+    let released = std::sync::Arc::new(tokio::sync::Notify::new());
+    let hold = released.clone();
+    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
+        "PutItem" => Fate::Hold(hold.clone()),
+        _ => Fate::Forward,
+    });
+    // If they were read after the put, this would wait for ever: nothing else releases it.
+    let release = async {
+        tokio::join!(aws.dynamodb.saw("Query", 1), aws.dynamodb.saw("PutItem", 1));
+        released.notify_one();
+    };
+    let (answer, ()) = tokio::join!(connect(&door, Event::of("connect")), release);
+    assert_eq!(answer["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn the_row_remembers_when_the_token_expires() {
+    let aws = Aws::start().await;
+    let door: Door = aws.provide().await;
+    for (expires_at, remembered) in [(json!("1793539999"), "1793539999"), (json!("soon"), "-9223372036854775808")] {
+        let event = Event::of("connect").set("/requestContext/authorizer/expiresAt", expires_at);
+        assert_eq!(connect(&door, event).await["statusCode"], 200);
+        assert_eq!(aws.rows("ClientsTable")[0]["tokenExpiresAt"]["N"], remembered);
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_connections_are_closed_when_there_are_too_many() {
+    let aws = Aws::start().await;
+    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "3")]).await.unwrap();
+    for (connection, age_ms) in [("d", 100_000), ("a", 400_000), ("c", 200_000), ("b", 300_000), ("x", 7_801_000)] {
+        aws.put_connection("alice", connection, NOW - age_ms);
+    }
+    aws.put_connection("bob", "bob", NOW - 900_000);
+
+    let answer = connect(&door, Event::of("connect").on("e")).await;
+
+    assert_eq!(answer["statusCode"], 200);
+    let mut closed = aws.connections.take_closed();
+    closed.sort();
+    assert_eq!(closed, ["a", "b"], "two others and this one are three; nobody else's are touched");
+    assert_eq!(aws.connections.take_pushes().len(), 0);
+    // Their rows go with their $disconnect.
+    assert_eq!(rows(&aws), ["a", "b", "bob", "c", "d", "e", "x"]);
+    aws.dynamodb.take_calls();
+
+    // This time it never came: they are gone, and forgotten.
+    for connection in ["a", "b", "c"] {
+        aws.connections.answer(connection, &[410]);
+    }
+    aws.connections.answer("d", &[500, 500]);
+    assert_eq!(connect(&door, Event::of("connect").on("f")).await["statusCode"], 200);
+    assert_eq!(rows(&aws), ["bob", "d", "e", "f", "x"]);
+    let counts = [("DeleteItem".to_owned(), 3), ("PutItem".to_owned(), 1), ("Query".to_owned(), 1)];
+    assert_eq!(aws.dynamodb.take_counts(), counts.into());
+}
+
+#[tokio::test]
+async fn who_connects_again_with_the_same_event_closes_nobody() {
+    let aws = Aws::start().await;
+    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "2")]).await.unwrap();
+    aws.put_connection("alice", "other", NOW - 100_000);
+    for _ in 0..3 {
+        connect(&door, Event::of("connect")).await;
+    }
+    assert_eq!(aws.connections.take_closed().len(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
+    let aws = Aws::start().await;
+    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "1")]).await.unwrap();
+    aws.put_connection("alice", "other", NOW - 100_000);
+    aws.dynamodb.disturb(|call| match call.operation.as_str() {
+        "Query" => Fate::Fail(400, "AccessDeniedException"),
+        _ => Fate::Forward,
+    });
+    assert_eq!(connect(&door, Event::of("connect")).await["statusCode"], 200);
+    assert_eq!(aws.connections.take_closed().len(), 0);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_missing_or_wrong_is_named() {
+    let aws = Aws::start().await;
+    for value in ["", "0", "-1", "1001", "many", "1.5", "99999999999"] {
+        let error = aws.try_provide::<Door>(&[("MAX_CONNECTIONS", value)]).await.err().expect("the start is stopped");
+        assert!(error.to_string().contains("MAX_CONNECTIONS"), "{error}");
     }
 }

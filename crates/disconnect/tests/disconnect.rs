@@ -12,7 +12,7 @@ async fn it_forgets_this_connection_and_no_other_with_one_call() {
     let clients: Clients = aws.provide().await;
     for (user, id) in [("alice", "L0SM9cOFvHcCIhw="), ("alice", "other"), ("bob", "L0SM9cOFvHcCIhw=")] {
         let user = user.to_owned().try_into().unwrap();
-        clients.add(&Connection::new(user, id.to_owned(), 1_793_535_556_857)).await.unwrap();
+        clients.add(&Connection::new(user, id.to_owned(), 1_793_535_556_857, None)).await.unwrap();
     }
     aws.dynamodb.take_calls();
 

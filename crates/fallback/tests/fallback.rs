@@ -1,7 +1,8 @@
 //! What no other route takes.
 
+use chat_core::{delivery::Delivery, lambda};
 use serde_json::{Value, json};
-use testkit::{Event, ask, broken_frames};
+use testkit::{Aws, Event, ask, broken_frames};
 
 async fn say(frame: &str) -> Value {
     ask(&(), fallback::handle, Event::of("fallback").saying_text(frame)).await
@@ -64,4 +65,40 @@ async fn an_expired_token_ends_what_a_connection_may_do() {
     let event = until(json!("1"), 1_793_540_000_000).saying_text("nonsense");
     let answer = ask(&(), async |_: &(), _| panic!("a route was run"), event).await;
     assert_eq!(answer["code"], "token_expired");
+}
+
+#[tokio::test]
+async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
+    let aws = Aws::start().await;
+    let delivery: Delivery = aws.provide().await;
+    let expired = Event::of("fallback").on("stolen=").set("/requestContext/authorizer/expiresAt", json!("1"));
+    let told = json!({
+        "type": "error",
+        "code": "token_expired",
+        "message": "the token has expired; connect again with a new one",
+        "ref": "3",
+    });
+    // What @connections answers, and whether that frame is pushed, the connection closed, and the frame answered.
+    for (statuses, pushed, closed, answered) in [
+        (&[200][..], true, true, false),
+        (&[429, 200], true, true, false),
+        (&[200, 500, 500], true, false, false),
+        (&[500, 500], false, false, true),
+        (&[410], false, false, true),
+    ] {
+        aws.connections.answer("stolen=", statuses);
+        let route = fallback::handle;
+        let answer = lambda::answer_or_close(&(), &delivery, expired.lambda(), route).await;
+        let answer = serde_json::to_value(answer).unwrap();
+        let frame = answer["body"].as_str().map(|frame| serde_json::from_str::<Value>(frame).unwrap());
+        assert_eq!((&answer["statusCode"], frame), (&json!(200), answered.then(|| told.clone())), "{statuses:?}");
+        let pushes = aws.connections.take_pushes();
+        assert_eq!(pushes.iter().map(|push| &push.frame).collect::<Vec<_>>(), vec![&told; pushed.into()]);
+        assert_eq!(aws.connections.take_closed(), vec!["stolen="; closed.into()], "{statuses:?}");
+    }
+    assert_eq!(aws.dynamodb.take_calls().len(), 0);
+
+    let answer = lambda::answer_or_close(&(), &delivery, Event::of("fallback").lambda(), fallback::handle).await;
+    assert!(serde_json::to_string(&answer).unwrap().contains("pong"));
+    assert_eq!((aws.connections.take_pushes().len(), aws.connections.take_closed().len()), (0, 0));
 }

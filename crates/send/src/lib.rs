@@ -4,18 +4,20 @@ use std::time::{Duration, Instant};
 
 use chat_core::{
     Error, Reply, Request,
-    clients::{Clients, Connection},
+    audience::{audience, tell},
+    clients::Clients,
+    conversations::Conversations,
+    deadline::in_time,
     delivery::Delivery,
     error::chain,
     frames::{self, SendMessage, Sent},
-    message::{Content, Draft, Message},
-    messages::Messages,
+    message::{Content, Draft},
+    messages::{Appended, Messages},
+    rate_limit::RateLimiter,
 };
-use futures_util::future::join_all;
-use tokio::time::timeout_at;
 
 /// What a send works with.
-pub type Chat = (Messages, Clients, Delivery);
+pub type Chat = (Messages, Conversations, Clients, Delivery, RateLimiter);
 
 /// Beside a put that took longer than this, somebody may have connected, and synced, after the connections were read
 /// and before the message was stored: they are read again.
@@ -26,7 +28,8 @@ const FAST_PUT: Duration = Duration::from_millis(25);
 ///
 /// # Errors
 /// [`Error::BadRequest`] and [`Error::TooLarge`] where the frame is not a `sendMessage`, [`Error::OutOfDate`] where the
-/// client must sync first, [`Error::Unavailable`] where a repeat with the same `clientMessageId` is worth it.
+/// client must sync first, [`Error::RateLimited`] where its user sends too much, [`Error::Unavailable`] where a repeat with
+/// the same `clientMessageId` is worth it.
 pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
     handle_with(chat, request, FAST_PUT).await
 }
@@ -36,7 +39,7 @@ pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
 /// # Errors
 /// As [`handle`].
 pub async fn handle_with(
-    (messages, clients, delivery): &Chat,
+    (messages, conversations, clients, delivery, limiter): &Chat,
     request: Request,
     fast_put: Duration,
 ) -> Result<Reply, Error> {
@@ -45,58 +48,38 @@ pub async fn handle_with(
     let draft =
         Draft::new(request.user.clone(), ask.recipient_id, content, request.received_at, ask.client_message_id)?;
 
-    let standing = in_time(&request, messages.standing(&draft, ask.last_seq)).await?;
+    limiter.spend(draft.sender(), request.received_at)?;
+
+    let limit = limiter.limit();
+    let standing = in_time(&request, messages.standing(&draft, ask.last_seq, limit)).await?;
     let append = async {
         let began = Instant::now();
-        (in_time(&request, messages.append(&draft, standing)).await, began.elapsed())
+        (in_time(&request, messages.append(&draft, standing, limit, conversations)).await, began.elapsed())
     };
-    let ((appended, took), early) = tokio::join!(append, in_time(&request, audience(clients, &draft, &request)));
+    let ((appended, took), early) =
+        tokio::join!(append, in_time(&request, audience(clients, draft.recipient(), &request)));
     let appended = appended?;
     let delivered = in_time(&request, async {
         let connections = match early {
             Ok(connections) if appended.attempts <= 1 && took <= fast_put => connections,
-            _ => audience(clients, &draft, &request).await?,
+            _ => audience(clients, draft.recipient(), &request).await?,
         };
-        deliver(&appended.message, connections, delivery, clients, &request).await;
+        tell(&frames::push(&appended.message), connections, delivery, clients, request.received_at).await;
         Ok(())
     });
-    if let Err(error) = delivered.await {
+    let (delivered, ()) = tokio::join!(delivered, leave(conversations, &draft, &appended, &request));
+    if let Err(error) = delivered {
         // The message is stored: whoever misses it sees the hole, or catches up on the next connection.
         tracing::warn!(cause = chain(&error), "a stored message was not delivered to everyone");
     }
     Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))
 }
 
-/// Gives up while there is still time to answer.
-async fn in_time<T>(request: &Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Err(Error::Unavailable("the function's time was up".into()));
-    timeout_at(request.answer_by().into(), work).await.unwrap_or_else(late)
-}
-
-/// The recipient's connections and the sender's others.
-async fn audience(clients: &Clients, draft: &Draft, request: &Request) -> Result<Vec<Connection>, Error> {
-    let (sender, recipient) = (draft.sender(), draft.recipient());
-    let to_oneself = sender == recipient;
-    let (recipients, senders) = tokio::try_join!(clients.of(recipient, request.received_at), async {
-        if to_oneself { Ok(Vec::new()) } else { clients.of(sender, request.received_at).await }
-    })?;
-    let mut connections = recipients;
-    connections.extend(senders);
-    connections.retain(|connection| connection.connection_id != request.connection_id);
-    Ok(connections)
-}
-
-/// Pushes, and forgets the connections that turn out to be gone.
-async fn deliver(
-    message: &Message,
-    connections: Vec<Connection>,
-    delivery: &Delivery,
-    clients: &Clients,
-    request: &Request,
-) {
-    let gone = delivery.deliver(&frames::push(message), connections, request.received_at).await;
-    let removals = gone.iter().map(|connection| clients.remove(&connection.user_id, &connection.connection_id));
-    for error in join_all(removals).await.into_iter().filter_map(Result::err) {
-        tracing::warn!(cause = chain(&error), "a connection that is gone could not be forgotten");
+/// Takes the conversation out of the hour of the inboxes that it has left.
+async fn leave(conversations: &Conversations, draft: &Draft, appended: &Appended, request: &Request) {
+    let Some(hour) = appended.moved_from else { return };
+    if let Err(error) = in_time(request, conversations.unlist(draft, hour)).await {
+        // It shows nothing any more, wherever it stands.
+        tracing::warn!(cause = chain(&error), "a conversation was left in an hour of the past");
     }
 }

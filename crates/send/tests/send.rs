@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use send::Chat;
 use serde_json::{Value, json};
-use testkit::{Aws, Event, Fate, ask, broken_frames};
+use testkit::{Aws, Call, Event, Fate, ask, broken_frames};
 use tokio::sync::Notify;
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
@@ -17,22 +17,10 @@ const NOW: i64 = 1_793_535_561_000;
 async fn two_users() -> (Aws, Chat) {
     let aws = Aws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
-        connect(&aws, user, connection, NOW - 3_600_000);
+        aws.put_connection(user, connection, NOW - 3_600_000);
     }
     let chat = aws.provide().await;
     (aws, chat)
-}
-
-fn connect(aws: &Aws, user: &str, connection: &str, at: i64) {
-    aws.put(
-        "ClientsTable",
-        &json!({
-            "userId": { "S": user },
-            "connectionId": { "S": connection },
-            "connectedAt": { "N": at.to_string() },
-            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
-        }),
-    );
 }
 
 async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
@@ -49,14 +37,16 @@ fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
     expected.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect()
 }
 
-/// Holds every put from now on until the answer is notified.
+/// Whether a call stores a message, or tries to.
+fn appends(call: &Call) -> bool {
+    call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
+}
+
+/// Holds every message from now on until the answer is notified.
 fn hold_puts(aws: &Aws) -> Arc<Notify> {
     let released = Arc::new(Notify::new());
     let hold = released.clone();
-    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
-        "PutItem" => Fate::Hold(hold.clone()),
-        _ => Fate::Forward,
-    });
+    aws.dynamodb.disturb(move |call| if appends(call) { Fate::Hold(hold.clone()) } else { Fate::Forward });
     released
 }
 
@@ -135,7 +125,7 @@ async fn the_connections_are_read_beside_the_put() {
     let released = hold_puts(&aws);
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
-        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
+        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
         released.notify_one();
     };
     let (sent, ()) = tokio::join!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
@@ -182,8 +172,8 @@ async fn an_answer_that_is_lost_after_the_write_leaves_one_message() {
     let (aws, chat) = two_users().await;
     let mut puts = 0;
     aws.dynamodb.disturb(move |call| {
-        puts += usize::from(call.operation == "PutItem");
-        if call.operation == "PutItem" && puts == 1 { Fate::LoseAnswer } else { Fate::Forward }
+        puts += usize::from(appends(call));
+        if appends(call) && puts == 1 { Fate::LoseAnswer } else { Fate::Forward }
     });
     for client_message_id in [json!(null), json!("c1")] {
         let sent =
@@ -200,12 +190,12 @@ async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
     let released = Arc::new(Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
     aws.dynamodb.disturb(move |call| {
-        puts += usize::from(call.operation == "PutItem");
-        if call.operation == "PutItem" && puts == 1 { Fate::Hold(hold.clone()) } else { Fate::Forward }
+        puts += usize::from(appends(call));
+        if appends(call) && puts == 1 { Fate::Hold(hold.clone()) } else { Fate::Forward }
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "c1", "lastSeq": 0 });
     let overtake = async {
-        aws.dynamodb.saw("PutItem", 1).await;
+        aws.dynamodb.saw("PutItem", 3).await;
         // Two others get in the way too, so that the repeat does not stand where the first attempt wants to write.
         say(&chat, "bob", json!({ "recipientId": "alice", "content": "1" })).await;
         say(&chat, "bob", json!({ "recipientId": "alice", "content": "2" })).await;
@@ -242,9 +232,9 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
     let (aws, chat) = two_users().await;
     let released = hold_puts(&aws);
     let connecting = async {
-        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 1));
+        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
         // Bob's third device connects, finds nothing new, and must be told.
-        connect(&aws, "bob", "bob-3", NOW);
+        aws.put_connection("bob", "bob-3", NOW);
         released.notify_one();
     };
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
@@ -269,13 +259,13 @@ async fn a_client_that_is_too_far_behind_must_sync_first() {
 #[tokio::test]
 async fn one_bad_socket_harms_nobody() {
     let (aws, chat) = two_users().await;
-    connect(&aws, "bob", "bob-new", NOW - 1_000);
-    connect(&aws, "bob", "bob-expired", NOW - 7_801_000);
+    aws.put_connection("bob", "bob-new", NOW - 1_000);
+    aws.put_connection("bob", "bob-expired", NOW - 7_801_000);
     aws.connections.answer("alice-2", &[410]);
     aws.connections.answer("bob-new", &[410]);
     aws.connections.answer("bob", &[429, 200]);
     aws.connections.answer("bob-2", &[500, 500]);
-    connect(&aws, "alice", "alice-silent", NOW - 3_600_000);
+    aws.put_connection("alice", "alice-silent", NOW - 3_600_000);
     aws.connections.silence("alice-silent");
 
     let sent = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await;
@@ -412,14 +402,100 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
     assert_eq!((stored(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
 
+/// Alice says something to Bob at this moment.
+async fn say_at(chat: &Chat, content: &str, moment: i64) -> Value {
+    let frame = json!({ "recipientId": "bob", "content": content, "clientMessageId": content });
+    let route = async |chat: &Chat, request| send::handle_with(chat, request, Duration::MAX).await;
+    ask(chat, route, Event::of("send").from("alice").saying(&frame).at(moment)).await
+}
+
+/// In which hours, counted from the first, the inboxes have something: whose, since when, and with whom.
+fn inboxes(aws: &Aws) -> Vec<String> {
+    let hour = |entry: &str| entry[3..13].parse::<i64>().unwrap() - NOW / HOUR;
+    let row = |row: &Value| {
+        let [user, entry, peer] = ["userId", "entry", "peerId"].map(|name| row[name]["S"].as_str().unwrap());
+        assert_eq!(&entry[13..], format!(":{peer}"));
+        format!("{user} +{} {peer}", hour(entry))
+    };
+    let mut rows: Vec<_> = aws.rows("ConversationsTable").iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+const HOUR: i64 = 3_600_000;
+
+#[tokio::test]
+async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_hour() {
+    let (aws, chat) = two_users().await;
+    for (content, moment, calls, inbox) in [
+        ("first", NOW, &[("PutItem", 3), ("Query", 3)][..], ["alice +0 bob", "bob +0 alice"]),
+        ("in the same hour", NOW + 1, &[("PutItem", 1), ("Query", 3)], ["alice +0 bob", "bob +0 alice"]),
+        (
+            "in another",
+            NOW + 2 * HOUR,
+            &[("DeleteItem", 2), ("PutItem", 3), ("Query", 3)],
+            ["alice +2 bob", "bob +2 alice"],
+        ),
+        ("late", NOW + HOUR, &[("PutItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
+        ("late", NOW + 3 * HOUR, &[("GetItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
+    ] {
+        aws.dynamodb.take_calls();
+        assert_eq!(say_at(&chat, content, moment).await["type"], "sent");
+        assert_eq!(aws.dynamodb.take_counts(), counts(calls), "{content}");
+        assert_eq!(inboxes(&aws), inbox, "{content}");
+    }
+    // To oneself: one inbox.
+    say(&chat, "carol", json!({ "recipientId": "carol", "content": "A note" })).await;
+    assert_eq!(inboxes(&aws), ["alice +2 bob", "bob +2 alice", "carol +0 carol"]);
+}
+
+#[tokio::test]
+async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
+    let (aws, chat) = two_users().await;
+    for (nth, content) in [(1, "the first entry"), (2, "the second")] {
+        let mut puts = 0;
+        aws.dynamodb.disturb(move |call| {
+            puts += usize::from(call.body["TableName"] == "ConversationsTable");
+            let ours = call.body["TableName"] == "ConversationsTable" && puts == nth;
+            if ours { Fate::Fail(400, "AccessDeniedException") } else { Fate::Forward }
+        });
+        assert_eq!(say_at(&chat, content, NOW).await["code"], "internal");
+        assert_eq!(stored(&aws).len(), 0, "no message that nobody would find");
+    }
+    aws.dynamodb.disturb(|call| if appends(call) { Fate::Fail(400, "AccessDeniedException") } else { Fate::Forward });
+    assert_eq!(say_at(&chat, "the message", NOW).await["code"], "internal");
+    aws.dynamodb.disturb(|_| Fate::Forward);
+    assert_eq!(say_at(&chat, "the message", NOW).await["value"]["seq"], 1);
+    assert_eq!(inboxes(&aws), ["alice +0 bob", "bob +0 alice"]);
+}
+
+#[tokio::test]
+async fn a_message_is_acknowledged_even_where_its_conversation_can_not_leave_the_hour_before() {
+    let (aws, chat) = two_users().await;
+    say_at(&chat, "1", NOW).await;
+    aws.dynamodb.disturb(|call| match call.operation.as_str() {
+        "DeleteItem" => Fate::Fail(400, "AccessDeniedException"),
+        _ => Fate::Forward,
+    });
+    assert_eq!(say_at(&chat, "2", NOW + HOUR).await["value"]["seq"], 2);
+    assert_eq!(aws.connections.take_receivers().len(), 6);
+    assert_eq!(inboxes(&aws), ["alice +0 bob", "alice +1 bob", "bob +0 alice", "bob +1 alice"]);
+}
+
 #[tokio::test]
 async fn a_variable_that_is_missing_or_wrong_is_named() {
     let aws = Aws::start().await;
     for (name, value) in [
         ("CLIENTS_TABLE", ""),
         ("MESSAGES_TABLE", " "),
+        ("CONVERSATIONS_TABLE", ""),
         ("CONNECTIONS_ENDPOINT", ""),
         ("CONNECTIONS_ENDPOINT", "wss://x"),
+        ("MESSAGE_RATE", ""),
+        ("MESSAGE_RATE", "0"),
+        ("MESSAGE_RATE", "1001"),
+        ("MESSAGE_BURST", "-1"),
+        ("MESSAGE_BURST", "100001"),
     ] {
         let error = aws.try_provide::<Chat>(&[(name, value)]).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");

@@ -13,7 +13,7 @@ use std::{
 use chat_local::{functions, system::Runner};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Client, Local};
+use testkit::{Client, Local, without_limits};
 
 const PAIRS: usize = 100;
 const MESSAGES_EACH: usize = 25;
@@ -21,6 +21,7 @@ const MESSAGES_EACH: usize = 25;
 #[tokio::main]
 async fn main() {
     let chat = Local::start_with(|options| {
+        without_limits(options);
         options.runner = Runner::Processes(functions::Options { release: true, ..functions::Options::default() });
     })
     .await;

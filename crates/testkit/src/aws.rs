@@ -10,7 +10,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{Connections, Wire, local};
+use crate::{Call, Connections, Wire, local};
 
 /// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
 pub struct Aws {
@@ -54,7 +54,11 @@ impl Aws {
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
             ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
+            ("CONVERSATIONS_TABLE".to_owned(), "ConversationsTable".to_owned()),
             ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
+            ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
+            ("MESSAGE_RATE".to_owned(), "10".to_owned()),
+            ("MESSAGE_BURST".to_owned(), "50".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
@@ -65,6 +69,25 @@ impl Aws {
     pub fn put(&self, table: &str, item: &Value) {
         let put = serde_json::from_value(json!({ "TableName": table, "Item": item })).expect("a put");
         self.database.put_item(put).expect("the table takes the row");
+    }
+
+    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`Wire`].
+    pub fn put_connection(&self, user: &str, connection_id: &str, at: i64) {
+        self.put_connection_until(user, connection_id, at, None);
+    }
+
+    /// As [`Aws::put_connection`], opened with a token that expires then (seconds since 1970).
+    pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
+        let mut row = json!({
+            "userId": { "S": user },
+            "connectionId": { "S": connection_id },
+            "connectedAt": { "N": at.to_string() },
+            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
+        });
+        if let Some(seconds) = token_expires_at {
+            row["tokenExpiresAt"] = json!({ "N": seconds.to_string() });
+        }
+        self.put("ClientsTable", &row);
     }
 
     /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].
@@ -84,6 +107,35 @@ impl Aws {
         self.put("MessagesTable", &row);
     }
 
+    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`Wire`].
+    pub fn read_units(&self, calls: &[Call]) -> f64 {
+        let units = |call: &Call| {
+            let mut request = call.body.clone();
+            request["ReturnConsumedCapacity"] = json!("TOTAL");
+            let answer = match call.operation.as_str() {
+                "Query" => json!(self.database.query(from(request)).expect("it was done before")),
+                "BatchGetItem" => json!(self.database.batch_get_item(from(request)).expect("it was done before")),
+                other => panic!("{other} does not only read"),
+            };
+            let consumed = &answer["ConsumedCapacity"];
+            let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
+            consumed.iter().map(|table| table["CapacityUnits"].as_f64().expect("a number")).sum::<f64>()
+        };
+        calls.iter().map(units).sum()
+    }
+
+    /// Takes every row out of a table, past the [`Wire`].
+    pub fn clear(&self, table: &str) {
+        let description =
+            self.database.describe_table(from(json!({ "TableName": table }))).expect("the table is there");
+        let keys = json!(description)["Table"]["KeySchema"].as_array().cloned().unwrap_or_default();
+        for row in self.rows(table) {
+            let key = keys.iter().filter_map(|key| key["AttributeName"].as_str());
+            let key: HashMap<_, _> = key.map(|name| (name, row[name].clone())).collect();
+            self.database.delete_item(from(json!({ "TableName": table, "Key": key }))).expect("the row goes");
+        }
+    }
+
     /// Every row of a table, as DynamoDB has them.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");
@@ -91,6 +143,10 @@ impl Aws {
         let answer = serde_json::to_value(answer).expect("an answer is JSON");
         answer["Items"].as_array().cloned().unwrap_or_default()
     }
+}
+
+fn from<T: serde::de::DeserializeOwned>(request: Value) -> T {
+    serde_json::from_value(request).expect("a request")
 }
 
 /// What an SDK client takes that talks to `endpoint`.

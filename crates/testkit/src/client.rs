@@ -134,6 +134,18 @@ impl Client {
         self.ask(frame).await
     }
 
+    /// `getConversations` with these further fields.
+    pub async fn conversations(&self, more: Value) -> Value {
+        let mut frame = json!({ "action": "getConversations" });
+        merge(&mut frame, more);
+        self.ask(frame).await
+    }
+
+    /// `markRead`
+    pub async fn mark_read(&self, target: &str, seq: u64) -> Value {
+        self.ask(json!({ "action": "markRead", "targetId": target, "seq": seq })).await
+    }
+
     /// Every message after `seq`, page by page, oldest first.
     pub async fn catch_up(&self, target: &str, seq: u64) -> Vec<Value> {
         let mut messages: Vec<Value> = Vec::new();

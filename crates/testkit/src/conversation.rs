@@ -30,6 +30,21 @@ pub async fn conversation(url: &str, [alice, bob]: &[Person; 2]) {
         assert_eq!(device.next().await["value"]["content"], "Hello, Alice!");
     }
 
+    // Who writes has read everything; the other one says so, on one device for all.
+    let [of_alice, of_bob] = [inbox(&alice, &bob.user).await, inbox(&bob, &alice.user).await];
+    assert_eq!((&of_alice["unread"], &of_alice["peerReadSeq"]), (&json!(1), &json!(before + 2)), "{of_alice}");
+    assert_eq!((&of_bob["unread"], &of_bob["peerReadSeq"]), (&json!(0), &json!(before + 1)), "{of_bob}");
+    assert_eq!(of_alice["lastMessage"]["content"], "Hello, Alice!");
+    let receipt = alice.mark_read(&bob.user, before + 2).await;
+    assert_eq!((&receipt["type"], seq(&receipt["value"])), (&json!("read"), before + 2), "{receipt}");
+    for device in [&alice_2, &bob, &bob_2] {
+        let push = device.next().await;
+        assert_eq!((&push["type"], &push["value"]), (&json!("read"), &receipt["value"]));
+        assert_eq!(push["value"]["userId"], alice.user);
+    }
+    assert_eq!(inbox(&alice_2, &bob.user).await["unread"], 0);
+    assert_eq!(inbox(&bob, &alice.user).await["peerReadSeq"], before + 2);
+
     // On another device, as after a lost connection: stored once, and shown again.
     let repeated = alice_2.send(&bob.user, "Hello, Bob!", named).await;
     assert_eq!(repeated["value"]["duplicate"], true, "{repeated}");
@@ -64,6 +79,14 @@ async fn connect(url: &str, person: &Person) -> Client {
 async fn newest(client: &Client, other: &str) -> Vec<Value> {
     let page = client.messages(other, json!({ "limit": 2 })).await;
     page["value"]["messages"].as_array().unwrap_or_else(|| panic!("no page: {page}")).clone()
+}
+
+/// The conversation with the other one, as it stands on the first page.
+async fn inbox(client: &Client, other: &str) -> Value {
+    let page = client.conversations(json!({ "limit": 100 })).await;
+    let conversations = page["value"]["conversations"].as_array().unwrap_or_else(|| panic!("no page: {page}"));
+    let found = conversations.iter().find(|conversation| conversation["peerId"] == other);
+    found.unwrap_or_else(|| panic!("{other} is not in {page}")).clone()
 }
 
 fn seq(message: &Value) -> u64 {

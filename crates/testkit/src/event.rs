@@ -45,6 +45,11 @@ impl Event {
         self.set("/body", json!(frame))
     }
 
+    /// At this moment instead, in milliseconds since 1970.
+    pub fn at(self, moment: i64) -> Self {
+        self.set("/requestContext/requestTimeEpoch", json!(moment))
+    }
+
     /// With another value at this place, a JSON pointer.
     pub fn set(mut self, pointer: &str, value: Value) -> Self {
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");

@@ -7,6 +7,7 @@ mod client;
 mod connections;
 mod conversation;
 mod event;
+mod issuer;
 mod local;
 mod wire;
 
@@ -15,5 +16,6 @@ pub use client::{Client, Person};
 pub use connections::{Connections, Push};
 pub use conversation::conversation;
 pub use event::{Event, ask, broken_frames};
-pub use local::Local;
+pub use issuer::Issuer;
+pub use local::{Local, without_limits};
 pub use wire::{Call, Fate, Wire};

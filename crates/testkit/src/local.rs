@@ -89,6 +89,13 @@ impl Local {
     }
 }
 
+/// Lets a test send and connect as much as it likes, in one user's name.
+pub fn without_limits(options: &mut Options) {
+    for (name, most) in [("MaxConnections", "1000"), ("MessageRate", "1000"), ("MessageBurst", "100000")] {
+        options.parameters.insert(name.to_owned(), most.to_owned());
+    }
+}
+
 /// The project's template.
 pub(crate) fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")

@@ -15,7 +15,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify};
 
 /// One call as it was seen.
@@ -36,6 +36,8 @@ pub enum Fate {
     LoseAnswer,
     /// It is not done; the caller gets this status and DynamoDB error.
     Fail(u16, &'static str),
+    /// It is not done; the caller gets this status and body.
+    Answer(u16, Value),
     /// It goes through once this is notified.
     Hold(Arc<Notify>),
 }
@@ -123,11 +125,10 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     let keep_answer = !matches!(fate, Fate::LoseAnswer);
     match fate {
         Fate::Fail(status, error) => {
-            let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"disturbed"}}"#);
-            let status = StatusCode::from_u16(status).expect("a test names a real status");
-            let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-            return answer.body(body.into()).expect("the parts are valid");
+            let kind = format!("com.amazonaws.dynamodb.v20120810#{error}");
+            return answer(status, &json!({ "__type": kind, "message": "disturbed" }));
         }
+        Fate::Answer(status, body) => return answer(status, &body),
         Fate::Hold(released) => released.notified().await,
         Fate::Forward | Fate::LoseAnswer => {}
     }
@@ -141,4 +142,10 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     // A body that breaks off: the caller can't know whether the call was done.
     let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the answer is lost")) });
     Response::new(Body::from_stream(broken))
+}
+
+fn answer(status: u16, body: &Value) -> Response<Body> {
+    let status = StatusCode::from_u16(status).expect("a test names a real status");
+    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    answer.body(body.to_string().into()).expect("the parts are valid")
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Local, Person, broken_frames, conversation};
+use testkit::{Client, Local, Person, broken_frames, conversation, without_limits};
 use tokio_tungstenite::tungstenite::Error;
 
 fn seqs(messages: &[Value]) -> Vec<u64> {
@@ -45,6 +45,50 @@ async fn who_was_away_finds_everything_on_coming_back() {
 }
 
 #[tokio::test]
+async fn reading_on_one_device_clears_the_other_at_once_and_after_coming_back() {
+    let chat = Local::start().await;
+    let (alice, carol) = tokio::join!(chat.connect("alice"), chat.connect("carol"));
+    for content in ["1", "2", "3"] {
+        alice.send("bob", content, json!({})).await;
+    }
+    carol.send("bob", "Hi", json!({})).await;
+
+    // Bob was never there, knows nobody, and finds both.
+    let (phone, laptop) = tokio::join!(chat.connect("bob"), chat.connect("bob"));
+    let unread = async |device: &Client| {
+        let page = device.conversations(json!({})).await;
+        let conversations = page["value"]["conversations"].as_array().unwrap().clone();
+        let of = |it: &Value| (it["peerId"].as_str().unwrap().to_owned(), it["unread"].as_u64().unwrap());
+        conversations.iter().map(of).collect::<Vec<_>>()
+    };
+    let found = vec![("carol".to_owned(), 1), ("alice".to_owned(), 3)];
+    assert_eq!((unread(&phone).await, unread(&laptop).await), (found.clone(), found));
+
+    let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "bob", "seq": 3 });
+    assert_eq!(phone.mark_read("alice", 3).await["value"], receipt);
+    for device in [&laptop, &alice] {
+        assert_eq!(device.next().await, json!({ "type": "read", "value": receipt }));
+    }
+    laptop.close().await;
+    let laptop = chat.connect("bob").await;
+    assert_eq!(unread(&laptop).await, [("carol".to_owned(), 1), ("alice".to_owned(), 0)]);
+    let page = alice.conversations(json!({})).await;
+    assert_eq!(page["value"]["conversations"][0]["peerReadSeq"], 3, "{page}");
+
+    // The laptop comes late: nothing changes, and nobody is told again.
+    assert_eq!(laptop.mark_read("alice", 2).await["value"], receipt);
+    assert_eq!(laptop.mark_read("alice", 4).await["code"], "bad_request");
+    // Who answers has read what was there, and says so by answering.
+    assert_eq!(laptop.send("carol", "Hello", json!({})).await["value"]["seq"], 2);
+    assert_eq!(phone.next().await["value"]["seq"], 2);
+    assert_eq!(unread(&phone).await, [("carol".to_owned(), 0), ("alice".to_owned(), 0)]);
+    for device in [&phone, &laptop, &alice] {
+        assert_eq!(device.already_there().await, None);
+    }
+    chat.stop().await;
+}
+
+#[tokio::test]
 async fn a_send_repeated_from_another_connection_is_stored_once() {
     let chat = Local::start().await;
     let (phone, bob) = tokio::join!(chat.connect("alice"), chat.connect("bob"));
@@ -66,7 +110,7 @@ async fn a_send_repeated_from_another_connection_is_stored_once() {
 
 #[tokio::test]
 async fn fifty_senders_at_once_share_one_order_without_a_hole() {
-    let chat = Local::start().await;
+    let chat = Local::start_with(without_limits).await;
     let connections = (0..50).map(|number| chat.connect(if number % 2 == 0 { "alice" } else { "bob" }));
     let connections = join_all(connections).await;
     let sends = connections.iter().enumerate().map(async |(number, client)| {
@@ -91,7 +135,7 @@ async fn fifty_senders_at_once_share_one_order_without_a_hole() {
 
 #[tokio::test]
 async fn a_walk_over_a_thousand_messages_meets_each_once() {
-    let chat = Local::start().await;
+    let chat = Local::start_with(without_limits).await;
     let alice = chat.connect("alice").await;
     for seq in 0..1_000 {
         let sent = alice.send("bob", &format!("Message {seq}"), json!({ "lastSeq": seq })).await;
@@ -138,6 +182,8 @@ async fn bad_frames_are_refused_and_the_connection_stays() {
         (json!({ "action": "sendMessage", "recipientId": "bob" }), "bad_request"),
         (json!({ "action": "sendMessage", "recipientId": "bob", "content": "x".repeat(16_385) }), "too_large"),
         (json!({ "action": "getMessages", "targetId": 7 }), "bad_request"),
+        (json!({ "action": "getConversations", "limit": 0 }), "bad_request"),
+        (json!({ "action": "markRead", "targetId": "bob", "seq": 1 }), "bad_request"),
     ] {
         assert_eq!(alice.ask(frame).await["code"], code);
     }

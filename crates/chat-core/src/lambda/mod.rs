@@ -10,13 +10,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     configuration::{Configuration, InvalidConfiguration, Log, Provide},
+    delivery::Delivery,
     error::{Error as RouteError, chain},
     frames::Reply,
     request::{Identity, Request, Upgrade},
 };
 
 pub use authorizer::{Authorize, policy};
-pub use route::answer;
+pub use route::{answer, answer_or_close};
 
 /// The header in which a client offers subprotocols, and a browser its token.
 const SUBPROTOCOL: &str = "Sec-WebSocket-Protocol";
@@ -26,11 +27,23 @@ fn offers(header: &str) -> impl Iterator<Item = String> {
     header.split(',').map(|offer| offer.trim().to_owned())
 }
 
-/// Runs one route: makes what it works with, then hands it one event after the other.
+/// Runs the route of a message: makes what it works with, then hands it one event after the other. A connection whose
+/// token has expired is answered that, and closed.
 ///
 /// # Errors
 /// Where a variable is missing or wrong, or the Runtime API can't be reached. The process then ends.
 pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>) -> Result<(), Error> {
+    serve(async |(tools, delivery): &(T, Delivery), event| Ok(answer_or_close(tools, delivery, event, &route).await))
+        .await
+}
+
+/// Runs `$connect` or `$disconnect`, the routes of a connection that is none yet, or none any more.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_lifecycle<T: Provide>(
+    route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
+) -> Result<(), Error> {
     serve(async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
 }
 

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_lambda_events::{
     apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest},
+    encodings::Body,
     http::{HeaderMap, HeaderValue},
 };
 use lambda_runtime::{Context, LambdaEvent};
 
 use super::SUBPROTOCOL;
 use crate::{
+    delivery::Delivery,
     error::{Error, chain},
     frames::{self, Envelope, Ref, Reply},
     request::Request,
@@ -43,6 +45,26 @@ pub async fn answer<T>(
     respond(connecting, &reply, reference.as_ref())
 }
 
+/// What one message is answered, by [`answer`]; a connection whose token has expired is closed after that.
+///
+/// The answer of a function would come after its connection is closed, so it is pushed before that. Where that fails it
+/// is the function's answer after all, and the next message closes the connection.
+pub async fn answer_or_close<T>(
+    tools: &T,
+    delivery: &Delivery,
+    event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
+    route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
+) -> ApiGatewayProxyResponse {
+    let to_close = expired(&event.payload).then(|| event.payload.request_context.connection_id.clone()).flatten();
+    let mut response = answer(tools, event, route).await;
+    if let (Some(connection_id), Some(Body::Text(farewell))) = (to_close, &response.body)
+        && delivery.dismiss(&connection_id, farewell).await
+    {
+        response.body = None;
+    }
+    response
+}
+
 /// The caller's own name for what it asks.
 fn reference(event: &ApiGatewayWebsocketProxyRequest) -> Result<Option<Ref>, Error> {
     if !is_message(event) {
@@ -62,6 +84,7 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
     if expired(&event) {
         return Err(Error::TokenExpired);
     }
+    let token_expires_at = token_expires_at(&event);
     let context = event.request_context;
     let user = context
         .authorizer
@@ -73,6 +96,7 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
         user,
         connection_id: context.connection_id.unwrap_or_default(),
         connected_at: context.connected_at,
+        token_expires_at,
         received_at: context.request_time_epoch,
         deadline: deadline(lambda),
         subprotocols: subprotocols(&event.headers),
@@ -83,14 +107,18 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
 /// Whether this is a message on a connection whose token has expired by now.
 ///
 /// The authorizer is asked once and its answer never again, so each message is checked. `$connect` was allowed a moment
-/// ago, and a `$disconnect` must be heard out whenever it comes. An expiry that is no number has passed.
+/// ago, and a `$disconnect` must be heard out whenever it comes.
 fn expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
-    let context = &event.request_context;
-    let expires_at = context.authorizer.fields.get("expiresAt");
+    let now = event.request_context.request_time_epoch / 1000;
+    is_message(event) && token_expires_at(event).is_some_and(|seconds| seconds <= now)
+}
+
+/// When the connection's token expires, in seconds since 1970. An expiry that is no number has passed.
+fn token_expires_at(event: &ApiGatewayWebsocketProxyRequest) -> Option<i64> {
+    let value = event.request_context.authorizer.fields.get("expiresAt")?;
     // API Gateway hands every value of the authorizer on as a string.
-    let expires_at = expires_at.map(|value| value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok()));
-    is_message(event)
-        && expires_at.is_some_and(|seconds| seconds.is_none_or(|seconds| seconds <= context.request_time_epoch / 1000))
+    let seconds = value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok());
+    Some(seconds.unwrap_or(i64::MIN))
 }
 
 fn subprotocols(headers: &HeaderMap) -> Vec<String> {
@@ -127,6 +155,7 @@ fn status(error: &Error) -> i64 {
         Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,
         Error::Unauthenticated(_) | Error::TokenExpired => 401,
         Error::Forbidden(_) => 403,
+        Error::RateLimited(_) => 429,
         Error::Internal(_) => 500,
         Error::Unavailable(_) => 503,
     }

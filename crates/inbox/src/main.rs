@@ -1,0 +1,6 @@
+//! The `inbox` function; everything worth reading is in `lib.rs`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), chat_core::lambda::Error> {
+    chat_core::lambda::run(inbox::handle).await
+}

@@ -1,0 +1,80 @@
+//! People who talk and read by the real routes, on tables of their own.
+
+// Each test program uses its own part of it.
+#![allow(dead_code, reason = "each test program uses its own part of it")]
+
+use serde_json::{Value, json};
+use testkit::{Aws, Event, ask};
+
+/// The moment of `events/inbox.json`, in milliseconds since 1970.
+pub(crate) const NOW: i64 = 1_793_535_562_000;
+/// In milliseconds.
+pub(crate) const HOUR: i64 = 3_600_000;
+
+/// The routes, and the tables that they share.
+pub(crate) struct People {
+    pub(crate) aws: Aws,
+    pub(crate) inbox: inbox::Chat,
+    send: send::Chat,
+    read: read::Chat,
+}
+
+impl People {
+    /// Nobody has said anything yet.
+    pub(crate) async fn meet() -> Self {
+        let aws = Aws::start().await;
+        let (inbox, send, read) = (aws.provide().await, aws.provide().await, aws.provide().await);
+        Self { aws, inbox, send, read }
+    }
+
+    /// One says something at this moment.
+    pub(crate) async fn say(&self, sender: &str, recipient: &str, content: &str, moment: i64) -> Value {
+        self.send(sender, json!({ "recipientId": recipient, "content": content }), moment).await
+    }
+
+    /// `sendMessage` with these fields.
+    pub(crate) async fn send(&self, sender: &str, frame: Value, moment: i64) -> Value {
+        // On a busy machine many at once may take longer than one function has.
+        let event = Event::of("send").from(sender).saying(&frame).at(moment).within(120_000);
+        let sent = ask(&self.send, send::handle, event).await;
+        assert_eq!(sent["type"], "sent", "{sent}");
+        sent
+    }
+
+    /// One has read what the other one said up to there.
+    pub(crate) async fn mark(&self, user: &str, peer: &str, seq: u64) -> Value {
+        let event = Event::of("read").from(user).saying(&json!({ "targetId": peer, "seq": seq })).within(120_000);
+        ask(&self.read, read::handle, event).await
+    }
+
+    /// `getConversations` with these fields.
+    pub(crate) async fn page(&self, user: &str, frame: Value) -> Value {
+        self.page_at(user, frame, NOW).await
+    }
+
+    /// The same at another moment.
+    pub(crate) async fn page_at(&self, user: &str, frame: Value, moment: i64) -> Value {
+        let event = Event::of("inbox").from(user).saying(&frame).at(moment).within(120_000);
+        let page = ask(&self.inbox, inbox::handle, event).await;
+        assert_eq!(page["type"], "conversations", "{page}");
+        page
+    }
+}
+
+/// Every page of a user's inbox.
+pub(crate) async fn walk(people: &People, user: &str, limit: usize) -> Vec<Value> {
+    walk_at(people, user, limit, NOW + 1_000 * HOUR).await
+}
+
+/// The same at another moment.
+pub(crate) async fn walk_at(people: &People, user: &str, limit: usize, moment: i64) -> Vec<Value> {
+    let (mut pages, mut key) = (Vec::new(), Value::Null);
+    loop {
+        let page = people.page_at(user, json!({ "limit": limit, "startKey": key }), moment).await;
+        key = page["value"]["lastEvaluatedKey"].clone();
+        pages.push(page);
+        if key.is_null() {
+            return pages;
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Receipts, with real tables, a real `@connections` endpoint, and a wire that loses answers.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
+
+use std::sync::Arc;
+
+use read::Chat;
+use serde_json::{Value, json};
+use testkit::{Aws, Call, Event, Fate, ask, broken_frames};
+use tokio::sync::Notify;
+
+/// The moment of `events/read.json`, in milliseconds since 1970.
+const NOW: i64 = 1_793_535_562_000;
+
+/// Two users with two devices each, connected an hour ago, who have said five things.
+async fn two_users() -> (Aws, Chat) {
+    let aws = Aws::start().await;
+    for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
+        aws.put(
+            "ClientsTable",
+            &json!({
+                "userId": { "S": user },
+                "connectionId": { "S": connection },
+                "connectedAt": { "N": (NOW - 3_600_000).to_string() },
+                "expiresAt": { "N": (NOW / 1000 + 4_200).to_string() },
+            }),
+        );
+    }
+    for seq in 1..=5 {
+        aws.put_message(seq, "bob", "alice", "Hi");
+    }
+    let chat = aws.provide().await;
+    (aws, chat)
+}
+
+async fn mark(chat: &Chat, user: &str, frame: Value) -> Value {
+    ask(chat, read::handle, Event::of("read").from(user).saying(&frame)).await
+}
+
+/// Who has read how far: whose, with whom, up to where.
+fn marks(aws: &Aws) -> Vec<String> {
+    let row = |row: &Value| {
+        let [user, entry, peer] = ["userId", "entry", "peerId"].map(|name| row[name]["S"].as_str().unwrap());
+        assert_eq!(entry, format!("read:{peer}"));
+        format!("{user} {peer} {}", row["readSeq"]["N"].as_str().unwrap())
+    };
+    let mut rows: Vec<_> = aws.rows("ConversationsTable").iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+fn is_transaction(call: &Call) -> bool {
+    call.operation == "TransactWriteItems"
+}
+
+/// What DynamoDB says of a transaction that another one was in the way of.
+fn conflict() -> Fate {
+    let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "Transaction is ongoing" }]);
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    Fate::Answer(400, json!({ "__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons }))
+}
+
+#[tokio::test]
+async fn a_receipt_is_stored_answered_and_told_to_all_others() {
+    let (aws, chat) = two_users().await;
+
+    let answer = ask(&chat, read::handle, Event::of("read").on("alice")).await;
+
+    let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "seq": 1 });
+    assert_eq!(answer, json!({ "type": "read", "ref": "5", "value": receipt }));
+    let pushes = aws.connections.take_pushes();
+    assert!(pushes.iter().all(|push| push.frame == json!({ "type": "read", "value": receipt })), "{pushes:?}");
+    let mut receivers: Vec<_> = pushes.into_iter().map(|push| push.connection_id).collect();
+    receivers.sort();
+    assert_eq!(receivers, ["alice-2", "bob", "bob-2"]);
+    assert_eq!(marks(&aws), ["alice bob 1"]);
+}
+
+#[tokio::test]
+async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
+    let (aws, chat) = two_users().await;
+    let released = Arc::new(Notify::new());
+    let hold = released.clone();
+    aws.dynamodb.disturb(move |call| if is_transaction(call) { Fate::Hold(hold.clone()) } else { Fate::Forward });
+    // If they were read after it, this would wait for ever: nothing else releases it.
+    let release = async {
+        tokio::join!(aws.dynamodb.saw("Query", 2), aws.dynamodb.saw("TransactWriteItems", 1));
+        released.notify_one();
+    };
+    let (answer, ()) = tokio::join!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
+    assert_eq!(answer["value"]["seq"], 5);
+    assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 2), ("TransactWriteItems".to_owned(), 1)].into());
+    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
+}
+
+#[tokio::test]
+async fn it_moves_forward_only_and_tells_nobody_what_they_know() {
+    let (aws, chat) = two_users().await;
+    for (seq, stands, told) in [(3, 3, 3), (3, 3, 0), (1, 3, 0), (5, 5, 3), (4, 5, 0), (5, 5, 0)] {
+        let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": seq })).await;
+        assert_eq!((&answer["type"], &answer["value"]["seq"]), (&json!("read"), &json!(stands)), "{seq}");
+        assert_eq!(aws.connections.take_pushes().len(), told, "{seq}");
+        assert_eq!(marks(&aws), [format!("alice bob {stands}")]);
+    }
+    // The other one's is another.
+    assert_eq!(mark(&chat, "bob", json!({ "targetId": "alice", "seq": 2 })).await["value"]["seq"], 2);
+    assert_eq!(marks(&aws), ["alice bob 5", "bob alice 2"]);
+}
+
+#[tokio::test]
+async fn it_never_moves_onto_a_message_that_is_not_there() {
+    let (aws, chat) = two_users().await;
+    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 2 })).await;
+    aws.connections.take_pushes();
+    for (user, frame) in [
+        ("alice", json!({ "targetId": "bob", "seq": 6 })),
+        ("alice", json!({ "targetId": "bob", "seq": 9_007_199_254_740_991_u64 })),
+        ("alice", json!({ "targetId": "carol", "seq": 1 })),
+        ("alice", json!({ "targetId": "alice", "seq": 1 })),
+        ("mallory", json!({ "targetId": "alice", "seq": 1 })),
+    ] {
+        let answer = mark(&chat, user, frame.clone()).await;
+        assert_eq!(answer["code"], "bad_request", "{frame}");
+        assert!(answer["message"].as_str().unwrap().starts_with("seq: "), "{answer}");
+    }
+    assert_eq!(marks(&aws), ["alice bob 2"]);
+    assert_eq!(aws.connections.take_pushes().len(), 0);
+}
+
+#[tokio::test]
+async fn a_note_to_oneself_can_be_read_and_ones_other_devices_hear_of_it() {
+    let (aws, chat) = two_users().await;
+    let row = json!({
+        "conversationId": { "S": "dm:5:alice:alice" }, "seq": { "N": "1" }, "content": { "S": "A note" },
+        "senderId": { "S": "alice" }, "recipientId": { "S": "alice" }, "createdAt": { "N": "1" },
+        "messageId": { "S": "00000000-0000-4000-8000-000000000000" },
+    });
+    aws.put("MessagesTable", &row);
+    let answer = mark(&chat, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
+    assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "seq": 1 }));
+    assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
+    let (aws, chat) = two_users().await;
+    let mut writes = 0;
+    aws.dynamodb.disturb(move |call| {
+        writes += usize::from(is_transaction(call));
+        if is_transaction(call) && writes == 1 { Fate::LoseAnswer } else { Fate::Forward }
+    });
+    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
+    assert_eq!(answer["value"]["seq"], 4, "{answer}");
+    // The SDK repeats it as the same transaction, so everybody is told.
+    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
+    assert_eq!(marks(&aws), ["alice bob 4"]);
+}
+
+#[tokio::test]
+async fn two_devices_that_get_in_each_others_way_both_succeed() {
+    let (aws, chat) = two_users().await;
+    let mut writes = 0;
+    aws.dynamodb.disturb(move |call| {
+        writes += usize::from(is_transaction(call));
+        if is_transaction(call) && writes <= 2 { conflict() } else { Fate::Forward }
+    });
+    assert_eq!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
+    assert_eq!(aws.dynamodb.take_counts()["TransactWriteItems"], 3);
+
+    aws.dynamodb.disturb(|call| if is_transaction(call) { conflict() } else { Fate::Forward });
+    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    assert_eq!(answer["code"], "unavailable", "it does not try for ever");
+    assert_eq!(marks(&aws), ["alice bob 4"]);
+}
+
+#[tokio::test]
+async fn what_is_stored_is_answered_even_where_nobody_can_be_told() {
+    let (aws, chat) = two_users().await;
+    let never = Arc::new(Notify::new());
+    for (seq, fate) in [(1, Fate::Fail(400, "AccessDeniedException")), (2, Fate::Hold(never))] {
+        aws.dynamodb.disturb(move |call| match call.body["TableName"].as_str() {
+            Some("ClientsTable") => fate.clone(),
+            _ => Fate::Forward,
+        });
+        let event = Event::of("read").saying(&json!({ "targetId": "bob", "seq": seq })).within(1_500);
+        assert_eq!(ask(&chat, read::handle, event).await["value"]["seq"], seq);
+    }
+    assert_eq!(marks(&aws), ["alice bob 2"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_is_forgotten_and_harms_nobody() {
+    let (aws, chat) = two_users().await;
+    aws.connections.answer("bob", &[410]);
+    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob-2"]);
+    assert_eq!(aws.rows("ClientsTable").len(), 3);
+}
+
+#[tokio::test]
+async fn the_reader_is_who_the_authorizer_proved_and_nobody_else() {
+    let (aws, chat) = two_users().await;
+    let forged = json!({ "targetId": "bob", "seq": 1, "userId": "alice", "conversationId": "dm:5:alice:bob" });
+    assert_eq!(mark(&chat, "mallory", forged.clone()).await["code"], "bad_request");
+    // Names that look like the inside of a conversation's id, or of an entry.
+    for target in ["5:alice:bob", "alice:bob", "dm:5:alice:bob", "read:bob", "at:0000000000:bob"] {
+        let answer = mark(&chat, "mallory", json!({ "targetId": target, "seq": 1 })).await;
+        assert_eq!(answer["code"], "bad_request", "{target}");
+    }
+    for event in [
+        Event::of("read").without("/requestContext/authorizer").saying(&forged),
+        Event::of("read").set("/requestContext/authorizer/userId", json!("")).saying(&forged),
+    ] {
+        assert_eq!(ask(&chat, read::handle, event).await["code"], "unauthenticated");
+    }
+    assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn it_refuses_what_is_not_a_receipt_without_a_call() {
+    let (aws, chat) = two_users().await;
+    let mut frames = broken_frames();
+    let bad = [
+        json!({}),
+        json!({ "targetId": "bob" }),
+        json!({ "seq": 1 }),
+        json!({ "targetId": "bob", "seq": null }),
+        json!({ "targetId": "bob", "seq": 0 }),
+        json!({ "targetId": "bob", "seq": -1 }),
+        json!({ "targetId": "bob", "seq": 1.5 }),
+        json!({ "targetId": "bob", "seq": 1e300 }),
+        json!({ "targetId": "bob", "seq": "1" }),
+        json!({ "targetId": "bob", "seq": [1] }),
+        json!({ "targetId": "bob", "seq": 9_007_199_254_740_992_u64 }),
+        json!({ "targetId": null, "seq": 1 }),
+        json!({ "targetId": ["bob"], "seq": 1 }),
+        json!({ "targetId": "", "seq": 1 }),
+        json!({ "targetId": " bob", "seq": 1 }),
+        json!({ "targetId": "b\0b", "seq": 1 }),
+        json!({ "targetId": "x".repeat(129), "seq": 1 }),
+    ];
+    frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
+    for (frame, code) in frames {
+        let answer = ask(&chat, read::handle, Event::of("read").saying_text(&frame)).await;
+        assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
+        assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
+    }
+    assert_eq!(aws.dynamodb.take_calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_told_without_internals() {
+    let (aws, chat) = two_users().await;
+    for (status, error, code) in [
+        (400, "ProvisionedThroughputExceededException", "unavailable"),
+        (500, "InternalServerError", "unavailable"),
+        (400, "AccessDeniedException", "internal"),
+        (400, "TransactionCanceledException", "internal"),
+    ] {
+        aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
+        let answer = ask(&chat, read::handle, Event::of("read")).await;
+        assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("5")));
+        assert!(!answer.to_string().contains("Exception"), "{answer}");
+    }
+    assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_variable_that_is_missing_is_named() {
+    let aws = Aws::start().await;
+    for name in ["CLIENTS_TABLE", "MESSAGES_TABLE", "CONVERSATIONS_TABLE", "CONNECTIONS_ENDPOINT"] {
+        let error = aws.try_provide::<Chat>(&[(name, "")]).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
