@@ -74,10 +74,16 @@ async fn contents_stay_text() {
 
 #[tokio::test]
 async fn a_thousand_messages_are_scrolled_without_a_jump() {
-    let (chat, browser) = (Local::start().await, Browser::start().await);
+    let browser = Browser::start().await;
+    // Bob writes a year's messages in a few seconds.
+    let chat = Local::start_with(|options| {
+        options.parameters.insert("MessageBurst".to_owned(), "2000".to_owned());
+    })
+    .await;
     let bob = chat.connect("bob").await;
     for seq in 0..1_000 {
-        bob.send("alice", &format!("Message {}", seq + 1), json!({ "lastSeq": seq })).await;
+        let sent = bob.send("alice", &format!("Message {}", seq + 1), json!({ "lastSeq": seq })).await;
+        assert_eq!(sent["type"], "sent", "{sent}");
     }
     let alice = tab(&browser.person().await, &chat, "alice", "bob").await;
     alice.until("document.querySelectorAll('#log .message').length >= 50").await;
