@@ -107,6 +107,23 @@ test('unread counts what came since it was read or answered, on every device', a
   assert.deepEqual(asked(service, 'markRead').map((frame) => frame.seq), [78]);
 });
 
+test('who opens a conversation before the inbox has come still marks it as read', async () => {
+  const service = new Service();
+  for (let number = 1; number <= 3; number += 1) service.say('bob', 'alice', `${number}`);
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getConversations') return undefined;
+    setTimeout(() => socket.tell({ ref: frame.ref, ...service.answer(socket, frame) }), 50);
+    return 'mute';
+  };
+  const chat = connect(service, 'alice');
+  await chat.open('bob');
+  assert.equal(asked(service, 'markRead').length, 0);
+  await until(() => chat.unread === 3);
+  chat.markRead('bob');
+  assert.equal(chat.unread, 0);
+  await until(() => asked(service, 'markRead').length === 1);
+});
+
 test('a message is sent, then read when the peer says so or answers', async () => {
   const service = new Service(), alice = connect(service, 'alice'), bob = connect(service, 'bob');
   await online(bob);

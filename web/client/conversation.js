@@ -54,6 +54,8 @@ export class Conversation {
   contradicted = false;
   /** Below which everything counts as read by the server itself: the newest own message, or what it counted. */
   floor = 0;
+  /** What was there before somebody looked, and counts as read until the server says better. */
+  assumed = 0;
   /** @type {Map<number, Message>} */
   #ahead = new Map();
 
@@ -78,7 +80,7 @@ export class Conversation {
 
   /** Messages of the peer after what this user has read or answered: after the newest own message all are the peer's. */
   get unread() {
-    return this.peer === this.me ? 0 : Math.max(0, (this.high ?? 0) - Math.max(this.readSeq, this.floor));
+    return this.peer === this.me ? 0 : Math.max(0, (this.high ?? 0) - Math.max(this.readSeq, this.floor, this.assumed));
   }
 
   /**
@@ -109,8 +111,7 @@ export class Conversation {
   begin(page, cursor, whole) {
     if (whole) [this.loaded, this.older] = [true, cursor];
     if (this.high !== null) return this.prepend(page);
-    // Without the server's word, what was there before somebody looked counts as read.
-    this.readSeq = Math.max(this.readSeq, Math.min(page.at(-1)?.seq ?? 0, ...[...this.#ahead.keys()].map((seq) => seq - 1)));
+    this.assumed = Math.max(this.assumed, Math.min(page.at(-1)?.seq ?? 0, ...[...this.#ahead.keys()].map((seq) => seq - 1)));
     return this.#found(page);
   }
 
@@ -155,6 +156,7 @@ export class Conversation {
     this.id = conversationId;
     const seq = isMessage(lastMessage) ? lastMessage.seq : 0;
     this.floor = Math.max(this.floor, seq - unread);
+    this.assumed = 0;
     this.readSeq = Math.max(this.readSeq, readSeq);
     this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
     if (this.high !== null) {
@@ -170,7 +172,7 @@ export class Conversation {
     this.#ahead.clear();
     [this.messages, this.low, this.high, this.older, this.loaded] = [[], 1, null, undefined, false];
     [this.readSeq, this.peerReadSeq, this.floor, this.toldSeq] = [0, 0, 0, 0];
-    [this.stale, this.contradicted] = [true, false];
+    [this.stale, this.contradicted, this.assumed] = [true, false, 0];
   }
 
   #advance() {

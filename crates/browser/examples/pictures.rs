@@ -24,7 +24,8 @@ async fn main() {
             for is_dark in [false, true] {
                 page.looks_like(width, height, is_dark).await;
                 page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))").await;
-                page.picture(&folder.join(format!("{name}-{width}-{}.png", if is_dark { "dark" } else { "light" }))).await;
+                page.picture(&folder.join(format!("{name}-{width}-{}.png", if is_dark { "dark" } else { "light" })))
+                    .await;
             }
         }
     };
@@ -64,11 +65,20 @@ async fn talk(chat: &Local) {
     chat.connect("مريم").await.send("alice", "مرحبا! كيف حالك اليوم؟", json!({})).await;
     let lines = [
         (0, "Morning! Did the deploy go through?"),
-        (1, "It did, took four minutes. Dashboard is here: https://example.com/dashboards/chat?range=3h&view=latency (p99 looks flat)"),
+        (
+            1,
+            "It did, took four minutes. Dashboard is here: https://example.com/dashboards/chat?range=3h&view=latency (p99 looks flat)",
+        ),
         (1, "🎉🎉"),
         (0, "Lovely."),
-        (0, "One thing: the release notes say\n\n  - messages are numbered without holes\n  - a repeat is stored once\n\nand I'd like to add who reviewed it."),
-        (1, "That was Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsangehörige_0123456789_0123456789 and me 😄"),
+        (
+            0,
+            "One thing: the release notes say\n\n  - messages are numbered without holes\n  - a repeat is stored once\n\nand I'd like to add who reviewed it.",
+        ),
+        (
+            1,
+            "That was Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsangehörige_0123456789_0123456789 and me 😄",
+        ),
         (0, "<script>alert('no')</script> stays text, I hope?"),
         (1, "Of course."),
         (0, "שלום, this line is both ways at once"),

@@ -130,8 +130,7 @@ impl Page {
 
     /// Cuts this tab from the network as the browser sees it, or joins it again.
     pub async fn cut(&self, is_cut: bool) {
-        let conditions =
-            json!({ "offline": is_cut, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        let conditions = json!({ "offline": is_cut, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.tell("Network.emulateNetworkConditions", conditions).await;
     }
 

@@ -9,7 +9,8 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Value, json};
 use testkit::{Client, Local};
 
-const LONG: usize = 9_007_199_254_740_991;
+/// The largest number that JavaScript can hold exactly.
+const LARGEST: u64 = 9_007_199_254_740_991;
 
 /// The document as JSON.
 fn document() -> Value {
@@ -26,9 +27,9 @@ fn json_of(yaml: &Yaml<'_>) -> Value {
         Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
         Yaml::Value(Scalar::String(text)) => json!(text),
         Yaml::Sequence(items) => items.iter().map(json_of).collect(),
-        Yaml::Mapping(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), json_of(value))).collect())
-        }
+        Yaml::Mapping(fields) => Value::Object(
+            fields.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), json_of(value))).collect(),
+        ),
         other => panic!("no such YAML is expected here: {other:?}"),
     }
 }
@@ -126,7 +127,7 @@ async fn what_the_document_refuses_the_functions_refuse_too() {
         json!(1),
         json!(1.5),
         json!(101),
-        json!(LONG + 1),
+        json!(LARGEST + 1),
         json!(""),
         json!(" "),
         json!(" x"),
@@ -186,6 +187,7 @@ async fn the_codes_of_errors_are_those_of_the_document() {
     let (code, _) = code.split_once("pub fn message").unwrap();
     let spoken: BTreeSet<_> = code.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     let document = document();
-    let documented = document["components"]["messages"]["error"]["payload"]["properties"]["code"]["enum"].as_array().unwrap();
+    let documented =
+        document["components"]["messages"]["error"]["payload"]["properties"]["code"]["enum"].as_array().unwrap();
     assert_eq!(spoken, documented.iter().map(|code| code.as_str().unwrap().to_owned()).collect());
 }

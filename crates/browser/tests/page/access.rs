@@ -65,7 +65,8 @@ async fn tokens_are_replaced_before_and_after_they_expire() {
 /// What axe finds that is serious.
 async fn faults(page: &Page) -> serde_json::Value {
     let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/web/node_modules/axe-core/axe.min.js");
-    let axe = fs::read_to_string(&axe).unwrap_or_else(|error| panic!("{}: {error}; `make web-tools` installs it", axe.display()));
+    let axe = fs::read_to_string(&axe)
+        .unwrap_or_else(|error| panic!("{}: {error}; `make web-tools` installs it", axe.display()));
     page.value(&format!("{axe}; 0")).await;
     page.value(
         "axe.run().then(({ violations }) => violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))

@@ -86,7 +86,10 @@ async fn a_network_that_is_cut_on_both_sides_joins_what_both_wrote() {
         page.cut(false).await;
     }
     for page in [&alice, &bob] {
-        page.until("document.querySelectorAll('#log .message').length === 7 && !document.querySelector('[data-state=queued]')").await;
+        page.until(
+            "document.querySelectorAll('#log .message').length === 7 && !document.querySelector('[data-state=queued]')",
+        )
+        .await;
     }
     let whole = stored(&chat, "alice", "bob").await;
     assert_eq!(whole.len(), 7);
@@ -127,7 +130,8 @@ async fn two_tabs_of_one_person_show_the_same_and_send_each_message_once() {
         tab.value("chat.connect()").await;
     }
     for tab in [&left, &right] {
-        tab.until("!document.querySelector('[data-state=queued]') && chat.conversation('bob').pending.length === 0").await;
+        tab.until("!document.querySelector('[data-state=queued]') && chat.conversation('bob').pending.length === 0")
+            .await;
         assert_eq!(shown(tab).await, serde_json::json!(texts));
     }
     assert_eq!(stored(&chat, "alice", "bob").await, texts);
