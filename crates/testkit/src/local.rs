@@ -85,6 +85,11 @@ impl Local {
         messages(self.dynamodb(), conversation_id).await
     }
 
+    /// Where the page is, with a slash at its end.
+    pub fn page(&self) -> &str {
+        &self.running.page
+    }
+
     /// Connects a user.
     pub async fn connect(&self, user: &str) -> Client {
         Client::connect(self.websocket(), user).await.unwrap_or_else(|error| panic!("{user}: {error}"))

@@ -1,0 +1,176 @@
+// The connection: kept, renewed, and left alone where nobody is wanted.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChatClient } from '../../web/chat-client.js';
+import { connect, contents, online, token, until } from './people.js';
+import { Service } from './service.js';
+
+const state = (chat, name) => until(() => chat.connection.state === name);
+
+test('a lost connection comes back by itself', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  await online(chat);
+  for (const code of [1006, 1001]) {
+    const [socket] = service.sockets;
+    socket.drop(code);
+    await state(chat, 'waiting');
+    assert.ok(chat.connection.retryAt >= Date.now());
+    await online(chat);
+  }
+  assert.deepEqual(chat.states, ['connecting', 'online', 'waiting', 'connecting', 'online', 'waiting', 'connecting', 'online']);
+});
+
+test('a connection that is silent though it is open is found out, and replaced', async () => {
+  const service = new Service(), chat = connect(service, 'alice', { times: { idle: 30, check: 30 } });
+  await online(chat);
+  const [dead] = service.sockets;
+  service.script = (_, socket) => (socket === dead ? 'ignore' : undefined);
+  await state(chat, 'waiting');
+  await online(chat);
+  assert.ok(!service.sockets.has(dead));
+});
+
+test('an idle connection is kept by pings', async () => {
+  const service = new Service(), chat = connect(service, 'alice', { times: { idle: 10 } });
+  await online(chat);
+  await new Promise((resolve) => { service.script = ({ action }) => void (action === 'ping' && resolve()); });
+  assert.equal(chat.connection.state, 'online');
+  assert.equal(service.attempts, 1);
+});
+
+test('an old connection is renewed without a gap: the new one stands before the old one goes', async () => {
+  const service = new Service(), chat = connect(service, 'alice', { times: { life: 60, early: 60, answer: 40 } });
+  await online(chat);
+  const [first] = service.sockets;
+  let said = 0, most = 0;
+  const talk = setInterval(() => { service.say('bob', 'alice', `${++said}`); most = Math.max(most, service.sockets.size); }, 3);
+  await until(() => service.attempts >= 3 && !service.sockets.has(first));
+  clearInterval(talk);
+  await until(() => chat.seen.length === said);
+  assert.deepEqual(contents(chat.seen), service.contents('alice', 'bob'));
+  assert.deepEqual(new Set(chat.states), new Set(['connecting', 'online']));
+  assert.ok(most >= 2);
+});
+
+test('the oldest of too many connections goes, and comes back only when somebody acts', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  await online(chat);
+  for (const act of [() => chat.connect(), () => chat.send('bob', 'Hi')]) {
+    const [socket] = service.sockets, { attempts } = service;
+    socket.drop(1000);
+    await state(chat, 'displaced');
+    assert.equal(service.attempts, attempts);
+    assert.ok(chat.connection.retryAt > Date.now() + 5 * 60_000);
+    await act();
+    await online(chat);
+  }
+});
+
+test('each connection has a fresh token, and an expired one is replaced at once', async () => {
+  const service = new Service();
+  let made = 0;
+  const chat = connect(service, undefined, { token: async () => token('alice', { number: ++made }) });
+  await online(chat);
+  assert.equal(chat.userId, 'alice');
+  const [old] = service.sockets;
+  service.script = ({ action }, socket) => {
+    if (action !== 'sendMessage' || socket !== old) return undefined;
+    socket.tell({ type: 'error', code: 'token_expired', message: 'connect again with a new one' });
+    setImmediate(() => setImmediate(() => socket.drop(1000)));
+    return 'mute';
+  };
+  assert.equal((await chat.send('bob', 'Hi')).seq, 1);
+  assert.equal(made, 2);
+  assert.ok(!chat.states.includes('displaced'));
+  const [socket] = service.sockets;
+  assert.equal(JSON.parse(atob(socket.token.split('.')[1])).number, 2);
+});
+
+test('a token that is about to expire is replaced before it does', async () => {
+  const service = new Service();
+  let made = 0;
+  const fresh = async () => { made += 1; return token('alice', { exp: Date.now() / 1000 + (made === 1 ? 0.1 : 3600) }); };
+  const chat = connect(service, undefined, { token: fresh, times: { early: 50, answer: 20 } });
+  await online(chat);
+  await until(() => made === 2 && service.sockets.size === 1 && service.attempts === 2);
+  assert.ok(!chat.states.includes('waiting'));
+});
+
+test('a connection whose token has expired meanwhile comes back by itself, though it was closed without a word', async () => {
+  const service = new Service();
+  const chat = connect(service, undefined, { token: async () => token('alice', { exp: Date.now() / 1000 + 10 }) });
+  await online(chat);
+  const [socket] = service.sockets;
+  socket.drop(1000);
+  await state(chat, 'waiting');
+  await online(chat);
+});
+
+test('a token of somebody else is not used', async () => {
+  const service = new Service(), chat = connect(service, 'alice', { token: async () => token('mallory') });
+  await state(chat, 'refused');
+  assert.match(chat.connection.reason, /another user/);
+  assert.equal(service.attempts, 0);
+});
+
+test('where tokens fail to come, they are asked for again', async () => {
+  let asked = 0;
+  const fresh = async () => { if (++asked === 1) throw new Error('the login service is down'); return token('alice'); };
+  const chat = connect(new Service(), undefined, { token: fresh });
+  await until(() => chat.connection.reason?.includes('login service is down'));
+  await online(chat);
+});
+
+test('a refusal that can only be guessed is told as one, and not hammered', async (t) => {
+  const service = new Service(), asked = [];
+  service.refuses = () => true;
+  t.mock.method(globalThis, 'fetch', async (address) => { asked.push(String(address)); return new Response(null, { status: 403 }); });
+  const chat = connect(service, 'alice');
+  await state(chat, 'refused');
+  assert.equal(service.attempts, 2);
+  assert.ok(chat.connection.retryAt > Date.now() + 10_000);
+  assert.deepEqual(asked, [service.url.replace('ws', 'http')], 'neither names nor tokens in it');
+  chat.connect();
+  assert.equal(service.attempts, 2, 'not even when somebody is impatient');
+});
+
+test('a service that can not be reached is no refusal', async (t) => {
+  const service = new Service();
+  service.refuses = () => service.attempts < 4;
+  t.mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
+  const chat = connect(service, 'alice');
+  await online(chat);
+  assert.equal(service.attempts, 4);
+  assert.ok(!chat.states.includes('refused'));
+});
+
+test('a WebSocket that tells the status is believed at once', async () => {
+  const service = new Service();
+  service.WebSocket = class {
+    constructor() {
+      service.attempts += 1;
+      setImmediate(() => { this.onerror({ message: 'Unexpected server response: 401' }); this.onclose({ code: 1006 }); });
+    }
+    close() {}
+  };
+  const chat = connect(service, 'alice');
+  await state(chat, 'refused');
+  assert.equal(service.attempts, 1);
+  assert.match(chat.connection.reason, /401/);
+});
+
+test('a client needs a name or a token, and an address', () => {
+  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod' }), { code: 'bad_request' });
+  assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice' }));
+});
+
+test('a closed client is closed', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  await online(chat);
+  chat.close();
+  assert.equal(chat.connection.state, 'closed');
+  chat.connect();
+  await assert.rejects(chat.send('bob', 'Hi'), { code: 'closed' });
+  assert.equal(service.attempts, 1);
+});

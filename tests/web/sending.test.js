@@ -1,0 +1,186 @@
+// Exactly once and in order, whatever happens to frames, connections and pages.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { IDBFactory } from '../../target/tools/web/node_modules/fake-indexeddb/build/esm/index.js';
+import { connect, contents, online, until } from './people.js';
+import { Service } from './service.js';
+
+const sends = (service) => service.frames.filter((frame) => frame.action === 'sendMessage');
+
+test('messages are stored in the order in which they were written, and each answers its sender', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  const stored = await Promise.all(['1', '2', '3'].map((text) => chat.send('bob', text)));
+  assert.deepEqual(stored.map((m) => [m.seq, m.content, m.senderId]), [[1, '1', 'alice'], [2, '2', 'alice'], [3, '3', 'alice']]);
+  assert.deepEqual(contents(chat.seen), ['1', '2', '3']);
+  assert.deepEqual(sends(service).map((frame) => frame.lastSeq), [0, 1, 2]);
+  assert.deepEqual(chat.statuses.filter(({ state }) => state === 'sent').map(({ seq }) => seq), [1, 2, 3]);
+});
+
+test('a send whose answer is lost is repeated under the same name and lastSeq, and stored once', async () => {
+  const service = new Service(), chat = connect(service, 'alice', { times: { answer: 50 } });
+  let lost = 0;
+  service.script = ({ action }, socket) => {
+    if (action !== 'sendMessage' || lost++ >= 2) return undefined;
+    socket.tell({ type: 'something else' });                    // the connection lives; this answer alone is lost
+    return 'mute';
+  };
+  service.say('bob', 'alice', 'Hi');
+  assert.equal((await chat.send('bob', 'Once')).seq, 2);
+  const attempts = sends(service);
+  assert.equal(attempts.length, 3);
+  assert.equal(new Set(attempts.map((frame) => `${frame.clientMessageId} ${frame.lastSeq}`)).size, 1);
+  assert.deepEqual(service.contents('alice', 'bob'), ['Hi', 'Once']);
+});
+
+test('a connection that dies in the middle of a send makes no difference', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  let broken = 0;
+  service.script = ({ action }, socket) => {
+    if (action !== 'sendMessage' || broken++ >= 2) return undefined;
+    setImmediate(() => socket.drop(1006));
+    return broken === 1 ? 'ignore' : 'mute';
+  };
+  await Promise.all([chat.send('bob', '1'), chat.send('bob', '2')]);
+  assert.deepEqual(service.contents('alice', 'bob'), ['1', '2']);
+  assert.deepEqual(contents(chat.seen), ['1', '2']);
+});
+
+for (const code of ['unavailable', 'internal', 'rate_limited']) {
+  test(`${code} is repeated under the same name`, async () => {
+    const service = new Service(), chat = connect(service, 'alice');
+    let refused = 0;
+    service.script = ({ action }) => (action === 'sendMessage' && refused++ < 1 ? { type: 'error', code, message: 'later' } : undefined);
+    await chat.send('bob', 'Hi');
+    assert.equal(new Set(sends(service).map((frame) => frame.clientMessageId)).size, 1);
+    assert.equal(sends(service).length, 2);
+  });
+}
+
+test("API Gateway's own error frame, which names no request, is survived", async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  let failed = 0;
+  service.script = ({ action }, socket) => {
+    if (action !== 'sendMessage' || failed++) return undefined;
+    socket.tell({ message: 'Internal server error', connectionId: 'c', requestId: 'r' });
+    return 'mute';
+  };
+  await chat.send('bob', 'Hi');
+  assert.deepEqual(service.contents('alice', 'bob'), ['Hi']);
+});
+
+test('what the service refuses has failed, says why, and holds nothing up', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  let refuse = true;
+  service.script = ({ content }) => (content === 'bad' && refuse ? { type: 'error', code: 'forbidden', message: 'not this one' } : undefined);
+  const bad = chat.send('bob', 'bad'), good = chat.send('bob', 'good');
+  await assert.rejects(bad, { code: 'forbidden', message: 'not this one' });
+  assert.equal((await good).seq, 1);
+  const [{ clientMessageId, failed }] = chat.conversation('bob').pending;
+  assert.deepEqual(failed, { code: 'forbidden', message: 'not this one' });
+  refuse = false;
+  await chat.retry(clientMessageId);
+  await until(() => chat.seen.length === 2);
+  assert.deepEqual(service.contents('alice', 'bob'), ['good', 'bad']);
+  assert.equal(chat.conversation('bob').pending.length, 0);
+});
+
+test('a failed message can be thrown away', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  service.script = ({ action }) => (action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined);
+  await assert.rejects(chat.send('bob', 'Hi'));
+  await chat.discard(chat.conversation('bob').pending[0].clientMessageId);
+  assert.equal(chat.conversation('bob').pending.length, 0);
+});
+
+test('what could never be sent is refused before it is queued', async () => {
+  const chat = connect(new Service(), 'alice');
+  await assert.rejects(chat.send('bob', ' \n '), { code: 'bad_request' });
+  await assert.rejects(chat.send('bob', 'ü'.repeat(8193)), { code: 'too_large' });
+  await assert.rejects(chat.send('bob', '\u0001'.repeat(5000)), { code: 'too_large' });
+  assert.equal(chat.conversation('bob').pending.length, 0);
+});
+
+test('what was queued offline is sent by the next page, in order', async () => {
+  const service = new Service(), indexedDB = new IDBFactory();
+  service.refuses = () => true;
+  const before = connect(service, 'alice', { indexedDB });
+  const queued = ['1', '2', '3'].map((text) => before.send('bob', text));
+  await until(() => before.conversation('bob').pending.length === 3);
+  before.close();
+  for (const message of queued) await assert.rejects(message, { code: 'closed' });
+
+  service.refuses = () => false;
+  const chat = connect(service, 'alice', { indexedDB });
+  await until(() => chat.seen.length === 3);
+  assert.deepEqual(service.contents('alice', 'bob'), ['1', '2', '3']);
+  assert.ok(chat.isDurable);
+});
+
+test('a message that was stored before a reload is recognised after it, whatever was said in between', async () => {
+  const service = new Service(), indexedDB = new IDBFactory();
+  service.say('bob', 'alice', 'Hi');
+  const before = connect(service, 'alice', { indexedDB });
+  service.script = ({ action }) => (action === 'sendMessage' ? 'mute' : undefined);
+  const lost = before.send('bob', 'Once');
+  await until(() => service.of('alice', 'bob').length === 2);
+  before.close();
+  await assert.rejects(lost, { code: 'closed' });
+  for (let count = 0; count < 200; count += 1) service.say('bob', 'alice', `${count}`);
+
+  service.script = () => undefined;
+  const chat = connect(service, 'alice', { indexedDB });
+  await chat.ready;
+  await until(() => chat.statuses.some(({ state }) => state === 'sent'));
+  assert.deepEqual(sends(service).map((frame) => frame.lastSeq), [1, 1]);
+  assert.equal(service.contents('alice', 'bob').filter((text) => text === 'Once').length, 1);
+});
+
+for (const wasStored of [true, false]) {
+  test(`out_of_date: all that followed is looked through, and the message is ${wasStored ? 'found' : 'sent'}`, async () => {
+    const service = new Service(), indexedDB = new IDBFactory();
+    service.say('bob', 'alice', 'Hi');
+    const before = connect(service, 'alice', { indexedDB });
+    service.script = ({ action }) => (action === 'sendMessage' ? (wasStored ? 'mute' : 'ignore') : undefined);
+    const lost = before.send('bob', 'Once');
+    await until(() => sends(service).length === 1);
+    before.close();
+    await assert.rejects(lost);
+    for (let count = 0; count < 1100; count += 1) service.say('bob', 'alice', `${count}`);
+
+    service.script = () => undefined;
+    const chat = connect(service, 'alice', { indexedDB });
+    await until(() => chat.statuses.some(({ state }) => state === 'sent'));
+    assert.equal(service.contents('alice', 'bob').filter((text) => text === 'Once').length, 1);
+  });
+}
+
+test('two tabs of one outbox send each message once, in order, and both are told', async () => {
+  const service = new Service(), indexedDB = new IDBFactory();
+  const tabs = ['one', 'other'].map(() => connect(service, 'alice', { indexedDB }));
+  await Promise.all(tabs.map(online));
+  const texts = Array.from({ length: 20 }, (_, number) => `${number}`);
+  // Each waits until the one before is kept, as somebody who writes in two tabs does.
+  const stored = [];
+  for (const [number, text] of texts.entries()) {
+    const chat = tabs[number % 2];
+    stored.push(chat.send('bob', text));
+    await until(() => chat.conversation('bob').pending.some((entry) => entry.content === text) || chat.seen.some((m) => m.content === text));
+  }
+  await Promise.all(stored);
+  for (const chat of tabs) await until(() => chat.seen.length === texts.length);
+  assert.deepEqual(service.contents('alice', 'bob'), texts);
+  for (const chat of tabs) {
+    assert.deepEqual(contents(chat.seen), texts);
+    assert.equal(chat.conversation('bob').pending.length, 0);
+  }
+});
+
+test('a service that has lost its data is counted anew', async () => {
+  const service = new Service(), chat = connect(service, 'alice');
+  await chat.send('bob', 'before');
+  await chat.send('bob', 'before too');
+  service.messages.clear();
+  assert.equal((await chat.send('bob', 'after')).seq, 1);
+  assert.deepEqual(contents(chat.conversation('bob').messages), ['after']);
+});

@@ -1,0 +1,153 @@
+// The service, scripted: it keeps to the protocol as README.md has it, in memory, and does what a test asks of it with
+// single frames. Sockets of it are handed to a client in place of the browser's.
+
+/** @param {string} a @param {string} b */
+export const conversationId = (a, b) => {
+  const [one, other] = [a, b].sort();
+  return `dm:${Buffer.byteLength(one)}:${one}:${other}`;
+};
+
+export class Service {
+  /** Messages by conversation. @type {Map<string, any[]>} */
+  messages = new Map();
+  /** How far each user has read: `${userId} ${conversationId}`. @type {Map<string, number>} */
+  read = new Map();
+  /** @type {Set<any>} */
+  sockets = new Set();
+  /** Every frame that came, and the sockets that were asked for. @type {any[]} */
+  frames = [];
+  attempts = 0;
+  hasInbox = true;
+  /** Whether upgrades are refused. @type {(url: URL, protocols: string[]) => boolean} */
+  refuses = () => false;
+  /**
+   * What becomes of a frame: nothing said is done and answered. 'ignore': as if it never came. 'mute': done, and not
+   * answered. An object is the answer instead.
+   *
+   * @type {(frame: any, socket: any) => undefined | 'ignore' | 'mute' | object}
+   */
+  script = () => undefined;
+  /** Whether a push is lost. @type {(message: any, socket: any) => boolean} */
+  loses = () => false;
+
+  /** Each has an address of its own, so that its clients share an outbox with nobody else's. */
+  url = `ws://chat${++Service.#count}.test/prod`;
+  static #count = 0;
+
+  constructor() {
+    const service = this;
+    this.WebSocket = class Socket {
+      readyState = 0;
+      /** @param {string} url @param {string[]} protocols */
+      constructor(url, protocols) {
+        const asked = new URL(url), [, token] = protocols;
+        service.attempts += 1;
+        this.user = token ? JSON.parse(atob(token.split('.')[1])).sub : asked.searchParams.get('userId');
+        this.token = token;
+        setImmediate(() => {
+          if (this.readyState !== 0) return;
+          if (service.refuses(asked, protocols)) return this.drop(1006);
+          this.readyState = 1;
+          service.sockets.add(this);
+          this.onopen?.();
+        });
+      }
+      send(text) {
+        if (this.readyState === 1) setImmediate(() => service.take(this, JSON.parse(text)));
+      }
+      close() { this.drop(1000); }
+      /** Ends it, from either side. */
+      drop(code) {
+        if (this.readyState === 3) return;
+        this.readyState = 3;
+        service.sockets.delete(this);
+        setImmediate(() => this.onclose?.({ code }));
+      }
+      tell(frame) {
+        if (this.readyState === 1) setImmediate(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(frame) }));
+      }
+    };
+  }
+
+  of(a, b) {
+    const id = conversationId(a, b);
+    if (!this.messages.has(id)) this.messages.set(id, []);
+    return this.messages.get(id);
+  }
+
+  contents(a, b) {
+    return this.of(a, b).map((m) => m.content);
+  }
+
+  /** Stores a message of somebody who is not under test, and pushes it. */
+  say(sender, recipient, content) {
+    const message = this.append(sender, recipient, content, undefined);
+    this.push(message, undefined);
+    return message;
+  }
+
+  append(sender, recipient, content, clientMessageId) {
+    const row = this.of(sender, recipient), seq = row.length + 1, id = conversationId(sender, recipient);
+    const message = { messageId: `m${Math.random()}`, conversationId: id, seq, senderId: sender, recipientId: recipient, content, createdAt: Date.now(), clientMessageId };
+    row.push(message);
+    this.read.set(`${sender} ${id}`, seq);
+    return message;
+  }
+
+  push(message, but) {
+    for (const socket of this.sockets)
+      if (socket !== but && [message.senderId, message.recipientId].includes(socket.user) && !this.loses(message, socket))
+        socket.tell({ type: 'message', value: message });
+  }
+
+  take(socket, frame) {
+    this.frames.push({ user: socket.user, ...frame });
+    const fate = this.script(frame, socket);
+    if (fate === 'ignore' || socket.readyState !== 1) return;
+    const answer = typeof fate === 'object' ? fate : this.answer(socket, frame);
+    if (fate !== 'mute') socket.tell({ ref: frame.ref, ...answer });
+  }
+
+  answer(socket, frame) {
+    const error = (code, message) => ({ type: 'error', code, message });
+    const me = socket.user, row = frame.targetId ? this.of(me, frame.targetId) : [];
+    switch (frame.action) {
+      case 'ping': return { type: 'pong' };
+      case 'sendMessage': {
+        const stored = this.of(me, frame.recipientId);
+        if (frame.lastSeq > stored.length) return error('bad_request', 'lastSeq: there is no such message');
+        const after = frame.lastSeq === undefined ? stored.slice(-25) : stored.slice(frame.lastSeq);
+        if (after.length > 1000) return error('out_of_date', 'sync first');
+        const first = after.find((m) => m.senderId === me && m.clientMessageId === frame.clientMessageId);
+        const message = first ?? this.append(me, frame.recipientId, frame.content, frame.clientMessageId);
+        this.push(message, socket);
+        const { messageId, conversationId: id, seq, createdAt, clientMessageId } = message;
+        return { type: 'sent', value: { messageId, conversationId: id, seq, createdAt, clientMessageId, duplicate: Boolean(first) } };
+      }
+      case 'getMessages': {
+        const limit = Math.min(frame.limit ?? 50, 100), { after, startKey } = frame;
+        const all = after === undefined ? row.slice(0, (startKey?.seq ?? Infinity) - 1).reverse() : row.slice(after);
+        const messages = all.slice(0, limit), more = all.length > limit;
+        const value = { conversationId: conversationId(me, frame.targetId), messages };
+        return { type: 'messages', value: more ? { ...value, lastEvaluatedKey: { seq: messages.at(-1).seq } } : value };
+      }
+      case 'getConversations': {
+        if (!this.hasInbox) break;
+        const mine = [...this.messages].filter(([, stored]) => stored.some((m) => [m.senderId, m.recipientId].includes(me)));
+        return { type: 'conversations', value: { conversations: mine.map(([id, stored]) => {
+          const last = stored.at(-1), peerId = last.senderId === me ? last.recipientId : last.senderId;
+          const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);
+          return { conversationId: id, peerId, lastMessage: last, readSeq, peerReadSeq, unread: stored.filter((m) => m.seq > readSeq && m.senderId !== me).length };
+        }) } };
+      }
+      case 'markRead': {
+        if (!this.hasInbox) break;
+        const value = { conversationId: conversationId(me, frame.targetId), userId: me, seq: frame.seq };
+        this.read.set(`${me} ${value.conversationId}`, frame.seq);
+        for (const other of this.sockets) if (other !== socket && [me, frame.targetId].includes(other.user)) other.tell({ type: 'read', value });
+        return { type: 'read', value };
+      }
+    }
+    return error('unknown_action', 'unknown action');
+  }
+}

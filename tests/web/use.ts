@@ -1,0 +1,21 @@
+// The module from TypeScript: this file is only compiled.
+
+import { ChatClient, ChatError, type Conversation } from '../../web/chat-client.js';
+
+export async function use(): Promise<number> {
+  const chat = new ChatClient({ url: 'wss://chat.example/prod', token: async () => 'jwt' });
+  chat.addEventListener('message', ({ detail }) => console.log(detail.seq.toFixed(), detail.content.trim()));
+  chat.addEventListener('connection', ({ detail }) => console.log(detail.state === 'online', detail.retryAt));
+  chat.addEventListener('status', ({ detail: { state, code } }) => { if (state === 'failed') console.log(code); });
+  // @ts-expect-error there is no such event
+  chat.addEventListener('massage', () => {});
+  // @ts-expect-error an address is needed
+  new ChatClient({ userId: 'alice' });
+  for await (const page of chat.history('bob')) console.log(page[0]?.createdAt);
+  const conversation: Conversation = await chat.open('bob');
+  try {
+    return (await chat.send(conversation.peer, 'Hello')).seq;
+  } catch (error) {
+    return error instanceof ChatError ? -1 : 0;
+  }
+}
