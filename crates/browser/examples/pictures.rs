@@ -38,7 +38,7 @@ async fn main() {
     shoot("hello").await;
     page.go(&format!("{}?userId=alice&with=Maya", chat.page())).await;
     for peer in ["bob", "مريم", "Dr. Bartholomew Featherstonehaugh-Cholmondeley"] {
-        page.value(&format!("chat.open({}).then(() => {{}})", json!(peer))).await;
+        page.value(&format!("chat.open({0}).then(() => chat.markRead({0}))", json!(peer))).await;
     }
     for peer in ["bob", "carol"] {
         let friend = chat.connect(peer).await;
