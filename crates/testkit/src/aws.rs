@@ -28,13 +28,7 @@ pub struct Aws {
 impl Aws {
     /// Starts both, empty, on free ports.
     pub async fn start() -> Self {
-        let database = Database::memory().expect("SQLite opens in memory");
-        let template = local::template();
-        let parameters = samconfig::parameter_overrides(&template, None).unwrap_or_else(|error| panic!("{error}"));
-        let stack = template::load(&template, &parameters).unwrap_or_else(|error| panic!("{error}"));
-        for table in stack.tables {
-            database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
-        }
+        let database = tables();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let target = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
@@ -161,6 +155,18 @@ impl Aws {
 
 fn from<T: serde::de::DeserializeOwned>(request: Value) -> T {
     serde_json::from_value(request).expect("a request")
+}
+
+/// The template's tables in memory, empty.
+pub fn tables() -> Database {
+    let database = Database::memory().expect("SQLite opens in memory");
+    let template = local::template();
+    let parameters = samconfig::parameter_overrides(&template, None).unwrap_or_else(|error| panic!("{error}"));
+    let stack = template::load(&template, &parameters).unwrap_or_else(|error| panic!("{error}"));
+    for table in stack.tables {
+        database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
+    }
+    database
 }
 
 /// What an SDK client takes that talks to `endpoint`.

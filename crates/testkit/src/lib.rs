@@ -12,7 +12,7 @@ mod local;
 mod upstream;
 mod wire;
 
-pub use aws::Aws;
+pub use aws::{Aws, tables};
 pub use client::{Client, Person};
 pub use connections::{Connections, Push};
 pub use conversation::conversation;
