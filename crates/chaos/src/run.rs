@@ -67,6 +67,7 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
 
     let rested = timeout(REST, async {
         all_at_rest(&devices).await;
+        storm.all_done().await;
         // Who was said to be gone is not pushed to any more, until it connects again.
         if storm.plan.aged && storm.struck.of(Fault::PushGone) > 0 {
             devices.iter().for_each(|device| device.reconnect());

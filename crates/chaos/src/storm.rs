@@ -29,6 +29,8 @@ pub struct Storm {
     total: Arc<Counts>,
     /// What faults still have to do: late calls, processes that are to go on.
     pub tasks: TaskTracker,
+    /// The events that functions still deal with, whoever still waits for them.
+    pub events: TaskTracker,
     /// How often somebody was told that a message is stored.
     pub acknowledged: watch::Sender<usize>,
     is_calm: AtomicBool,
@@ -45,6 +47,7 @@ impl Storm {
             struck: Counts::default(),
             total,
             tasks: TaskTracker::new(),
+            events: TaskTracker::new(),
             acknowledged: watch::Sender::new(0),
             is_calm: AtomicBool::new(false),
             calls: Mutex::default(),
@@ -59,6 +62,14 @@ impl Storm {
         self.tasks.close();
         self.tasks.wait().await;
         self.note("the storm is over");
+    }
+
+    /// Waits until no function deals with an event of this run any more: one that nobody waits for may still store a
+    /// message.
+    pub async fn all_done(&self) {
+        self.events.close();
+        self.events.wait().await;
+        self.note("no function is at work");
     }
 
     /// Whether it is over.

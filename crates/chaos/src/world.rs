@@ -14,6 +14,7 @@ use chat_local::{
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{Local, Upstream, without_limits};
 use tokio::net::TcpListener;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     calls,
@@ -72,6 +73,8 @@ struct State {
     opened: HashMap<String, Instant>,
     /// Connections whose `$disconnect` never comes.
     muted: HashSet<String>,
+    /// The events that functions deal with.
+    events_of: HashMap<u64, TaskTrackerToken>,
     started: u64,
 }
 
@@ -183,6 +186,14 @@ impl Between {
         match event {
             Event::Gateway(record) if record.route == "$connect" && record.status == 200 => {
                 self.state().opened.insert(record.connection, Instant::now());
+            }
+            Event::Function(Notice::Asked(number, event)) => {
+                if let Some(storm) = self.storm_of(&event) {
+                    self.state().events_of.insert(number, storm.events.token());
+                }
+            }
+            Event::Function(Notice::Done(number)) => {
+                self.state().events_of.remove(&number);
             }
             Event::Function(Notice::Given(origin, trace)) => {
                 let mut state = self.state();

@@ -123,7 +123,7 @@ fn line(event: &Event) -> Option<String> {
             Notice::Rebuilt(functions) if functions.is_empty() => None,
             Notice::Rebuilt(functions) => Some(format!("rebuilt {}", functions.join(", "))),
             Notice::BuildFailed(why) => Some(format!("the build failed, and the old functions stay: {why}")),
-            Notice::Started(_) | Notice::Ready(..) | Notice::Given(..) => None,
+            Notice::Asked(..) | Notice::Done(_) | Notice::Started(_) | Notice::Ready(..) | Notice::Given(..) => None,
         },
     }
 }

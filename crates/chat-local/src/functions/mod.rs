@@ -12,9 +12,20 @@ mod runtime_api;
 mod watch;
 pub mod watchdog;
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
+use axum::body::Bytes;
 use tokio::task::AbortHandle;
 
 use self::{
@@ -64,6 +75,10 @@ pub enum Notice {
     Started(Origin),
     /// A process asks for its first event, so long after its start.
     Ready(Origin, Duration),
+    /// The how many-th event that there is, for whichever function; a process for it may have to be started.
+    Asked(u64, Bytes),
+    /// That event is dealt with: answered, failed, or given up.
+    Done(u64),
     /// A process is given an event. What it then asks of AWS carries this trace id (`X-Amzn-Trace-Id`), which no other
     /// event has.
     Given(Origin, String),
@@ -108,6 +123,7 @@ struct Running {
     pools: BTreeMap<String, Arc<Pool>>,
     builder: Builder,
     observer: Observer,
+    asked: AtomicU64,
 }
 
 impl Functions {
@@ -131,7 +147,7 @@ impl Functions {
             let pool = Pool::new(launch, executable, options.processes);
             pools.insert(id.clone(), Arc::new(pool));
         }
-        let running = Arc::new(Running { pools, builder, observer });
+        let running = Arc::new(Running { pools, builder, observer, asked: AtomicU64::new(0) });
         let watch = match options.watch {
             true => {
                 let mut sources = Sources::new()?;
@@ -180,11 +196,18 @@ impl Drop for Functions {
 
 impl Invoke for Functions {
     fn invoke(&self, function: &str, event: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let pool = self.running.pool(function);
+        let running = self.running.clone();
+        let pool = running.pool(function);
         Box::pin(async move {
-            let pool = pool?;
+            let (pool, event) = (pool?, Bytes::from(event));
             // In a task of its own, for the function goes on when its caller doesn't wait any more.
-            let handled = tokio::spawn(async move { pool.invoke(event.into()).await });
+            let handled = tokio::spawn(async move {
+                let number = running.asked.fetch_add(1, Ordering::Relaxed) + 1;
+                (running.observer)(Notice::Asked(number, event.clone()));
+                let answer = pool.invoke(event).await;
+                (running.observer)(Notice::Done(number));
+                answer
+            });
             handled.await.unwrap_or_else(|error| Err(InvokeError::Unreachable(error.into())))
         })
     }
