@@ -176,7 +176,7 @@ async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
 async fn a_limit_that_is_missing_or_wrong_is_named() {
     let aws = Aws::start().await;
     for value in ["", "0", "-1", "1001", "many", "1.5", "99999999999"] {
-        let error = aws.try_provide::<Door>(&[("MAX_CONNECTIONS", value)]).await.err().expect("the start is stopped");
+        let error = aws.try_provide::<Door>(&[("MAX_CONNECTIONS", value)]).await.unwrap_err();
         assert!(error.to_string().contains("MAX_CONNECTIONS"), "{error}");
     }
 }
