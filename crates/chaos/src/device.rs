@@ -2,15 +2,14 @@
 //! holes in `seq` are seen and filled with `after`; every reconnection syncs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -19,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::Fault,
-    link::{Link, Refusal},
+    link::Link,
     plan::{DevicePlan, Draft, Step},
     storm::Storm,
-    told::{Acknowledgement, How, Told},
+    told::{How, Told},
+    view::{Chat, State, is, short},
 };
 
 /// How long anything may take at the most; the page waits as long.
@@ -34,39 +34,12 @@ pub struct Device {
     pub plan: DevicePlan,
     /// Where the system is.
     url: Mutex<String>,
-    storm: Arc<Storm>,
+    pub(crate) storm: Arc<Storm>,
     state: Mutex<State>,
     /// Counts what changes.
-    changes: watch::Sender<u64>,
+    pub(crate) changes: watch::Sender<u64>,
     is_away: AtomicBool,
     end: CancellationToken,
-}
-
-struct State {
-    link: Option<Arc<Link>>,
-    chats: BTreeMap<String, Chat>,
-    told: Told,
-}
-
-/// A conversation, as the device has it.
-#[derive(Default)]
-struct Chat {
-    messages: BTreeMap<u64, Value>,
-    /// None is missing up to here.
-    high: u64,
-    /// The newest that there is, as far as it knows.
-    newest: u64,
-    /// Whether something may have come that nobody told.
-    stale: bool,
-    /// What is to be sent, and how often that was tried.
-    outbox: VecDeque<(Draft, u32)>,
-}
-
-/// What a conversation needs next.
-enum Need {
-    Sync { after: u64, newest: u64 },
-    Send { draft: Draft, attempt: u32, last_seq: u64 },
-    Nothing,
 }
 
 impl Device {
@@ -243,137 +216,9 @@ impl Device {
         }
     }
 
-    /// Does what one conversation needs, one thing after the other.
-    async fn talk(&self, peer: &str) {
-        let mut changes = self.changes.subscribe();
-        let mut tries = 0;
-        loop {
-            changes.borrow_and_update();
-            let (need, link) = self.need(peer);
-            let Some(link) = link.filter(|_| !matches!(need, Need::Nothing)) else {
-                // The sender lives as long as the device.
-                let _ = changes.changed().await;
-                continue;
-            };
-            let done = match need {
-                Need::Sync { after, newest } => self.sync(peer, &link, after, newest).await,
-                Need::Send { draft, attempt, last_seq } => self.send(peer, &link, draft, attempt, last_seq).await,
-                Need::Nothing => Ok(()),
-            };
-            match done {
-                Ok(()) => tries = 0,
-                Err(refusal) => {
-                    self.note(format_args!("gets {refusal:?}"));
-                    if let Refusal::Final(text) = &refusal {
-                        self.change(|state| state.told.wrong.push(format!("it was refused: {text}")));
-                        return;
-                    }
-                    if refusal == Refusal::Offline {
-                        link.gone.cancelled().await;
-                    }
-                    self.back_off(tries).await;
-                    tries += 1;
-                }
-            }
-        }
-    }
-
-    fn need(&self, peer: &str) -> (Need, Option<Arc<Link>>) {
-        let mut state = self.state();
-        let link = state.link.clone();
-        let Some(chat) = state.chats.get_mut(peer).filter(|_| link.is_some()) else { return (Need::Nothing, link) };
-        let need = if chat.stale || chat.newest > chat.high {
-            chat.stale = false;
-            Need::Sync { after: chat.high, newest: chat.newest }
-        } else if let Some((draft, attempt)) = chat.outbox.front_mut() {
-            *attempt += 1;
-            Need::Send { draft: draft.clone(), attempt: *attempt, last_seq: chat.high }
-        } else {
-            Need::Nothing
-        };
-        (need, link)
-    }
-
-    async fn sync(&self, peer: &str, link: &Link, after: u64, newest: u64) -> Result<(), Refusal> {
-        let frame = json!({ "action": "getMessages", "targetId": peer, "after": after, "limit": self.plan.page });
-        let page = link.request(frame, self.patience(0), None).await.inspect_err(|_| {
-            self.change(|state| state.chat(peer).stale = true);
-        })?;
-        let messages = page["messages"].as_array().cloned().unwrap_or_default();
-        let more = !page["lastEvaluatedKey"].is_null();
-        self.note(format_args!(
-            "gets {} messages after {after}{}",
-            messages.len(),
-            if more { ", and more" } else { "" }
-        ));
-        self.change(|state| {
-            for message in messages {
-                state.keep(peer, message, How::Listed);
-            }
-            let chat = state.chat(peer);
-            chat.stale |= more;
-            if !more && chat.high < newest {
-                let wrong = format!("nothing follows {} in a page, but {newest} was there before", chat.high);
-                state.told.wrong.push(wrong);
-                // Asked for again, this would never end.
-                state.chat(peer).newest = state.chat(peer).high;
-            }
-        });
-        Ok(())
-    }
-
-    async fn send(&self, peer: &str, link: &Link, draft: Draft, attempt: u32, last_seq: u64) -> Result<(), Refusal> {
-        // A clock that is hours off harms nobody: nothing that a client says of the time counts.
-        let wrong_by_hours = self.plan.name.len() as u128 * 3_600_000;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let mut frame = json!({ "action": "sendMessage", "recipientId": peer, "content": draft.content });
-        frame["createdAt"] = json!((now - wrong_by_hours) as u64);
-        if let Some(id) = &draft.id {
-            frame["clientMessageId"] = json!(id);
-        }
-        if draft.with_last_seq {
-            frame["lastSeq"] = json!(last_seq);
-        }
-        let cut = draft.cut.filter(|_| attempt == 1 && !self.storm.is_calm());
-        if let Some(fault) = cut {
-            self.storm.strike(fault, &self.plan.name);
-        }
-        self.note(format_args!("sends {:.30?}, attempt {attempt}, lastSeq {last_seq}", draft.content));
-        let answer = link.request(frame, self.patience(attempt), cut).await;
-        if answer == Err(Refusal::Timeout) && !self.storm.is_calm() {
-            self.storm.strike(Fault::Repeated, &self.plan.name);
-        }
-        self.change(|state| {
-            state.told.attempts += 1;
-            match answer {
-                Ok(sent) => {
-                    self.note(format_args!("is acknowledged {sent}"));
-                    self.storm.acknowledged.send_modify(|count| *count += 1);
-                    state.told.acknowledged.push(Acknowledgement::new(peer, &draft, &sent));
-                    state.chat(peer).outbox.retain(|(one, _)| *one != draft);
-                    let mut message = sent;
-                    message["senderId"] = json!(self.plan.user);
-                    message["recipientId"] = json!(peer);
-                    message["content"] = json!(draft.content);
-                    state.keep(peer, message, How::Acknowledged);
-                    Ok(())
-                }
-                Err(refusal) => {
-                    // Without an id it must not be sent twice. Whether it was stored, a sync will show.
-                    if draft.id.is_none() {
-                        let chat = state.chat(peer);
-                        chat.outbox.retain(|(one, _)| *one != draft);
-                        chat.stale = true;
-                    }
-                    Err(refusal)
-                }
-            }
-        })
-    }
-
     /// Who has little patience has more at every attempt, and as much as anybody when the storm is over: else a machine
     /// with much to do would be asked again and again, and never in time.
-    fn patience(&self, attempt: u32) -> Duration {
+    pub(crate) fn patience(&self, attempt: u32) -> Duration {
         match self.storm.is_calm() {
             true => PATIENCE,
             false => PATIENCE.min(self.plan.patience * (1 << attempt.min(8))),
@@ -381,57 +226,22 @@ impl Device {
     }
 
     /// The page waits for half a second and more, and doubles that up to 30 s; here is less time.
-    async fn back_off(&self, tries: u32) {
+    pub(crate) async fn back_off(&self, tries: u32) {
         let most = 20 << tries.min(4);
         sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
     }
 
-    fn note(&self, text: impl std::fmt::Display) {
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
         self.storm.note(format_args!("{} {text}", self.plan.name));
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.state());
         self.changes.send_modify(|count| *count += 1);
         result
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    fn chat(&mut self, peer: &str) -> &mut Chat {
-        self.chats.entry(peer.to_owned()).or_default()
-    }
-
-    /// Takes a message in, once.
-    fn keep(&mut self, peer: &str, message: Value, how: How) {
-        self.told.seen.push((how, message.clone()));
-        let Some(chat) = self.chats.get_mut(peer) else {
-            self.told.wrong.push(format!("it was shown a message of a conversation that it is not in: {message}"));
-            return;
-        };
-        let seq = message["seq"].as_u64().unwrap_or_default();
-        let user = &self.told.user;
-        chat.outbox.retain(|(draft, _)| !is(user, draft, &message));
-        chat.newest = chat.newest.max(seq);
-        let held = chat.messages.entry(seq).or_insert_with(|| message.clone());
-        if held["messageId"] != message["messageId"] {
-            self.told.wrong.push(format!("two messages have the number {seq}: {held} and {message}"));
-        }
-        while chat.messages.contains_key(&(chat.high + 1)) {
-            chat.high += 1;
-        }
-    }
-}
-
-/// Whether a stored message is what this draft of this user became.
-fn is(user: &str, draft: &Draft, message: &Value) -> bool {
-    draft.id.is_some() && message["senderId"] == user && message["clientMessageId"].as_str() == draft.id.as_deref()
-}
-
-fn short(message: &Value) -> String {
-    format!("{} {:.30}", message["seq"], message["content"].to_string())
 }

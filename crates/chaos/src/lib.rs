@@ -14,5 +14,7 @@ pub mod plan;
 mod pushes;
 pub mod run;
 pub mod storm;
+mod talk;
 pub mod told;
+mod view;
 pub mod world;
