@@ -188,7 +188,7 @@ impl Between {
                 self.state().opened.insert(record.connection, Instant::now());
             }
             Event::Function(Notice::Asked(number, event)) => {
-                if let Some(storm) = self.storm_of(&event) {
+                if let Some(storm) = self.storm_of(&event.0) {
                     self.state().events_of.insert(number, storm.events.token());
                 }
             }

@@ -14,6 +14,7 @@ pub mod watchdog;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     future::Future,
     path::PathBuf,
     pin::Pin,
@@ -76,7 +77,7 @@ pub enum Notice {
     /// A process asks for its first event, so long after its start.
     Ready(Origin, Duration),
     /// The how many-th event that there is, for whichever function; a process for it may have to be started.
-    Asked(u64, Bytes),
+    Asked(u64, Payload),
     /// That event is dealt with: answered, failed, or given up.
     Done(u64),
     /// A process is given an event. What it then asks of AWS carries this trace id (`X-Amzn-Trace-Id`), which no other
@@ -91,6 +92,16 @@ pub enum Notice {
     /// After a change of the sources the functions can't be built, and the old ones stay. The compiler's own words
     /// went to standard error.
     BuildFailed(String),
+}
+
+/// An event as it came. It has no `Debug` form but its length, so that no token and no message in it can reach a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(pub Bytes);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 /// Which process a [`Notice`] is about.
@@ -203,7 +214,7 @@ impl Invoke for Functions {
             // In a task of its own, for the function goes on when its caller doesn't wait any more.
             let handled = tokio::spawn(async move {
                 let number = running.asked.fetch_add(1, Ordering::Relaxed) + 1;
-                (running.observer)(Notice::Asked(number, event.clone()));
+                (running.observer)(Notice::Asked(number, Payload(event.clone())));
                 let answer = pool.invoke(event).await;
                 (running.observer)(Notice::Done(number));
                 answer
