@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::Arc,
@@ -24,11 +25,33 @@ pub(super) struct Built {
     pub(super) packages: BTreeSet<PathBuf>,
 }
 
+impl Built {
+    /// What somebody else has built: `NAME/bootstrap` for each function, in one folder.
+    pub(super) fn found(stack: &Stack, folder: &Path) -> anyhow::Result<Self> {
+        let mut built = Self::default();
+        for (id, function) in &stack.functions {
+            let binary = function.binary.as_deref().with_context(|| format!("function {id} names no binary"))?;
+            let path = folder.join(binary).join("bootstrap");
+            let executable = Executable::at(path.clone()).with_context(|| format!("there is no {}", path.display()))?;
+            built.executables.insert(id.clone(), executable);
+        }
+        Ok(built)
+    }
+}
+
 /// A binary in one of its versions: built anew, it is another one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Executable {
     pub(super) path: PathBuf,
     modified: SystemTime,
+}
+
+impl Executable {
+    /// The one that stands there now.
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let modified = path.metadata().and_then(|metadata| metadata.modified())?;
+        Ok(Self { path, modified })
+    }
 }
 
 /// How the functions of a stack are built.
@@ -91,10 +114,9 @@ impl Builder {
             let Some(path) = artifact.executable else {
                 continue;
             };
-            let modified = path.metadata().and_then(|metadata| metadata.modified())?;
+            let executable = Executable::at(path)?;
             for id in binaries.remove(artifact.target.name.as_str()).unwrap_or_default() {
-                let executable = Executable { path: path.clone(), modified };
-                built.executables.insert(id.clone(), executable);
+                built.executables.insert(id.clone(), executable.clone());
             }
         }
         ensure!(binaries.is_empty(), "Cargo doesn't say where it has put {:?}", binaries.keys());

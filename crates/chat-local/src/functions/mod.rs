@@ -30,7 +30,7 @@ use axum::body::Bytes;
 use tokio::task::AbortHandle;
 
 use self::{
-    cargo::{Builder, Executable},
+    cargo::{Builder, Built, Executable},
     pool::Pool,
     process::Launch,
     watch::Sources,
@@ -57,6 +57,9 @@ pub struct Functions {
 pub struct Options {
     /// Build with `--release`.
     pub release: bool,
+    /// Build nothing, and take the binaries of this folder, as `cargo lambda build` leaves them: `NAME/bootstrap`. Every
+    /// function of the template must name its binary then.
+    pub prebuilt: Option<PathBuf>,
     /// How many processes a function may have. An event that finds all of them at work waits.
     pub processes: usize,
     /// Variables for every function, above those of the template: where to find DynamoDB, for example.
@@ -121,6 +124,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             release: false,
+            prebuilt: None,
             processes: 10,
             environment: BTreeMap::new(),
             init_timeout: INIT_TIMEOUT,
@@ -142,7 +146,10 @@ impl Functions {
     pub async fn start(stack: &Stack, options: Options, observer: Observer) -> anyhow::Result<Self> {
         let watchdog = options.watchdog.as_deref().map(Watchdog::start).transpose()?.map(Arc::new);
         let builder = Builder::new(stack, options.release, watchdog.clone());
-        let mut built = builder.build().await?;
+        let mut built = match &options.prebuilt {
+            Some(folder) => Built::found(stack, folder)?,
+            None => builder.build().await?,
+        };
         let mut pools = BTreeMap::new();
         for (id, function) in &stack.functions {
             let launch = Launch {

@@ -1,0 +1,135 @@
+//! What is seen of a function's calls: each with its units and the time that it took, and the bytes on the wire.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One call of an AWS service.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Such as `PutItem`.
+    pub operation: String,
+    /// When its last byte had come.
+    pub began: Instant,
+    /// When its answer went out.
+    pub ended: Instant,
+    /// Read units, by DynamoDB's own count.
+    pub read_units: f64,
+    /// Write units, by DynamoDB's own count.
+    pub write_units: f64,
+}
+
+/// The length of the longest chain of calls that waited for one another.
+///
+/// Calls that wait for each other never overlap; calls that don't may still come one after the other on a busy machine.
+/// So the figure is at most too large, and the smallest of several is the right one.
+pub fn depth(calls: &[Call]) -> usize {
+    let mut calls: Vec<_> = calls.iter().collect();
+    calls.sort_by_key(|call| call.began);
+    let mut depths: Vec<usize> = Vec::new();
+    for (index, call) in calls.iter().enumerate() {
+        let before = (0..index).filter(|other| calls[*other].ended <= call.began).map(|other| depths[other]);
+        depths.push(1 + before.max().unwrap_or_default());
+    }
+    depths.into_iter().max().unwrap_or_default()
+}
+
+/// Collects calls and bytes.
+#[derive(Debug, Default)]
+pub struct Meter {
+    calls: Mutex<Vec<Call>>,
+    bytes: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn note(&self, call: Call) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    /// Forgets the calls so far, and gives them.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets the bytes so far, and gives how many went over the wire in both directions, encryption included.
+    pub fn take_bytes(&self) -> u64 {
+        self.bytes.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// A connection whose bytes are counted.
+pub(crate) struct Counted<S> {
+    pub(crate) stream: S,
+    pub(crate) meter: Arc<Meter>,
+}
+
+impl<S> Counted<S> {
+    fn count(&self, bytes: usize) {
+        self.meter.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.count(buffer.filled().len() - before);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(written)) = result {
+            self.count(written);
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn depth_is_that_of_the_longest_chain() {
+        let start = Instant::now();
+        let call = |(began, ended): (u64, u64)| Call {
+            operation: String::new(),
+            began: start + Duration::from_millis(began),
+            ended: start + Duration::from_millis(ended),
+            read_units: 0.0,
+            write_units: 0.0,
+        };
+        for (calls, expected) in [
+            (vec![], 0),
+            (vec![(0, 5)], 1),
+            (vec![(0, 5), (1, 6), (2, 9)], 1),
+            // Look; put beside two reads, of which one is slow; push.
+            (vec![(0, 5), (6, 12), (6, 11), (7, 30), (31, 36)], 3),
+            (vec![(6, 11), (0, 5), (12, 13)], 3),
+        ] {
+            assert_eq!(depth(&calls.iter().copied().map(call).collect::<Vec<_>>()), expected, "{calls:?}");
+        }
+    }
+}
