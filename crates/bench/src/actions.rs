@@ -15,7 +15,7 @@ pub const NOOP: &str = "Noop";
 /// One action, as a row of the tables.
 pub struct Action {
     /// What a reader calls it.
-    pub name: &'static str,
+    pub name: String,
     /// The logical id of its function.
     pub function: &'static str,
     /// The next event, by the frame that the one before was answered.
@@ -33,56 +33,85 @@ pub fn stack() -> anyhow::Result<Stack> {
     parameters.extend(most.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut stack = template::load(&path, &parameters)?;
     if let Some(any) = stack.functions.values().next().cloned() {
-        let noop = Function {
-            name: NOOP.to_owned(),
-            binary: Some("noop".to_owned()),
-            environment: BTreeMap::new(),
-            ..any
-        };
+        let noop =
+            Function { name: NOOP.to_owned(), binary: Some("noop".to_owned()), environment: BTreeMap::new(), ..any };
         stack.functions.insert(NOOP.to_owned(), noop);
     }
     Ok(stack)
 }
 
-/// Events that bring about what the actions find, for as many rounds of each.
-pub fn before(rounds: usize) -> Vec<(&'static str, Event)> {
-    let connect = |user: &str, number: usize| {
-        ("ConnectFunction", Event::of("connect").from(user).on(&format!("connection {number} of {user}")))
-    };
-    let say = |from: &str, to: &str, number: usize| {
-        let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nobody minds.");
-        ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
-    };
-    let mut events = vec![connect("one", 0), connect("mark", 0)];
-    events.extend((0..10).map(|number| connect("ten", number)));
-    events.extend((0..60).map(|number| say("hal", "alice", number)));
-    events.extend((0..rounds).map(|number| say("mark", "alice", number)));
-    const PEERS: [&str; 20] = [
-        "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15", "p16",
-        "p17", "p18", "p19",
-    ];
-    events.extend(PEERS.map(|peer| say(peer, "ina", 0)));
-    events
+/// Actions, and the events that bring about what they find.
+pub struct Workload {
+    /// In this order.
+    pub before: Vec<(&'static str, Event)>,
+    /// In the order of the table, the one that does nothing first.
+    pub actions: Vec<Action>,
 }
 
-/// All actions, the one that does nothing first.
-pub fn all() -> Vec<Action> {
-    let fixed = |name, function, event: Event| Action { name, function, next: Box::new(move |_| event.clone()) };
-    let asking = |file: &str, user: &str, frame: Value| Event::of(file).from(user).saying(&frame);
-    vec![
-        fixed("no-op", NOOP, Event::of("fallback")),
+/// Every action of the protocol, for at most so many rounds of each.
+pub fn every_action(rounds: usize) -> Workload {
+    let mut before = vec![connect("one", 0), connect("mark", 0)];
+    before.extend((0..10).map(|number| connect("ten", number)));
+    before.extend((0..60).map(|number| say("hal", "alice", number)));
+    before.extend((0..rounds).map(|number| say("mark", "alice", number)));
+    before.extend((0..20).map(|number| say(&format!("peer {number}"), "ina", 0)));
+    let repeat = send("hal", "alice", "0: again", "hal 59", 59);
+    let actions = vec![
+        noop(),
         fixed("authorizer, open mode", "AuthorizerFunction", Event::of("authorizer")),
         fixed("connect", "ConnectFunction", Event::of("connect").from("zoe")),
         fixed("disconnect", "DisconnectFunction", Event::of("disconnect").from("zoe")),
-        sending("sendMessage, nobody is there", "nobody"),
-        sending("sendMessage, 1 push", "one"),
-        sending("sendMessage, 10 pushes", "ten"),
-        fixed("sendMessage, a repeat", "SendFunction", send("hal", "alice", "0: again", "hal 59", 59)),
-        fixed("getMessages, 50", "HistoryFunction", asking("history", "alice", json!({ "targetId": "hal" }))),
-        fixed("getConversations, 20", "InboxFunction", asking("inbox", "ina", json!({}))),
-        Action { name: "markRead, 1 push", function: "ReadFunction", next: Box::new(mark_read()) },
-        fixed("ping", "FallbackFunction", asking("fallback", "alice", json!({ "action": "ping" }))),
-    ]
+        sending("sendMessage, nobody is there", "nobody", 0),
+        sending("sendMessage, 1 push", "one", 0),
+        sending("sendMessage, 10 pushes", "ten", 0),
+        fixed("sendMessage, a repeat", "SendFunction", repeat),
+        asking("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
+        asking("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
+        Action { name: "markRead, 1 push".to_owned(), function: "ReadFunction", next: Box::new(mark_read()) },
+        asking("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
+    ];
+    Workload { before, actions }
+}
+
+/// Messages to people with so many connections.
+pub fn fan_out(sizes: &'static [usize]) -> Workload {
+    let user = |size: usize| format!("somebody with {size}");
+    let connections = sizes.iter().flat_map(|size| (0..*size).map(|number| connect(&user(*size), number)));
+    let messages = sizes.iter().map(|size| sending(&format!("sendMessage, {size} pushes"), &user(*size), 0));
+    Workload { before: connections.collect(), actions: [noop()].into_iter().chain(messages).collect() }
+}
+
+/// What is done in the conversation of alice and bob, whose newest message has this number.
+pub fn in_a_conversation(newest: u64) -> Workload {
+    let actions = vec![
+        noop(),
+        sending("sendMessage", "bob", newest),
+        asking("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "bob" })),
+        asking("getConversations", "InboxFunction", "inbox", "alice", json!({})),
+    ];
+    Workload { before: vec![connect("bob", 0)], actions }
+}
+
+fn connect(user: &str, number: usize) -> (&'static str, Event) {
+    ("ConnectFunction", Event::of("connect").from(user).on(&format!("connection {number} of {user}")))
+}
+
+/// A message of somebody whose every message comes by this, from 0 on.
+pub fn say(from: &str, to: &str, number: usize) -> (&'static str, Event) {
+    let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nobody minds.");
+    ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
+}
+
+fn fixed(name: &str, function: &'static str, event: Event) -> Action {
+    Action { name: name.to_owned(), function, next: Box::new(move |_| event.clone()) }
+}
+
+fn asking(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
+    fixed(name, function, Event::of(file).from(user).saying(&frame))
+}
+
+fn noop() -> Action {
+    fixed("no-op", NOOP, Event::of("fallback"))
 }
 
 fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Event {
@@ -90,15 +119,16 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Event {
     Event::of("send").from(from).saying(&frame)
 }
 
-/// A client that is up to date, and says something to somebody with so many connections.
-fn sending(name: &'static str, to: &'static str) -> Action {
-    let mut number = 0;
+/// A client that is up to date, and says something; its conversation's newest message has this number.
+fn sending(name: &str, to: &str, newest: u64) -> Action {
+    let (to, mut number) = (to.to_owned(), 0);
     let next = move |last: &Value| {
         number += 1;
         let text = "Are we still on for tonight? I could be there at eight.";
-        send("alice", to, text, &format!("8f14e45f-ceea-467f-a8b2-{number:012}"), last["value"]["seq"].as_u64().unwrap_or(0))
+        let id = format!("8f14e45f-ceea-467f-a8b2-{number:012}");
+        send("alice", &to, text, &id, last["value"]["seq"].as_u64().unwrap_or(newest))
     };
-    Action { name, function: "SendFunction", next: Box::new(next) }
+    Action { name: name.to_owned(), function: "SendFunction", next: Box::new(next) }
 }
 
 /// A mark that moves on by one message each time.

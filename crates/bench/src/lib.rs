@@ -2,8 +2,13 @@
 //! functions call, the actions, how they are measured, and what is said of it.
 
 pub mod actions;
+pub mod budget;
+pub mod growth;
 pub mod measure;
 pub mod meter;
+pub mod plot;
+pub mod price;
 pub mod report;
 pub mod services;
+pub mod timeless;
 pub mod tls;

@@ -2,18 +2,30 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use bench::{measure, report::Report};
+use bench::{
+    budget,
+    measure::{self, Rounds},
+    price,
+    report::Report,
+};
 use clap::Parser;
+
+/// What a function logs of a message, in bytes; `crates/testkit/tests` has such a line.
+const LOG_BYTES: f64 = 600.0;
 
 /// Measures the functions as they are deployed: each as a process of its own behind a Lambda Runtime API, with an
 /// embedded DynamoDB and an `@connections` endpoint that take a settable time.
 #[derive(Parser)]
 struct Arguments {
-    /// Where `cargo lambda build --release` has put the functions.
-    #[arg(long, default_value = "target/lambda")]
-    binaries: PathBuf,
+    /// Where `cargo lambda build --release` has put the functions. Of several folders, which are measured in turn, each
+    /// further one is compared with the first.
+    #[arg(default_value = "target/lambda")]
+    binaries: Vec<PathBuf>,
+    /// Only the actions with this in their name, and the one that does nothing.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Fresh processes of each function.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 20)]
     fresh: usize,
     /// Events of each action for warm processes.
     #[arg(long, default_value_t = 500)]
@@ -24,18 +36,33 @@ struct Arguments {
     /// Compare with what was written before.
     #[arg(long)]
     base: Option<PathBuf>,
+    /// Say nothing but what is beyond its budget, and fail there.
+    #[arg(long)]
+    check: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let base = arguments.base.as_deref().map(Report::read).transpose()?;
-    let rounds = measure::Rounds { fresh: arguments.fresh, warm: arguments.warm };
-    let report = measure::all(&arguments.binaries, rounds).await?;
+    let rounds = Rounds { fresh: arguments.fresh, warm: arguments.warm };
+    let reports = measure::everything(&arguments.binaries, &arguments.only, rounds).await?;
+    let (report, others) = reports.split_first().expect("clap asks for one folder at least");
     report.write(&arguments.json)?;
+    if arguments.check {
+        let broken = budget::broken(report);
+        broken.iter().for_each(|fault| println!("beyond its budget: {fault}"));
+        return Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     print!("{}", report.tables());
+    for (folder, other) in arguments.binaries[1..].iter().zip(others) {
+        print!("\n## {}\n\n{}", folder.display(), other.against(report));
+    }
     if let Some(base) = base {
         print!("\n{}", report.against(&base));
+    }
+    if arguments.only.is_empty() {
+        print!("\n{}", price::section(report, LOG_BYTES));
     }
     Ok(ExitCode::SUCCESS)
 }

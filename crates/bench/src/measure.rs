@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,11 +17,13 @@ use chat_local::{
     functions::{Functions, Options, Process},
     invoke::Invoke,
 };
+use dynoxide::Database;
 use flate2::{Compression, write::DeflateEncoder};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
-    actions::{self, Action},
+    actions::{self, Action, NOOP, Workload},
     meter::depth,
     report::{Binary, Figures, Report, Times},
     services::Services,
@@ -44,48 +46,64 @@ pub struct Rounds {
     pub warm: usize,
 }
 
-/// Everything: all actions, plain and encrypted.
+/// Everything, for each of these folders of binaries: all actions with `only` in their name, plain and encrypted.
 ///
 /// # Errors
 /// Where a binary is missing, doesn't start, or answers something that it should not.
-pub async fn all(binaries: &Path, rounds: Rounds) -> anyhow::Result<Report> {
-    let binaries = binaries.canonicalize().with_context(|| format!("there is no {}", binaries.display()))?;
-    let plain = transport(&binaries, rounds, None).await?;
-    let encrypted = transport(&binaries, rounds, Some(&Authority::new()?)).await?;
-    Ok(Report { binaries: weigh(&binaries)?, plain, encrypted })
+pub async fn everything(folders: &[PathBuf], only: &str, rounds: Rounds) -> anyhow::Result<Vec<Report>> {
+    let authority = Authority::new()?;
+    let mut rows = [const { Vec::new() }; 2];
+    for (rows, authority) in rows.iter_mut().zip([None, Some(&authority)]) {
+        let mut benches = Vec::new();
+        for folder in folders {
+            let mut workload = actions::every_action(2 * rounds.fresh + 2 * rounds.warm);
+            workload.actions.retain(|action| action.function == NOOP || action.name.contains(only));
+            benches.push(Bench::start(folder, testkit::tables(), authority, workload).await?);
+        }
+        *rows = run(benches, rounds).await?;
+    }
+    let [plain, encrypted] = rows;
+    let reports = folders.iter().zip(plain.into_iter().zip(encrypted));
+    reports.map(|(folder, (plain, encrypted))| Ok(Report { binaries: weigh(folder)?, plain, encrypted })).collect()
 }
 
-/// All actions over one kind of connection, in the order of the table.
-async fn transport(
-    binaries: &Path,
-    rounds: Rounds,
-    authority: Option<&Authority>,
-) -> anyhow::Result<Vec<(String, Figures)>> {
-    let folder = tempfile::tempdir()?;
-    let services = Services::start(authority).await?;
-    let mut environment = BTreeMap::from([
-        ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), services.dynamodb.clone()),
-        ("CONNECTIONS_ENDPOINT".to_owned(), services.connections.clone()),
-    ]);
-    if let Some(authority) = authority {
-        let roots = folder.path().join("roots.pem");
-        authority.write_roots(&roots)?;
-        environment.insert("SSL_CERT_FILE".to_owned(), roots.display().to_string());
+/// Measures all benches, whose actions take turns.
+///
+/// # Errors
+/// As [`everything`].
+pub async fn run(mut benches: Vec<Bench>, rounds: Rounds) -> anyhow::Result<Vec<Vec<(String, Figures)>>> {
+    for delay in [Duration::ZERO, DELAY] {
+        let delayed = !delay.is_zero();
+        for bench in &benches {
+            bench.services.delay(delay);
+        }
+        for _ in 0..rounds.fresh {
+            for bench in &mut benches {
+                bench.fresh(delayed).await?;
+            }
+        }
+        let parts = if delayed { DELAYED_PART } else { 1 };
+        for _ in 0..(rounds.warm / parts).div_ceil(BLOCK) {
+            for bench in &mut benches {
+                bench.warm(delayed).await?;
+            }
+        }
     }
-    let options = Options { prebuilt: Some(binaries.to_owned()), environment, ..Options::default() };
-    let functions = Functions::start(&actions::stack()?, options, Arc::new(|_| {})).await?;
-    let bench = Bench { services, functions };
-    for (function, event) in actions::before(2 * rounds.fresh + 2 * rounds.warm) {
-        bench.ask(function, event).await?;
+    let mut figures = Vec::new();
+    for bench in benches {
+        bench.functions.stop().await;
+        figures.push(bench.subjects.into_iter().map(Subject::finish).collect());
     }
-    let figures = bench.run(rounds).await;
-    bench.functions.stop().await;
-    figures
+    Ok(figures)
 }
 
-struct Bench {
+/// The functions of one folder, with services of their own.
+pub struct Bench {
     services: Services,
     functions: Functions,
+    subjects: Vec<Subject>,
+    /// Holds what is trusted.
+    _folder: TempDir,
 }
 
 /// One action while it is measured.
@@ -109,79 +127,92 @@ struct Samples {
 }
 
 impl Bench {
-    async fn run(&self, rounds: Rounds) -> anyhow::Result<Vec<(String, Figures)>> {
-        let mut subjects: Vec<_> = actions::all().into_iter().map(Subject::new).collect();
-        for delay in [Duration::ZERO, DELAY] {
-            self.services.delay(delay);
-            for _ in 0..rounds.fresh {
-                for subject in &mut subjects {
-                    self.fresh(subject, !delay.is_zero()).await?;
-                }
-            }
-            let parts = if delay.is_zero() { 1 } else { DELAYED_PART };
-            for _ in 0..(rounds.warm / parts).div_ceil(BLOCK) {
-                for subject in &mut subjects {
-                    self.warm(subject, !delay.is_zero()).await?;
-                }
+    /// Starts the functions of a folder over these tables, encrypted where there is an authority.
+    ///
+    /// # Errors
+    /// Where a binary is missing, or an event that comes before is refused.
+    pub async fn start(
+        folder: &Path,
+        database: Database,
+        authority: Option<&Authority>,
+        workload: Workload,
+    ) -> anyhow::Result<Self> {
+        let services = Services::start(database, authority).await?;
+        let mut environment = BTreeMap::from([
+            ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), services.dynamodb.clone()),
+            ("CONNECTIONS_ENDPOINT".to_owned(), services.connections.clone()),
+        ]);
+        let trusted = tempfile::tempdir()?;
+        if let Some(authority) = authority {
+            for (variable, file) in authority.write_roots(trusted.path())? {
+                environment.insert(variable.to_owned(), file);
             }
         }
-        Ok(subjects.into_iter().map(Subject::finish).collect())
+        let prebuilt = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
+        let options = Options { prebuilt: Some(prebuilt), environment, ..Options::default() };
+        let functions = Functions::start(&actions::stack()?, options, Arc::new(|_| {})).await?;
+        for (function, event) in workload.before {
+            frame(&functions.invoke(function, event.value().to_string().into_bytes()).await?)?;
+        }
+        let subjects = workload.actions.into_iter().map(Subject::new).collect();
+        Ok(Self { services, functions, subjects, _folder: trusted })
     }
 
-    /// A process that has seen nothing yet, from its start to its first answer.
-    async fn fresh(&self, subject: &mut Subject, delayed: bool) -> anyhow::Result<()> {
-        let function = subject.action.function;
-        for process in self.functions.processes(function) {
-            process.kill();
-            process.ended().await;
+    /// For each action a process that has seen nothing yet, from its start to its first answer.
+    async fn fresh(&mut self, delayed: bool) -> anyhow::Result<()> {
+        for index in 0..self.subjects.len() {
+            let function = self.subjects[index].action.function;
+            for process in self.functions.processes(function) {
+                process.kill();
+                process.ended().await;
+            }
+            let took = self.event(index).await?;
+            let process = self.process(function)?;
+            let subject = &mut self.subjects[index];
+            let samples = if delayed { &mut subject.delayed_fresh } else { &mut subject.fresh };
+            samples.first_poll.push(micros(process.first_poll().unwrap_or_default()));
+            samples.took.push(micros(took));
+            samples.cpu.push(micros(cpu(process.id())?));
         }
-        let took = self.event(subject).await?;
-        let process = self.process(function)?;
-        let samples = if delayed { &mut subject.delayed_fresh } else { &mut subject.fresh };
-        samples.first_poll.push(micros(process.first_poll().unwrap_or_default()));
-        samples.took.push(micros(took));
-        samples.cpu.push(micros(cpu(process.id())?));
-        self.services.meter.take_bytes();
-        self.services.meter.take_calls();
         Ok(())
     }
 
-    /// A block of events for a process that has seen some.
-    async fn warm(&self, subject: &mut Subject, delayed: bool) -> anyhow::Result<()> {
-        // Whatever the function has not seen of this action yet.
-        self.event(subject).await?;
-        let process = self.process(subject.action.function)?;
-        self.services.meter.take_bytes();
-        self.services.meter.take_calls();
-        let before = cpu(process.id())?;
-        for _ in 0..BLOCK {
-            let took = self.event(subject).await?;
+    /// For each action a block of events for a process that has seen some.
+    async fn warm(&mut self, delayed: bool) -> anyhow::Result<()> {
+        for index in 0..self.subjects.len() {
+            // Whatever the function has not seen of this action yet.
+            self.event(index).await?;
+            let process = self.process(self.subjects[index].action.function)?;
+            self.services.meter.take_bytes();
+            self.services.meter.take_calls();
+            let before = cpu(process.id())?;
+            for _ in 0..BLOCK {
+                let took = self.event(index).await?;
+                let subject = &mut self.subjects[index];
+                let samples = if delayed { &mut subject.delayed } else { &mut subject.warm };
+                samples.took.push(micros(took));
+                subject.figures.note(&self.services.meter.take_calls(), delayed);
+            }
+            let subject = &mut self.subjects[index];
             let samples = if delayed { &mut subject.delayed } else { &mut subject.warm };
-            samples.took.push(micros(took));
-            subject.figures.note(&self.services.meter.take_calls(), delayed);
+            samples.cpu.push(micros(cpu(process.id())? - before) / BLOCK as f64);
+            subject.figures.wire_bytes = (self.services.meter.take_bytes() as f64 / BLOCK as f64).round();
+            subject.figures.peak_memory = peak_memory(process.id())?;
         }
-        let samples = if delayed { &mut subject.delayed } else { &mut subject.warm };
-        samples.cpu.push(micros(cpu(process.id())? - before) / BLOCK as f64);
-        subject.figures.wire_bytes = (self.services.meter.take_bytes() as f64 / BLOCK as f64).round();
-        subject.figures.peak_memory = peak_memory(process.id())?;
         Ok(())
     }
 
     /// The next event of an action, and how long its answer took.
-    async fn event(&self, subject: &mut Subject) -> anyhow::Result<Duration> {
+    async fn event(&mut self, index: usize) -> anyhow::Result<Duration> {
+        let subject = &mut self.subjects[index];
         let event = (subject.action.next)(&subject.last).value().to_string().into_bytes();
         let began = Instant::now();
         let answer = self.functions.invoke(subject.action.function, event).await;
         let took = began.elapsed();
-        let answer = answer.with_context(|| subject.action.name)?;
+        let answer = answer.with_context(|| subject.action.name.clone())?;
         subject.figures.answer_bytes = answer.len() as f64;
         subject.last = frame(&answer)?;
         Ok(took)
-    }
-
-    async fn ask(&self, function: &str, event: testkit::Event) -> anyhow::Result<()> {
-        frame(&self.functions.invoke(function, event.value().to_string().into_bytes()).await?)?;
-        Ok(())
     }
 
     fn process(&self, function: &str) -> anyhow::Result<Arc<Process>> {
@@ -212,7 +243,7 @@ impl Subject {
             delayed: self.delayed.times(),
             ..self.figures
         };
-        (self.action.name.to_owned(), figures)
+        (self.action.name, figures)
     }
 }
 

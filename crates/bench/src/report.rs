@@ -5,8 +5,6 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::actions;
-
 /// One run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,13 +101,14 @@ impl Report {
     /// Each figure beside what it was.
     pub fn against(&self, base: &Self) -> String {
         let mut text = String::new();
-        for (title, rows, old) in
-            [("plain HTTP", &self.plain, &base.plain), ("TLS", &self.encrypted, &base.encrypted)]
+        for (title, rows, old) in [("plain HTTP", &self.plain, &base.plain), ("TLS", &self.encrypted, &base.encrypted)]
         {
-            let noop = |rows: &[(String, Figures)]| rows.first().map(|(_, figures)| figures.clone()).unwrap_or_default();
+            let noop =
+                |rows: &[(String, Figures)]| rows.first().map(|(_, figures)| figures.clone()).unwrap_or_default();
             let (floor, old_floor) = (noop(rows), noop(old));
             let _ = writeln!(text, "Against the base, {title}: now / before, of what a no-op takes in the same run\n");
-            let _ = writeln!(text, "| action | first answer | CPU until then | warm median | CPU | memory | wire bytes |");
+            let _ =
+                writeln!(text, "| action | first answer | CPU until then | warm median | CPU | memory | wire bytes |");
             let _ = writeln!(text, "|---|---|---|---|---|---|---|");
             for (name, now) in rows {
                 let Some((_, before)) = old.iter().find(|(old, _)| old == name) else { continue };
@@ -141,10 +140,11 @@ impl Report {
 }
 
 fn times(rows: &[(String, Figures)]) -> String {
-    let mut text = "| action | first poll | first answer | with 5 ms a call | CPU until then | warm median | p99 | with 5 \
+    let mut text =
+        "| action | first poll | first answer | with 5 ms a call | CPU until then | warm median | p99 | with 5 \
                     ms a call | p99 | CPU |\n|---|---|---|---|---|---|---|---|---|---|\n"
-        .to_owned();
-    let floor = rows.iter().find(|(name, _)| *name == actions::all()[0].name).map(|(_, figures)| figures);
+            .to_owned();
+    let floor = rows.first().map(|(_, figures)| figures);
     for (name, figures) in rows {
         let beside = |of: fn(&Figures) -> f64| {
             let ratio = floor.map_or(f64::NAN, |floor| of(figures) / of(floor));
@@ -168,9 +168,10 @@ fn times(rows: &[(String, Figures)]) -> String {
 }
 
 fn what_it_takes(rows: &[(String, Figures)]) -> String {
-    let mut text = "| action | AWS calls | depth | read units | write units | bytes on the wire | of the answer | peak \
+    let mut text =
+        "| action | AWS calls | depth | read units | write units | bytes on the wire | of the answer | peak \
                     memory |\n|---|---|---|---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     for (name, figures) in rows {
         let _ = writeln!(
             text,

@@ -44,13 +44,13 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts both with empty tables, encrypted where there is an authority. As on AWS, DynamoDB then speaks HTTP/1.1 and
+    /// Starts both with these tables, encrypted where there is an authority. As on AWS, DynamoDB then speaks HTTP/1.1 and
     /// API Gateway also HTTP/2.
     ///
     /// # Errors
     /// Where no port is free.
-    pub async fn start(authority: Option<&Authority>) -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared { database: testkit::tables(), meter: Arc::default(), delay: Arc::default() });
+    pub async fn start(database: Database, authority: Option<&Authority>) -> anyhow::Result<Self> {
+        let shared = Arc::new(Shared { database, meter: Arc::default(), delay: Arc::default() });
         let acceptor = |protocols| authority.map(|authority| authority.acceptor(protocols)).transpose();
         let dynamodb = serve(shared.clone(), acceptor(&["http/1.1"])?).await?;
         let gateway = serve(shared.clone(), acceptor(&["h2", "http/1.1"])?).await?;
@@ -117,7 +117,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let answered = match target.and_then(|target| target.rsplit('.').next()) {
         Some(operation) => shared.dynamodb(operation, &body),
-        None => Answered { status: 200, body: String::new(), operation: format!("{} connection", head.method), units: 0.0 },
+        None => {
+            Answered { status: 200, body: String::new(), operation: format!("{} connection", head.method), units: 0.0 }
+        }
     };
     let is_write = ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems"].contains(&answered.operation.as_str());
     let (read_units, write_units) = if is_write { (0.0, answered.units) } else { (answered.units, 0.0) };
@@ -152,4 +154,3 @@ impl Shared {
         }
     }
 }
-

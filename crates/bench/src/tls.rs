@@ -3,6 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context;
+use chat_core::trust::AMAZON_ROOTS;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_rustls::{
     TlsAcceptor,
@@ -41,15 +42,20 @@ impl Authority {
         Ok(Self { root: root.pem(), chain, key: leaf_key.serialize_der() })
     }
 
-    /// Writes what a function is to trust: what this machine trusts, so that it has as much to read as on AWS, and this
-    /// authority.
+    /// Writes what a function is to trust, into this folder: Amazon's roots, or what this machine trusts, so that there is
+    /// as much to read as on AWS, and this authority. Gives the variables that name the files.
     ///
     /// # Errors
-    /// Where the machine's own roots are nowhere, or the file can't be written.
-    pub fn write_roots(&self, path: &Path) -> anyhow::Result<()> {
-        let own = ROOTS.iter().find_map(|path| fs::read_to_string(path).ok());
-        let own = own.context("the machine's root certificates are at none of the usual places")?;
-        Ok(fs::write(path, format!("{own}\n{}", self.root))?)
+    /// Where the machine's own roots are nowhere, or a file can't be written.
+    pub fn write_roots(&self, folder: &Path) -> anyhow::Result<[(&'static str, String); 2]> {
+        let system = ROOTS.iter().find_map(|path| fs::read_to_string(path).ok());
+        let system = system.context("the machine's root certificates are at none of the usual places")?;
+        let write = |variable: &'static str, roots: &str| -> anyhow::Result<_> {
+            let path = folder.join(variable);
+            fs::write(&path, format!("{roots}\n{}", self.root))?;
+            Ok((variable, path.display().to_string()))
+        };
+        Ok([write("SSL_CERT_FILE", &system)?, write("AWS_CA_BUNDLE", AMAZON_ROOTS)?])
     }
 
     /// A server that offers these protocols, the most wanted first.
@@ -58,8 +64,7 @@ impl Authority {
     /// None, as long as the authority's own certificates are sound.
     pub fn acceptor(&self, protocols: &[&str]) -> anyhow::Result<TlsAcceptor> {
         let key = PrivateKeyDer::try_from(self.key.clone()).map_err(anyhow::Error::msg)?;
-        let mut config =
-            ServerConfig::builder().with_no_client_auth().with_single_cert(self.chain.clone(), key)?;
+        let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(self.chain.clone(), key)?;
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }

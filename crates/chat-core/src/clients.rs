@@ -1,12 +1,11 @@
 //! The table `Clients`: who is connected, and where.
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    dynamodb::{self, failed, from_item},
+    dynamodb::{DynamoDb, failed, from_item, warm},
     error::{Error, chain},
     user::UserId,
 };
@@ -76,8 +75,13 @@ impl ConnectionLimit {
 
 impl Clients {
     /// The connections in this table.
-    pub fn new(aws: &SdkConfig, table: String) -> Self {
-        Self { dynamodb: dynamodb::client(aws), table }
+    pub fn new(dynamodb: &DynamoDb, table: String) -> Self {
+        Self { dynamodb: dynamodb.0.clone(), table }
+    }
+
+    /// Opens the connection that the first call would wait for.
+    pub async fn warm(&self) {
+        warm(&self.dynamodb, &self.table, "userId").await;
     }
 
     /// Remembers a connection. Doing it twice is harmless.

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, ops::RangeInclusive};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_types::{
     sdk_config::SharedCredentialsProvider,
     service_config::{LoadServiceConfig, ServiceConfigKey},
@@ -14,9 +14,11 @@ use crate::{
     clients::{Clients, ConnectionLimit},
     conversations::Conversations,
     delivery::Delivery,
+    dynamodb::DynamoDb,
     messages::Messages,
     origins::Origins,
     rate_limit::{RateLimit, RateLimiter},
+    trust,
 };
 
 /// Gives the value of a variable.
@@ -26,17 +28,18 @@ type Lookup = dyn Fn(&str) -> Option<String>;
 pub struct Configuration {
     variables: Box<Lookup>,
     aws: OnceCell<SdkConfig>,
+    dynamodb: OnceCell<DynamoDb>,
 }
 
 impl Configuration {
     /// That of this process.
     pub fn of_process() -> Self {
-        Self { variables: Box::new(|name| std::env::var(name).ok()), aws: OnceCell::new() }
+        Self { variables: Box::new(|name| std::env::var(name).ok()), aws: OnceCell::new(), dynamodb: OnceCell::new() }
     }
 
     /// One that is made up, for tests.
     pub fn new(variables: impl Fn(&str) -> Option<String> + 'static, aws: SdkConfig) -> Self {
-        Self { variables: Box::new(variables), aws: OnceCell::from(aws) }
+        Self { variables: Box::new(variables), aws: OnceCell::from(aws), dynamodb: OnceCell::new() }
     }
 
     /// How the authorizer finds out who connects.
@@ -109,21 +112,43 @@ impl Configuration {
     ///
     /// Lambda gives region and credentials in the environment, so nothing else is asked for them. The SDK's own search
     /// (profiles, containers, instances, STS) would make each function larger by half, for places where none runs.
-    fn aws(&self) -> &SdkConfig {
-        self.aws.get_or_init(|| {
-            // TLS by ring, see the root manifest.
-            let https =
-                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-            let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| (self.variables)(name));
-            let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
-            SdkConfig::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .http_client(https)
-                .region(region.map(Region::new))
-                .credentials_provider(credentials)
-                .service_config(ServiceVariables)
-                .build()
-        })
+    fn aws(&self) -> Result<&SdkConfig, InvalidConfiguration> {
+        if let Some(made_up) = self.aws.get() {
+            return Ok(made_up);
+        }
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| (self.variables)(name));
+        let trusted = TlsContext::builder().with_trust_store(trust::store(region.as_deref(), self.certificates()?));
+        // TLS by ring, see the root manifest.
+        let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let https = match trusted.build() {
+            Ok(trusted) => https.tls_context(trusted),
+            Err(error) => unreachable!("a trust store is all that is asked for: {error}"),
+        };
+        let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+        let aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(https.build_https())
+            .region(region.map(Region::new))
+            .credentials_provider(credentials)
+            .service_config(ServiceVariables)
+            .build();
+        Ok(self.aws.get_or_init(|| aws))
+    }
+
+    /// The certificates that are trusted in place of Amazon's, where AWS's own variable for that is set.
+    fn certificates(&self) -> Result<Option<String>, InvalidConfiguration> {
+        const NAME: &str = "AWS_CA_BUNDLE";
+        let Some(path) = self.optional(NAME) else { return Ok(None) };
+        match std::fs::read_to_string(path) {
+            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(Some(pem)),
+            _ => Err(InvalidConfiguration { name: NAME, advice: "must name a file of certificates in PEM form" }),
+        }
+    }
+
+    /// One client for all tables: each would build its own rules of endpoints and retries.
+    fn dynamodb(&self) -> Result<&DynamoDb, InvalidConfiguration> {
+        let aws = self.aws()?;
+        Ok(self.dynamodb.get_or_init(|| DynamoDb::new(aws)))
     }
 
     /// A whole number of this range.
@@ -210,6 +235,12 @@ pub trait Provide: Sized {
     /// # Errors
     /// Where one of its variables is missing or wrong.
     fn provide(configuration: &Configuration) -> impl Future<Output = Result<Self, InvalidConfiguration>>;
+
+    /// Opens, before the first event, the connection that it would wait for, and says whether there is one. Whether that
+    /// succeeds will be seen with the first event.
+    fn warm(&self) -> impl Future<Output = bool> {
+        async { false }
+    }
 }
 
 impl Provide for () {
@@ -220,19 +251,29 @@ impl Provide for () {
 
 impl Provide for Clients {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.aws(), configuration.text("CLIENTS_TABLE")?))
+        Ok(Self::new(configuration.dynamodb()?, configuration.text("CLIENTS_TABLE")?))
+    }
+
+    async fn warm(&self) -> bool {
+        Self::warm(self).await;
+        true
     }
 }
 
 impl Provide for Messages {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.aws(), configuration.text("MESSAGES_TABLE")?))
+        Ok(Self::new(configuration.dynamodb()?, configuration.text("MESSAGES_TABLE")?))
+    }
+
+    async fn warm(&self) -> bool {
+        Self::warm(self).await;
+        true
     }
 }
 
 impl Provide for Conversations {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.aws(), configuration.text("CONVERSATIONS_TABLE")?))
+        Ok(Self::new(configuration.dynamodb()?, configuration.text("CONVERSATIONS_TABLE")?))
     }
 }
 
@@ -241,7 +282,7 @@ impl Provide for Delivery {
         const NAME: &str = "CONNECTIONS_ENDPOINT";
         let endpoint = configuration.text(NAME)?;
         if endpoint.starts_with("https://") || endpoint.starts_with("http://") {
-            Ok(Self::new(configuration.aws(), endpoint))
+            Ok(Self::new(configuration.aws()?, endpoint))
         } else {
             Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" })
         }
@@ -271,6 +312,13 @@ macro_rules! provide_tuples {
         impl<$($part: Provide),+> Provide for ($($part,)+) {
             async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
                 Ok(($($part::provide(configuration).await?,)+))
+            }
+
+            /// All speak to AWS by the same connections, so one that is open is enough.
+            #[allow(non_snake_case, reason = "a variable for each type, of the same name")]
+            async fn warm(&self) -> bool {
+                let ($($part,)+) = self;
+                $($part.warm().await)||+
             }
         }
     )+};

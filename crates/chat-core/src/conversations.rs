@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
@@ -22,7 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     conversation::Seq,
-    dynamodb::{self, Item, failed, from_item, random_wait},
+    dynamodb::{DynamoDb, Item, failed, from_item, random_wait},
     error::Error,
     frames::Place,
     message::Draft,
@@ -72,8 +71,8 @@ struct Mark {
 
 impl Conversations {
     /// The inboxes in this table.
-    pub fn new(aws: &SdkConfig, table: String) -> Self {
-        Self { dynamodb: dynamodb::client(aws), table }
+    pub fn new(dynamodb: &DynamoDb, table: String) -> Self {
+        Self { dynamodb: dynamodb.0.clone(), table }
     }
 
     /// Puts a conversation into this hour of both inboxes. Doing it twice is harmless.

@@ -10,6 +10,7 @@ pub mod conversation;
 pub mod conversations;
 pub mod deadline;
 pub mod delivery;
+pub mod dynamodb;
 pub mod error;
 pub mod frames;
 pub mod lambda;
@@ -19,9 +20,8 @@ pub mod origins;
 pub mod rate_limit;
 pub mod request;
 pub mod tally;
+pub mod trust;
 pub mod user;
-
-mod dynamodb;
 
 pub use error::Error;
 pub use frames::Reply;

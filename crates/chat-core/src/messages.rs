@@ -4,7 +4,6 @@
 //! one write. Nothing removes or renumbers a message, and whoever appends looks at every item between what the client
 //! has seen and the place it takes: a repeat is found even while the first attempt is still running.
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
@@ -16,7 +15,7 @@ use serde::Serialize;
 use crate::{
     conversation::{ConversationId, Seq},
     conversations::Conversations,
-    dynamodb::{self, Item, failed, from_item, random_wait},
+    dynamodb::{DynamoDb, Item, failed, from_item, random_wait, warm},
     error::Error,
     frames::{Cursor, Limit, PAGE_BYTES, Page, json_length},
     message::{Draft, Message, Trace},
@@ -95,8 +94,13 @@ enum Put {
 
 impl Messages {
     /// The messages in this table.
-    pub fn new(aws: &SdkConfig, table: String) -> Self {
-        Self { dynamodb: dynamodb::client(aws), table }
+    pub fn new(dynamodb: &DynamoDb, table: String) -> Self {
+        Self { dynamodb: dynamodb.0.clone(), table }
+    }
+
+    /// Opens the connection that the first call would wait for.
+    pub async fn warm(&self) {
+        warm(&self.dynamodb, &self.table, "conversationId").await;
     }
 
     /// Looks at everything that the client may not have seen: all after `last_seq`, or the newest few.

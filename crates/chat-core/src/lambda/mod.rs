@@ -33,18 +33,32 @@ fn offers(header: &str) -> impl Iterator<Item = String> {
 /// # Errors
 /// Where a variable is missing or wrong, or the Runtime API can't be reached. The process then ends.
 pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>) -> Result<(), Error> {
-    serve(async |(tools, delivery): &(T, Delivery), event| Ok(answer_or_close(tools, delivery, event, &route).await))
-        .await
+    let route = &route;
+    serve(true, async |(tools, delivery): &(T, Delivery), event| {
+        Ok(answer_or_close(tools, delivery, event, route).await)
+    })
+    .await
 }
 
-/// Runs `$connect` or `$disconnect`, the routes of a connection that is none yet, or none any more.
+/// Runs `$connect`, the route of a connection that is none yet.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_lifecycle<T: Provide>(
+pub async fn run_connect<T: Provide>(
     route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
 ) -> Result<(), Error> {
-    serve(async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
+    serve(true, async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
+}
+
+/// Runs `$disconnect`, the route of a connection that is none any more. Nobody waits for it, so nothing is opened before
+/// it is needed.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_disconnect<T: Provide>(
+    route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
+) -> Result<(), Error> {
+    serve(false, async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
 }
 
 /// Runs the authorizer in the same way.
@@ -54,11 +68,12 @@ pub async fn run_lifecycle<T: Provide>(
 pub async fn run_authorizer<T: Provide>(
     authorizer: impl AsyncFn(&T, Upgrade) -> Result<Identity, RouteError>,
 ) -> Result<(), Error> {
-    serve(async |tools: &T, event| policy(tools, event, &authorizer).await).await
+    serve(true, async |tools: &T, event| policy(tools, event, &authorizer).await).await
 }
 
 /// Runs any function: the same start for the routes and for the authorizer, whose events differ.
 async fn serve<T: Provide, E, A>(
+    warm: bool,
     function: impl AsyncFn(&T, LambdaEvent<E>) -> Result<A, Diagnostic>,
 ) -> Result<(), Error>
 where
@@ -68,6 +83,9 @@ where
     let configuration = Configuration::of_process();
     log(&configuration.log()?);
     let tools = T::provide(&configuration).await?;
+    if warm {
+        tools.warm().await;
+    }
     lambda_runtime::run(service_fn(|event| function(&tools, event))).await?;
     Ok(())
 }
