@@ -105,6 +105,24 @@ impl Configuration {
         Ok(Log { level, json: format.eq_ignore_ascii_case("json") })
     }
 
+    /// Under which name of CloudWatch's the figures of the invocations are counted. Without `METRICS_NAMESPACE` they
+    /// stand in the log and are not counted.
+    ///
+    /// # Errors
+    /// Where CloudWatch would take no such name, and so nothing:
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>.
+    pub fn metrics_namespace(&self) -> Result<Option<String>, InvalidConfiguration> {
+        const NAME: &str = "METRICS_NAMESPACE";
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/#:-".contains(&byte);
+        match self.optional(NAME) {
+            Some(name) if name.len() > 255 || name.starts_with("AWS/") || !name.bytes().all(allowed) => {
+                let advice = "must be 1 to 255 letters, digits and any of ._/#:- and not begin with AWS/";
+                Err(InvalidConfiguration { name: NAME, advice })
+            }
+            name => Ok(name),
+        }
+    }
+
     /// What AWS's own variables say.
     ///
     /// Lambda gives region and credentials in the environment, so nothing else is asked for them. The SDK's own search

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod error;
 pub mod frames;
 pub mod lambda;
+pub mod measurements;
 pub mod message;
 pub mod messages;
 pub mod origins;
