@@ -317,6 +317,22 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_is_one_that_cloudwatch_takes_and_without_it_nothing_is_counted() {
+        let aws = SdkConfig::builder().build();
+        let namespace =
+            |value: Option<String>| Configuration::new(move |_| value.clone(), aws.clone()).metrics_namespace();
+        assert_eq!(namespace(None), Ok(None));
+        assert_eq!(namespace(Some(" ".to_owned())), Ok(None));
+        for good in ["chat", "chat/prod-2", &"x".repeat(255)] {
+            assert_eq!(namespace(Some(good.to_owned())), Ok(Some(good.to_owned())));
+        }
+        for bad in ["AWS/Lambda", "my chat", "Gespräch", "a\"b", &"x".repeat(256)] {
+            let error = namespace(Some(bad.to_owned())).unwrap_err();
+            assert!(error.to_string().starts_with("the environment variable METRICS_NAMESPACE must be"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_service_s_own_endpoint_comes_first_and_an_empty_one_counts_as_none() {
         let key = ServiceConfigKey::builder().service_id("DynamoDB").env("AWS_ENDPOINT_URL").profile("endpoint_url");
         let key = key.build().unwrap();

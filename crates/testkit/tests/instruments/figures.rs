@@ -315,6 +315,23 @@ async fn without_a_namespace_the_same_line_holds_the_figures_and_counts_nothing(
 }
 
 #[tokio::test]
+async fn the_line_of_an_ordinary_message_has_the_bytes_that_the_documents_say() {
+    let world = World::with(&[("bob", "L0SM9cOFvHcCIhw=")]).await;
+    world.count(&hello()).await;
+    let event = Event::of("send").from("alice").on("L0SM9cOFvHcCIhx=").at(now() - AGO);
+    let event = event.saying(&json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1 }));
+    let answered = lambda::answer(&world.chat, given(&event), send::handle).await;
+    let plain = journal(None);
+    // The first line of a process has its start, too.
+    plain.format(&answered.line);
+    for (journal, documented) in [(&world.journal, 622), (&plain, 289)] {
+        let bytes = written(journal, &answered).trim_end().len();
+        // Times and counts have more or fewer digits.
+        assert!(bytes.abs_diff(documented) <= 12, "{bytes}, and not {documented}: {}", written(journal, &answered));
+    }
+}
+
+#[tokio::test]
 async fn no_line_is_written_below_the_log_s_level_or_where_people_read_it() {
     let world = World::with(&[]).await;
     let answered = lambda::answer(&world.chat, given(&send(&hello())), send::handle).await;
