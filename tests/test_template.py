@@ -5,8 +5,10 @@ and drops what it does not understand.
 """
 
 import copy
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -75,6 +77,20 @@ ROUTES = {
     "sendMessage": "SendFunction",
 }
 REPLYING = {"$default", "getConversations", "getMessages", "markRead", "sendMessage"}
+# What every function has.
+NAMESPACE = {"METRICS_NAMESPACE": {"Fn::If": ["Counts", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]}}
+# What the functions count, and how each is read off the dashboard.
+COUNTED = {
+    "Stored": {"Sum"},
+    "Repeats": {"Sum"},
+    "Attempts": {"Sum"},
+    "Pushed": {"Sum"},
+    "Gone": {"Sum"},
+    "PushFailures": {"Sum"},
+    "Bytes": {"Sum"},
+    "TimeToStored": {"p50", "p99"},
+    "TimeToPushed": {"p50", "p99"},
+}
 JWT = {"AuthMode": "jwt", "JwtJwksUrl": "https://id.example/keys", "JwtIssuer": "https://id.example", "JwtAudience": "chat"}
 
 
@@ -225,7 +241,7 @@ class Modes(Case):
 
     def test_the_authorizer_gets_the_variables_of_jwt_mode_in_jwt_mode_only(self):
         only = {"Fn::If": ["AsksForTokens", None, {"Ref": "AWS::NoValue"}]}
-        expected = {"AUTH_MODE": {"Ref": "AuthMode"}, "ALLOWED_ORIGINS": {"Ref": "AllowedOrigins"}}
+        expected = {"AUTH_MODE": {"Ref": "AuthMode"}, "ALLOWED_ORIGINS": {"Ref": "AllowedOrigins"}, **NAMESPACE}
         for variable, parameter in [
             ("JWT_JWKS_URL", "JwtJwksUrl"),
             ("JWT_ISSUER", "JwtIssuer"),
@@ -316,9 +332,41 @@ class Watching(Case):
         self.assertLessEqual({"Healthy", "Busy", "Fast", "Cost"}, set(titles))
         for widget in widgets:
             self.assertLessEqual(widget["x"] + widget["width"], 24)
-        known = set(self.resources) | set(self.template["Parameters"]) | set(own) | {"AWS::Region"}
+        for one, other in itertools.combinations(widgets, 2):
+            apart = any(a[at] + a[size] <= b[at] for a, b in [(one, other), (other, one)] for at, size in [("x", "width"), ("y", "height")])
+            self.assertTrue(apart, f"{one['properties']} and {other['properties']} lie on one another")
+        known = set(self.resources) | set(self.template["Parameters"]) | set(own) | {"AWS::Region", "AWS::StackName"}
         used = {part.split("}")[0].split(".")[0] for part in body.split("${")[1:]}
         self.assertEqual(used - known, set())
+
+    def test_what_the_functions_count_is_on_the_dashboard_and_nothing_else(self):
+        body = self.resources["ChatDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0]
+        shown = {}
+        for widget in json.loads(body)["widgets"]:
+            properties = widget["properties"]
+            for metric in properties.get("metrics", []):
+                if metric[0] == "${AWS::StackName}":
+                    # Without dimensions: each name is one metric, and billed once.
+                    _, name, look = metric
+                    shown.setdefault(name, set()).add(look.get("stat", properties.get("stat")))
+        self.assertEqual(shown, COUNTED)
+        source = (ROOT / "crates/chat-core/src/lambda/journal.rs").read_text()
+        self.assertEqual(set(re.findall(r'figure\("(\w+)"', source)), set(COUNTED))
+        self.assertIn(f"{len(COUNTED) * 0.3:.2f} USD a month", self.template["Parameters"]["Metrics"]["Description"])
+        self.assertIn(f"metrics ({len(COUNTED) * 0.3:.2f} USD a month)", body)
+
+    def test_every_function_counts_under_the_stack_s_name_unless_it_is_turned_off(self):
+        self.assertEqual(self.template["Conditions"]["Counts"], {"Fn::Equals": [{"Ref": "Metrics"}, "true"]})
+        for name, function in self.of_type("AWS::Lambda::Function").items():
+            variables = function["Properties"]["Environment"]["Variables"]
+            self.assertEqual(variables | NAMESPACE, variables, name)
+
+    def test_lambda_lets_through_the_line_that_is_counted_by(self):
+        # It takes that line as INFO, which is the least that there is, and as metrics for being JSON.
+        self.assertEqual(self.template["Parameters"]["LogLevel"]["Default"], "INFO")
+        for name, function in self.of_type("AWS::Lambda::Function").items():
+            logging = function["Properties"]["LoggingConfig"]
+            self.assertEqual((logging["LogFormat"], logging["ApplicationLogLevel"]), ("JSON", {"Ref": "LogLevel"}), name)
 
 
 class Linting(unittest.TestCase):

@@ -13,7 +13,7 @@ async fn authorize(event: Event) -> Result<Value, String> {
 }
 
 async fn ask(authorizer: &Authorizer, event: Event) -> Result<Value, String> {
-    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await {
+    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
         Ok(policy) => Ok(serde_json::to_value(policy).unwrap()),
         Err(diagnostic) => Err(diagnostic.error_message),
     }

@@ -25,11 +25,22 @@ pub async fn audience(clients: &Clients, peer: &UserId, request: &Request) -> Re
 
 /// Pushes a frame, and forgets the connections that turn out to be gone. One whose token has expired is not pushed that
 /// frame, but told so and closed: whoever still holds a token of its user connects again.
-pub async fn tell(frame: &str, connections: Vec<Connection>, delivery: &Delivery, clients: &Clients, now: i64) {
+pub async fn tell(
+    frame: &str,
+    connections: Vec<Connection>,
+    delivery: &Delivery,
+    clients: &Clients,
+    request: &Request,
+) {
+    let now = request.received_at;
     let (expired, open): (Vec<_>, Vec<_>) = connections.into_iter().partition(|one| one.token_has_expired(now));
     let farewell = frames::error(&Error::TokenExpired, None);
-    let (mut gone, also_gone) =
-        tokio::join!(delivery.deliver(frame, open, now), delivery.close(Some(&farewell), expired, now));
+    let push = async {
+        let delivered = delivery.deliver(frame, open, now).await;
+        request.measurements.delivered(frame.len(), delivered.pushed, delivered.gone, delivered.failed);
+        delivered.gone_for_good
+    };
+    let (mut gone, also_gone) = tokio::join!(push, delivery.close(Some(&farewell), expired, now));
     gone.extend(also_gone);
     clients.forget(&gone).await;
 }

@@ -108,6 +108,24 @@ impl Configuration {
         Ok(Log { level, json: format.eq_ignore_ascii_case("json") })
     }
 
+    /// Under which name of CloudWatch's the figures of the invocations are counted. Without `METRICS_NAMESPACE` they
+    /// stand in the log and are not counted.
+    ///
+    /// # Errors
+    /// Where CloudWatch would take no such name, and so nothing:
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>.
+    pub fn metrics_namespace(&self) -> Result<Option<String>, InvalidConfiguration> {
+        const NAME: &str = "METRICS_NAMESPACE";
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/#:-".contains(&byte);
+        match self.optional(NAME) {
+            Some(name) if name.len() > 255 || name.starts_with("AWS/") || !name.bytes().all(allowed) => {
+                let advice = "must be 1 to 255 letters, digits and any of ._/#:- and not begin with AWS/";
+                Err(InvalidConfiguration { name: NAME, advice })
+            }
+            name => Ok(name),
+        }
+    }
+
     /// What AWS's own variables say.
     ///
     /// Lambda gives region and credentials in the environment, so nothing else is asked for them. The SDK's own search
@@ -343,6 +361,22 @@ mod tests {
         ] {
             let configuration = Configuration::new(move |_| asked.map(str::to_owned), aws.clone());
             assert_eq!(configuration.log().unwrap().level, level, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_one_that_cloudwatch_takes_and_without_it_nothing_is_counted() {
+        let aws = SdkConfig::builder().build();
+        let namespace =
+            |value: Option<String>| Configuration::new(move |_| value.clone(), aws.clone()).metrics_namespace();
+        assert_eq!(namespace(None), Ok(None));
+        assert_eq!(namespace(Some(" ".to_owned())), Ok(None));
+        for good in ["chat", "chat/prod-2", &"x".repeat(255)] {
+            assert_eq!(namespace(Some(good.to_owned())), Ok(Some(good.to_owned())));
+        }
+        for bad in ["AWS/Lambda", "my chat", "Gespräch", "a\"b", &"x".repeat(256)] {
+            let error = namespace(Some(bad.to_owned())).unwrap_err();
+            assert!(error.to_string().starts_with("the environment variable METRICS_NAMESPACE must be"), "{error}");
         }
     }
 

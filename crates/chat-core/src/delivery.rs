@@ -36,6 +36,26 @@ pub struct Delivery {
     management: Client,
 }
 
+/// How the pushes of one frame ended.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// How many API Gateway took.
+    pub pushed: usize,
+    /// How many it answered 410.
+    pub gone: usize,
+    /// How many failed for another reason.
+    pub failed: usize,
+    /// Those of the gone whose row can go: all but the youngest, which may not be there yet.
+    pub gone_for_good: Vec<Connection>,
+}
+
+enum Push {
+    Taken,
+    /// With the connection, where its row can go.
+    Gone(Option<Connection>),
+    Failed,
+}
+
 impl Delivery {
     /// Delivers by `endpoint`: `https://{api}.execute-api.{region}.{suffix}/{stage}`.
     pub fn new(aws: &SdkConfig, endpoint: String) -> Self {
@@ -55,13 +75,24 @@ impl Delivery {
         Self { management: Client::from_conf(config.build()) }
     }
 
-    /// Pushes `frame` to all of `connections`, all at once, and gives back those that are gone for good.
+    /// Pushes `frame` to all of `connections`, all at once, and tells how that ended.
     ///
     /// A push that fails is logged and left: the client sees the hole in `seq` with the next message, or when it
     /// connects again, and catches up. It may also arrive twice, where an attempt timed out after it was taken.
-    pub async fn deliver(&self, frame: &str, connections: Vec<Connection>, now: i64) -> Vec<Connection> {
+    pub async fn deliver(&self, frame: &str, connections: Vec<Connection>, now: i64) -> Delivered {
         let frame = &Blob::new(frame);
-        for_each(connections, async |connection| self.push(frame, connection, now).await).await
+        let mut delivered = Delivered::default();
+        for push in for_each(connections, async |connection| self.push(frame, connection, now).await).await {
+            match push {
+                Push::Taken => delivered.pushed += 1,
+                Push::Gone(connection) => {
+                    delivered.gone += 1;
+                    delivered.gone_for_good.extend(connection);
+                }
+                Push::Failed => delivered.failed += 1,
+            }
+        }
+        delivered
     }
 
     /// Closes all of `connections`, all at once, each after a last frame where there is one, and gives back those that are
@@ -70,7 +101,8 @@ impl Delivery {
     /// One that can't be closed is logged and left.
     pub async fn close(&self, farewell: Option<&str>, connections: Vec<Connection>, now: i64) -> Vec<Connection> {
         let farewell = farewell.map(Blob::new);
-        for_each(connections, async |connection| self.close_one(farewell.clone(), connection, now).await).await
+        let closed = for_each(connections, async |connection| self.close_one(farewell.clone(), connection, now).await);
+        closed.await.into_iter().flatten().collect()
     }
 
     /// Closes the caller's own connection after a last frame, and says whether that frame was taken. Where it wasn't, the
@@ -86,11 +118,14 @@ impl Delivery {
         true
     }
 
-    /// Gives the connection back where it is gone.
-    async fn push(&self, frame: &Blob, connection: Connection, now: i64) -> Option<Connection> {
+    async fn push(&self, frame: &Blob, connection: Connection, now: i64) -> Push {
         match self.post(&connection.connection_id, frame.clone()).await {
-            Ok(_) => None,
-            Err(error) => gone("a push failed", connection, &error, now),
+            Ok(_) => Push::Taken,
+            Err(error) if is_gone(&error) => Push::Gone(for_good(connection, now)),
+            Err(error) => {
+                failed("a push failed", &connection.connection_id, &error);
+                Push::Failed
+            }
         }
     }
 
@@ -116,25 +151,22 @@ impl Delivery {
     }
 }
 
-/// Does `work` for all connections, [`AT_ONCE`] and more where some are slow, and gives back those that it gives back.
-async fn for_each(
-    connections: Vec<Connection>,
-    work: impl AsyncFn(Connection) -> Option<Connection>,
-) -> Vec<Connection> {
+/// Does `work` for all connections, [`AT_ONCE`] and more where some are slow, and gives back what it gives back.
+async fn for_each<R>(connections: Vec<Connection>, work: impl AsyncFn(Connection) -> R) -> Vec<R> {
     let (work, places) = (&work, &Semaphore::new(AT_ONCE));
     let all = connections.into_iter().map(|connection| async move {
         // Nobody closes it, so there is always a place to come.
         let place = places.acquire().await;
         let mut one = pin!(work(connection));
         match timeout(SLOW, &mut one).await {
-            Ok(gone) => gone,
+            Ok(done) => done,
             Err(_) => {
                 drop(place);
                 one.await
             }
         }
     });
-    join_all(all).await.into_iter().flatten().collect()
+    join_all(all).await
 }
 
 /// Gives the connection back where that is why the call failed; logs any other failure.
@@ -142,11 +174,20 @@ fn gone<E>(what: &str, connection: Connection, error: &SdkError<E>, now: i64) ->
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    if error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("GoneException") {
-        return (now - connection.connected_at > MAY_BE_CONNECTING_MS).then_some(connection);
+    if is_gone(error) {
+        return for_good(connection, now);
     }
     failed(what, &connection.connection_id, error);
     None
+}
+
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("GoneException")
+}
+
+/// Gives the connection back unless it may not be there yet.
+fn for_good(connection: Connection, now: i64) -> Option<Connection> {
+    (now - connection.connected_at > MAY_BE_CONNECTING_MS).then_some(connection)
 }
 
 fn failed<E: StdError + 'static>(what: &str, connection_id: &str, error: &SdkError<E>) {

@@ -14,6 +14,7 @@ pub mod dynamodb;
 pub mod error;
 pub mod frames;
 pub mod lambda;
+pub mod measurements;
 pub mod message;
 pub mod messages;
 pub mod origins;

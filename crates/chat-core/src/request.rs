@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::{error::Error, frames, user::UserId};
+use crate::{error::Error, frames, measurements::Measurements, user::UserId};
 
 /// The end of an invocation that is kept for the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
@@ -28,6 +28,8 @@ pub struct Request {
     pub subprotocols: Vec<String>,
     /// The frame as it came; empty on `$connect` and `$disconnect`.
     pub frame: String,
+    /// Where it is noted what is done about it.
+    pub measurements: Measurements,
 }
 
 impl Request {

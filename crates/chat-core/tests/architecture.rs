@@ -61,6 +61,11 @@ fn only_the_edge_knows_lambda() {
 }
 
 #[test]
+fn only_the_journal_knows_how_cloudwatch_counts() {
+    check_only(&["metrique"], &["crates/chat-core/src/lambda/journal.rs"]);
+}
+
+#[test]
 fn only_the_repositories_know_dynamodb() {
     let repositories =
         ["clients", "conversations", "messages", "dynamodb"].map(|name| format!("crates/chat-core/src/{name}.rs"));
@@ -81,7 +86,7 @@ fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
 
 #[test]
 fn only_configuration_reads_the_environment() {
-    let words = ["env::var", "std::env", "_TABLE\"", "_ENDPOINT\"", "_MODE\"", "\"JWT_", "_ORIGINS\""];
+    let words = ["env::var", "std::env", "_TABLE\"", "_ENDPOINT\"", "_MODE\"", "\"JWT_", "_ORIGINS\"", "_NAMESPACE\""];
     check_only(&words, &["crates/chat-core/src/configuration.rs"]);
 }
 

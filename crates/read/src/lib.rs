@@ -36,7 +36,7 @@ pub async fn handle((messages, conversations, clients, delivery): &Chat, request
         Marked::Moved => receipt(seq),
     };
     let told = in_time(&request, async {
-        tell(&frames::push_receipt(&receipt), connections?, delivery, clients, request.received_at).await;
+        tell(&frames::push_receipt(&receipt), connections?, delivery, clients, &request).await;
         Ok(())
     });
     if let Err(error) = told.await {

@@ -59,12 +59,13 @@ pub async fn handle_with(
     let ((appended, took), early) =
         tokio::join!(append, in_time(&request, audience(clients, draft.recipient(), &request)));
     let appended = appended?;
+    request.measurements.stored(appended.attempts, appended.duplicate);
     let delivered = in_time(&request, async {
         let connections = match early {
             Ok(connections) if appended.attempts <= 1 && took <= fast_put => connections,
             _ => audience(clients, draft.recipient(), &request).await?,
         };
-        tell(&frames::push(&appended.message), connections, delivery, clients, request.received_at).await;
+        tell(&frames::push(&appended.message), connections, delivery, clients, &request).await;
         Ok(())
     });
     let (delivered, ()) = tokio::join!(delivered, leave(conversations, &draft, &appended, &request));

@@ -94,7 +94,7 @@ fn at(event: Event, seconds: i64) -> Event {
 
 /// The status that API Gateway makes of the answer, and the context.
 async fn status(authorizer: &Authorizer, event: Event) -> (u16, Value) {
-    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await {
+    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
         Ok(policy) => {
             let policy = serde_json::to_value(policy).unwrap();
             let allowed = policy["policyDocument"]["Statement"][0]["Effect"] == "Allow";

@@ -10,7 +10,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::SUBPROTOCOL;
+use super::{Answered, Line, SUBPROTOCOL};
 use crate::{
     error::{Error, chain},
     request::{Identity, Upgrade},
@@ -33,6 +33,7 @@ pub struct Authorize {
 #[serde(rename_all = "camelCase")]
 struct Context {
     request_time_epoch: i64,
+    connection_id: Option<String>,
 }
 
 /// What one connection attempt is answered: a policy that allows or denies it, or the error that API Gateway makes a
@@ -48,15 +49,25 @@ pub async fn policy<T>(
     tools: &T,
     event: LambdaEvent<Authorize>,
     authorizer: impl AsyncFn(&T, Upgrade) -> Result<Identity, Error>,
-) -> Result<ApiGatewayCustomAuthorizerResponse, Diagnostic> {
-    let mut event = event.payload;
+) -> Answered<Result<ApiGatewayCustomAuthorizerResponse, Diagnostic>> {
+    let (mut event, context) = event.into_parts();
+    let mut line = Line::begin(&context);
+    line.connection_id = event.request_context.connection_id.take();
+    line.route = Some("authorizer".to_owned());
     let resource = event.method_arn.take();
-    let error = match authorizer(tools, upgrade(event)).await {
-        Ok(identity) => return Ok(decision(resource, Some(identity))),
-        Err(error) => error,
+    let answer = match authorizer(tools, upgrade(event)).await {
+        Ok(identity) => Ok(decision(resource, Some(identity))),
+        Err(error) => {
+            line.outcome = error.code();
+            refuse(resource, &error)
+        }
     };
+    Answered { answer, line }
+}
+
+fn refuse(resource: Option<String>, error: &Error) -> Result<ApiGatewayCustomAuthorizerResponse, Diagnostic> {
     if error.is_ours() {
-        tracing::error!(code = error.code(), cause = chain(&error), "an authorization failed");
+        tracing::error!(code = error.code(), cause = chain(error), "an authorization failed");
         return Err(Diagnostic { error_type: error.code().into(), error_message: error.message().into_owned() });
     }
     tracing::info!(code = error.code(), reason = %error.message(), "a connection was refused");

@@ -1,12 +1,15 @@
 //! The Lambda edge: the only code that knows what an event and an answer look like.
 
 mod authorizer;
+mod journal;
 mod route;
+mod span;
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Instant};
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::subscriber::set_global_default;
 
 use crate::{
     configuration::{Configuration, InvalidConfiguration, Log, Provide},
@@ -15,8 +18,10 @@ use crate::{
     frames::Reply,
     request::{Identity, Request, Upgrade},
 };
+use span::Spans;
 
 pub use authorizer::{Authorize, policy};
+pub use journal::{Answered, Journal, Line};
 pub use route::{answer, answer_or_close};
 
 /// The header in which a client offers subprotocols, and a browser its token.
@@ -35,7 +40,7 @@ fn offers(header: &str) -> impl Iterator<Item = String> {
 pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>) -> Result<(), Error> {
     let route = &route;
     serve(true, async |(tools, delivery): &(T, Delivery), event| {
-        Ok(answer_or_close(tools, delivery, event, route).await)
+        answer_or_close(tools, delivery, event, route).await.map(Ok)
     })
     .await
 }
@@ -47,7 +52,7 @@ pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, R
 pub async fn run_connect<T: Provide>(
     route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
 ) -> Result<(), Error> {
-    serve(true, async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
+    serve(true, async |tools: &T, event| answer(tools, event, &route).await.map(Ok)).await
 }
 
 /// Runs `$disconnect`, the route of a connection that is none any more. Nobody waits for it, so nothing is opened before
@@ -58,7 +63,7 @@ pub async fn run_connect<T: Provide>(
 pub async fn run_disconnect<T: Provide>(
     route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
 ) -> Result<(), Error> {
-    serve(false, async |tools: &T, event| Ok(answer(tools, event, &route).await)).await
+    serve(false, async |tools: &T, event| answer(tools, event, &route).await.map(Ok)).await
 }
 
 /// Runs the authorizer in the same way.
@@ -71,32 +76,46 @@ pub async fn run_authorizer<T: Provide>(
     serve(true, async |tools: &T, event| policy(tools, event, &authorizer).await).await
 }
 
-/// Runs any function: the same start for the routes and for the authorizer, whose events differ.
+/// Runs any function: the same start for the routes and for the authorizer, whose events differ. Each event is a line of
+/// the log once it is answered.
 async fn serve<T: Provide, E, A>(
     warm: bool,
-    function: impl AsyncFn(&T, LambdaEvent<E>) -> Result<A, Diagnostic>,
+    function: impl AsyncFn(&T, LambdaEvent<E>) -> Answered<Result<A, Diagnostic>>,
 ) -> Result<(), Error>
 where
     E: DeserializeOwned,
     A: Serialize,
 {
+    let began = Instant::now();
     let configuration = Configuration::of_process();
-    log(&configuration.log()?);
+    let log = configuration.log()?;
+    write_lines(&log)?;
     let tools = T::provide(&configuration).await?;
     if warm {
         tools.warm().await;
     }
-    lambda_runtime::run(service_fn(|event| function(&tools, event))).await?;
+    let journal = Journal::new(&log, configuration.metrics_namespace()?, began.elapsed());
+    let (tools, journal, function) = (&tools, &journal, &function);
+    let handle = service_fn(async |event| {
+        let answered = function(tools, event).await;
+        journal.write(&answered.line);
+        answered.answer
+    });
+    Runtime::new(handle).layer(Spans).run().await?;
     Ok(())
 }
 
 /// Writes log lines to where Lambda collects them, which adds the time by itself.
-fn log(log: &Log) {
+///
+/// # Errors
+/// Where something else writes them already.
+fn write_lines(log: &Log) -> Result<(), Error> {
     let lines = tracing_subscriber::fmt().with_max_level(log.level).with_target(false).without_time();
-    match log.json {
-        true => lines.json().init(),
-        false => lines.init(),
-    }
+    let done = match log.json {
+        true => set_global_default(lines.json().flatten_event(true).with_span_list(false).finish()),
+        false => set_global_default(lines.with_ansi(false).finish()),
+    };
+    done.map_err(|error| Error(error.into()))
 }
 
 /// Why a function can't run. Its `Debug` form, which is what Rust prints of a failed `main`, is the sentence itself.

@@ -10,11 +10,12 @@ use aws_lambda_events::{
 use lambda_runtime::{Context, LambdaEvent};
 use tokio::time::timeout_at;
 
-use super::SUBPROTOCOL;
+use super::{Answered, Line, SUBPROTOCOL};
 use crate::{
     delivery::Delivery,
     error::{Error, chain},
     frames::{self, Envelope, Ref, Reply},
+    measurements::Measurements,
     request::Request,
     user::UserId,
 };
@@ -24,16 +25,19 @@ pub async fn answer<T>(
     tools: &T,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
     route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
-) -> ApiGatewayProxyResponse {
+) -> Answered<ApiGatewayProxyResponse> {
     let (event, context) = event.into_parts();
+    let mut line = Line::begin(&context);
+    line.connection_id = event.request_context.connection_id.clone();
+    line.route = event.request_context.route_key.clone();
     let connecting = event.request_context.event_type.as_deref() == Some("CONNECT");
-    let connection_id = event.request_context.connection_id.clone().unwrap_or_default();
+    let measurements = Measurements::new(event.request_context.request_time_epoch);
     // Read first, so that every refusal comes back under the caller's own name for it.
     let (reference, unreadable) = match reference(&event) {
         Ok(reference) => (reference, None),
         Err(error) => (None, Some(error)),
     };
-    let reply = match (request(event, &context), unreadable) {
+    let reply = match (request(event, &context, measurements.clone()), unreadable) {
         (Err(refused), _) | (Ok(_), Some(refused)) => Err(refused),
         (Ok(request), None) => {
             let late = |_| Err(Error::Unavailable("the function's time was up".into()));
@@ -42,12 +46,19 @@ pub async fn answer<T>(
             Box::pin(timeout_at(end, route(tools, request))).await.unwrap_or_else(late)
         }
     };
-    if let Err(error) = &reply
-        && error.is_ours()
-    {
-        tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
+    if let Err(error) = &reply {
+        line.outcome = error.code();
+        if error.is_ours() {
+            let connection_id = line.connection_id.as_deref().unwrap_or_default();
+            tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
+        }
     }
-    respond(connecting, &reply, reference.as_ref())
+    let answer = respond(connecting, &reply, reference.as_ref());
+    line.figures = measurements.figures();
+    if let Some(Body::Text(frame)) = &answer.body {
+        line.figures.bytes += frame.len() as u64;
+    }
+    Answered { answer, line }
 }
 
 /// What one message is answered, by [`answer`]; a connection whose token has expired is closed after that.
@@ -59,15 +70,15 @@ pub async fn answer_or_close<T>(
     delivery: &Delivery,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
     route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
-) -> ApiGatewayProxyResponse {
+) -> Answered<ApiGatewayProxyResponse> {
     let to_close = expired(&event.payload).then(|| event.payload.request_context.connection_id.clone()).flatten();
-    let mut response = answer(tools, event, route).await;
-    if let (Some(connection_id), Some(Body::Text(farewell))) = (to_close, &response.body)
+    let mut answered = answer(tools, event, route).await;
+    if let (Some(connection_id), Some(Body::Text(farewell))) = (to_close, &answered.answer.body)
         && delivery.dismiss(&connection_id, farewell).await
     {
-        response.body = None;
+        answered.answer.body = None;
     }
-    response
+    answered
 }
 
 /// The caller's own name for what it asks.
@@ -85,7 +96,11 @@ fn is_message(event: &ApiGatewayWebsocketProxyRequest) -> bool {
     event.request_context.event_type.as_deref() == Some("MESSAGE")
 }
 
-fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<Request, Error> {
+fn request(
+    event: ApiGatewayWebsocketProxyRequest,
+    lambda: &Context,
+    measurements: Measurements,
+) -> Result<Request, Error> {
     if expired(&event) {
         return Err(Error::TokenExpired);
     }
@@ -106,6 +121,7 @@ fn request(event: ApiGatewayWebsocketProxyRequest, lambda: &Context) -> Result<R
         deadline: deadline(lambda),
         subprotocols: subprotocols(&event.headers),
         frame: event.body.unwrap_or_default(),
+        measurements,
     })
 }
 

@@ -109,7 +109,8 @@ fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for
             return Ok(());
         }
         let asked = event.value()["multiValueQueryStringParameters"]["userId"].clone();
-        if let Ok(decision) = runtime.block_on(policy(&authorizer, event.lambda(), authorizer::handle)) {
+        let answered = runtime.block_on(policy(&authorizer, event.lambda(), authorizer::handle));
+        if let Ok(decision) = answered.answer {
             let decision = serde_json::to_value(decision).unwrap();
             if decision["policyDocument"]["Statement"][0]["Effect"] == "Allow" {
                 let user = &decision["context"]["userId"];
