@@ -2,7 +2,10 @@
 
 use std::{cell::OnceCell, ops::RangeInclusive};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider,
+    stalled_stream_protection::StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_types::{
     sdk_config::SharedCredentialsProvider,
@@ -146,6 +149,8 @@ impl Configuration {
         let aws = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(https.build_https())
+            // It watches how fast long answers come. Ours are short, and each attempt has its time.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .region(region.map(Region::new))
             .credentials_provider(credentials)
             .service_config(ServiceVariables)
