@@ -177,7 +177,7 @@ export class ChatClient extends EventTarget {
       try {
         await this.#receiver.catchUp(c);
       } catch (error) {
-        if (!isOfTheConnection(error) || this.#core.isClosed) throw error;
+        if (!isOfTheConnection(error)) throw error;
         await this.#online();
         if (tries) await pause(backoff(tries));
       }

@@ -46,6 +46,7 @@ export class Sender {
     await this.ready;
     if (this.core.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const entry = await this.#outbox.add({ clientMessageId: newId(), peer, content, queuedAt: Date.now() });
+    if (this.core.isClosed) throw new ChatError('closed', 'The client was closed; the message is queued, where that survives.');
     const stored = this.expect(entry);
     this.#outbox.tell({ kind: 'queued', entry });
     this.pump(peer);
@@ -120,9 +121,8 @@ export class Sender {
       try {
         if (entry.lastSeq === undefined) {
           if (c.high === null) await this.receiver.catchUp(c);
-          entry.lastSeq = c.high ?? 0;
-          // Before the first attempt, so that after a reload every repeat names the same: it is stored after this one.
-          await this.#outbox?.put(entry);
+          // Before the first attempt, so that every repeat, by whatever page, names the same: it is stored after this one.
+          if (!await this.#outbox?.begin(entry, c.high ?? 0) || !this.#underway.has(entry.clientMessageId)) return;
         }
         const { peer, content, clientMessageId, lastSeq } = entry;
         const sent = await this.core.connection.request('sendMessage', { recipientId: peer, content, clientMessageId, lastSeq });

@@ -16,6 +16,9 @@ use crate::{
 /// All that a device knows.
 pub(crate) struct State {
     pub(crate) link: Option<Arc<Link>>,
+    /// How many connections its page has, and the number of the newest one.
+    pub(crate) lines: usize,
+    pub(crate) line: u64,
     pub(crate) chats: BTreeMap<String, Chat>,
     pub(crate) told: Told,
 }
@@ -28,6 +31,8 @@ pub(crate) struct Chat {
     pub(crate) high: u64,
     /// The newest that there is, as far as it knows.
     pub(crate) newest: u64,
+    /// The newest that its page has shown as new.
+    pub(crate) shown: Option<u64>,
     /// Whether something may have come that nobody told.
     pub(crate) stale: bool,
     /// What is to be sent, and how often that was tried.
