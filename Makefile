@@ -46,6 +46,7 @@ invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: 
 	@.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
 
 smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
+	@echo "Building; the first time takes a few minutes."
 	@cargo run --quiet --package testkit --example smoke -- $(URL)
 
 test: docker chromium check deny template workflows web unit chaos sam deploy-test invoke-test ## Runs every check and every test.
