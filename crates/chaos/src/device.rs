@@ -2,6 +2,7 @@
 //! holes in `seq` are seen and filled with `after`; every reconnection syncs.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -80,7 +81,7 @@ impl Device {
             url: Mutex::new(websocket.to_owned()),
             plan,
             storm,
-            state: Mutex::new(State { link: None, lines: 0, line: 0, chats, told }),
+            state: Mutex::new(State { link: None, lines: BTreeMap::new(), line: 0, chats, told }),
             changes: watch::Sender::new(0),
             is_away: AtomicBool::new(false),
             end: CancellationToken::new(),
@@ -156,7 +157,7 @@ impl Device {
     /// Ends the connection in good order; another one follows.
     pub fn reconnect(&self) {
         if let Some(page) = &self.page {
-            self.change(State::begin_line);
+            self.change(|state| state.lines.clear());
             page.cut.notify_waiters();
         }
         if let Some(link) = self.change(|state| state.link.take()) {
@@ -183,7 +184,7 @@ impl Device {
     pub fn is_at_rest(&self) -> bool {
         let state = self.state();
         let quiet = |chat: &Chat| chat.outbox.is_empty() && !chat.stale && chat.newest <= chat.high;
-        state.told.retired || ((state.link.is_some() || state.lines > 0) && state.chats.values().all(quiet))
+        state.told.retired || ((state.link.is_some() || state.lines.last_key_value().is_some_and(|(_, is_synced)| *is_synced)) && state.chats.values().all(quiet))
     }
 
     /// Whether a message with this text was acknowledged, or came by a push.
@@ -228,7 +229,7 @@ impl Device {
     }
 
     fn cut(&self) {
-        if let Some(page) = self.page.as_ref().filter(|_| self.state().lines > 0) {
+        if let Some(page) = self.page.as_ref().filter(|_| !self.state().lines.is_empty()) {
             self.storm.strike(Fault::Cut, &self.plan.name);
             page.cut.notify_waiters();
         }

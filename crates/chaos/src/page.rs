@@ -95,7 +95,8 @@ impl Device {
 
     pub(crate) fn start(&self, page: &Page) {
         self.change(|state| {
-            state.begin_line();
+            // Whatever was read on lines of before doesn't count any more.
+            state.lines.clear();
             for chat in state.chats.values_mut() {
                 (chat.high, chat.shown) = (0, None);
             }
@@ -140,13 +141,6 @@ impl Device {
 }
 
 impl State {
-    /// Whatever was read on lines of before doesn't count any more.
-    pub(crate) fn begin_line(&mut self) -> u64 {
-        self.line += 1;
-        self.chats.values_mut().for_each(|chat| chat.stale = true);
-        self.line
-    }
-
     /// The module shows a message, as the next one.
     fn show(&mut self, message: Value) {
         let peer = self.told.peer(&message);

@@ -91,11 +91,13 @@ impl Plan {
     }
 
     /// The same with devices whose client is the module. It names each message itself, and always says what it has seen;
-    /// so no two devices can send the same one, but as tabs that share an outbox.
+    /// so no two devices can send the same one, but as tabs that share an outbox. It waits for longer after a failure than
+    /// the harness's own client, so everything takes longer.
     pub fn for_module(mut self) -> Self {
         let mut said = BTreeSet::new();
         for device in &mut self.devices {
-            device.steps.retain_mut(|(_, step)| {
+            device.steps.retain_mut(|(wait, step)| {
+                *wait *= 5;
                 let Step::Say(_, draft) = step else { return true };
                 draft.id.get_or_insert_with(|| draft.content.clone());
                 draft.with_last_seq = true;

@@ -42,8 +42,9 @@ impl Device {
         let Some(mut gateway) = connect(&self.url()).await else { return };
         let Ok(mut client) = accept_async(stream).await else { return };
         let line = self.change(|state| {
-            state.lines += 1;
-            state.begin_line()
+            state.line += 1;
+            state.lines.insert(state.line, false);
+            state.line
         });
         self.note(format_args!("is connected, line {line}"));
         let mut unanswered = Unanswered::new();
@@ -74,7 +75,7 @@ impl Device {
             }
         }
         self.note(format_args!("is not connected any more, line {line}"));
-        self.change(|state| state.lines -= 1);
+        self.change(|state| state.lines.remove(&line));
     }
 
     /// A frame of the page; how its line is to be cut.
@@ -116,9 +117,8 @@ impl Device {
             Some("conversations") => self.change(|state| {
                 let rows = value["conversations"].as_array().into_iter().flatten();
                 rows.for_each(|row| state.meet(&row["lastMessage"], How::Listed));
-                // From here on all that is new is pushed to it.
-                if line == state.line && value["lastEvaluatedKey"].is_null() {
-                    state.chats.values_mut().for_each(|chat| chat.stale = false);
+                if let Some(is_synced) = state.lines.get_mut(&line) {
+                    *is_synced |= value["lastEvaluatedKey"].is_null();
                 }
             }),
             Some("error") => self.note(format_args!("gets {frame}")),

@@ -16,8 +16,10 @@ use crate::{
 /// All that a device knows.
 pub(crate) struct State {
     pub(crate) link: Option<Arc<Link>>,
-    /// How many connections its page has, and the number of the newest one.
-    pub(crate) lines: usize,
+    /// The connections of its page, by their numbers, and whether the inbox was read on each: from then on all that is
+    /// new is pushed to it.
+    pub(crate) lines: BTreeMap<u64, bool>,
+    /// How many there have been.
     pub(crate) line: u64,
     pub(crate) chats: BTreeMap<String, Chat>,
     pub(crate) told: Told,
