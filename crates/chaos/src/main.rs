@@ -31,6 +31,9 @@ struct Arguments {
     /// Begin no further run after so many seconds.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
+    /// How many seconds everybody may take to come to rest when the storm is over.
+    #[arg(long, default_value_t = 300)]
+    rest: u64,
     /// Go on after a run that failed.
     #[arg(long)]
     keep_going: bool,
@@ -43,7 +46,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(1..=arguments.seeds, |seed| seed..=seed);
-    let world = World::start(Options::default()).await?;
+    let world = World::start(Options { rest: Duration::from_secs(arguments.rest), ..Options::default() }).await?;
     let host = arguments.module.then(Host::start).transpose()?;
     let plan = |seed| if host.is_some() { Plan::new(seed).for_module() } else { Plan::new(seed) };
     let began = Instant::now();

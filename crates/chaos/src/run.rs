@@ -21,9 +21,6 @@ use crate::{
 
 /// How long it storms at the most.
 const STORM: Duration = Duration::from_secs(6);
-/// How long everybody may take to come to rest when the storm is over: a function may still be waiting for its time to
-/// be up, and machines are slow.
-const REST: Duration = Duration::from_secs(300);
 /// How long a push may take when nothing is wrong.
 const PUSH: Duration = Duration::from_secs(3);
 /// How often somebody may miss a push when nothing is wrong: a machine with much to do can be slower than a push may
@@ -66,7 +63,7 @@ pub async fn run(world: &World, plan: Plan, host: Option<&Arc<Host>>) -> Outcome
     storm.calm().await;
     devices.iter().for_each(|device| device.calm_down());
 
-    let rested = timeout(REST, async {
+    let rested = timeout(world.rest, async {
         all_at_rest(&devices).await;
         storm.all_done().await;
         // Who was said to be gone is not pushed to any more, until it connects again.
