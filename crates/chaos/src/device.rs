@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fault::Fault,
-    host::Host,
     link::Link,
     page::Page,
     plan::{DevicePlan, Draft, Step},
@@ -53,28 +52,7 @@ impl Device {
         Arc::new(Self::with(plan, websocket, storm, None))
     }
 
-    /// One whose client is `web/chat-client.js`: in a browser of its own, or in a tab beside another device of this user.
-    ///
-    /// # Errors
-    /// Where no port is free.
-    pub async fn with_module(
-        plan: DevicePlan,
-        websocket: &str,
-        storm: Arc<Storm>,
-        host: &Arc<Host>,
-        beside: Option<&Self>,
-    ) -> std::io::Result<Arc<Self>> {
-        let origin = beside.and_then(|device| device.page.as_ref()).map(Page::origin);
-        let page = Page::new(host, origin).await?;
-        let device = Self::with(plan, websocket, storm, Some(page));
-        // Without Web Locks, which Node.js 20 has not, tabs may overtake each other.
-        device.state().told.in_order = !device.storm.plan.tabs;
-        let device = Arc::new(device);
-        host.know(&device);
-        Ok(device)
-    }
-
-    fn with(plan: DevicePlan, websocket: &str, storm: Arc<Storm>, page: Option<Page>) -> Self {
+    pub(crate) fn with(plan: DevicePlan, websocket: &str, storm: Arc<Storm>, page: Option<Page>) -> Self {
         let chats = plan.peers.iter().map(|peer| (peer.clone(), Chat::default())).collect();
         let told = Told::new(&plan.name, &plan.user);
         Self {
@@ -184,7 +162,9 @@ impl Device {
     pub fn is_at_rest(&self) -> bool {
         let state = self.state();
         let quiet = |chat: &Chat| chat.outbox.is_empty() && !chat.stale && chat.newest <= chat.high;
-        state.told.retired || ((state.link.is_some() || state.lines.last_key_value().is_some_and(|(_, is_synced)| *is_synced)) && state.chats.values().all(quiet))
+        let is_synced = state.lines.last_key_value().is_some_and(|(_, is_synced)| *is_synced);
+        let is_connected = state.link.is_some() || is_synced;
+        state.told.retired || (is_connected && state.chats.values().all(quiet))
     }
 
     /// Whether a message with this text was acknowledged, or came by a push.
@@ -202,21 +182,6 @@ impl Device {
         while !holds(self) {
             // The sender lives as long as the device.
             let _ = changes.changed().await;
-        }
-    }
-
-    /// Has time from now on, where it had little.
-    pub fn calm_down(&self) {
-        let is_hasty = self.plan.patience < PATIENCE || self.plan.page.is_multiple_of(3);
-        if let Some(page) = self.page.as_ref().filter(|_| is_hasty && !self.is_retired()) {
-            self.reload(page);
-        }
-    }
-
-    /// Looks at all that it holds.
-    pub async fn look(&self) {
-        if let Some(page) = self.page.as_ref().filter(|_| !self.is_retired()) {
-            page.view(&self.plan.name).await;
         }
     }
 

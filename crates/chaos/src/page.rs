@@ -19,6 +19,7 @@ use crate::{
     device::{Device, PATIENCE},
     host::Host,
     plan::{DevicePlan, Draft},
+    storm::Storm,
     told::{Acknowledgement, How},
     view::{State, short},
 };
@@ -87,6 +88,42 @@ impl Page {
 }
 
 impl Device {
+    /// One whose client is `web/chat-client.js`: in a browser of its own, or in a tab beside another device of this user.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub async fn with_module(
+        plan: DevicePlan,
+        websocket: &str,
+        storm: Arc<Storm>,
+        host: &Arc<Host>,
+        beside: Option<&Self>,
+    ) -> std::io::Result<Arc<Self>> {
+        let origin = beside.and_then(|device| device.page.as_ref()).map(Page::origin);
+        let page = Page::new(host, origin).await?;
+        let device = Self::with(plan, websocket, storm, Some(page));
+        // Without Web Locks, which Node.js 20 has not, tabs may overtake each other.
+        device.state().told.in_order = !device.storm.plan.tabs;
+        let device = Arc::new(device);
+        host.know(&device);
+        Ok(device)
+    }
+
+    /// Has time from now on, where it had little.
+    pub fn calm_down(&self) {
+        let is_hasty = self.plan.patience < PATIENCE || self.plan.page.is_multiple_of(3);
+        if let Some(page) = self.page.as_ref().filter(|_| is_hasty && !self.is_retired()) {
+            self.reload(page);
+        }
+    }
+
+    /// Looks at all that it holds.
+    pub async fn look(&self) {
+        if let Some(page) = self.page.as_ref().filter(|_| !self.is_retired()) {
+            page.view(&self.plan.name).await;
+        }
+    }
+
     /// Loads the page again, which forgets everything but its outbox.
     pub(crate) fn reload(&self, page: &Page) {
         page.close(&self.plan.name);

@@ -135,7 +135,9 @@ impl State {
         let seq = message["seq"].as_u64().unwrap_or_default();
         match self.chats.get_mut(&peer) {
             Some(chat) => chat.newest = chat.newest.max(seq),
-            None => self.told.wrong.push(format!("it was shown a message of a conversation that it is not in: {message}")),
+            None => {
+                self.told.wrong.push(format!("it was shown a message of a conversation that it is not in: {message}"))
+            }
         }
     }
 }
