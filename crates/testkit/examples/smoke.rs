@@ -32,7 +32,8 @@ async fn main() -> ExitCode {
         eprintln!("smoke can't connect to {url}: {error}");
         if matches!(&*error, Error::Http(answer) if answer.status() == 401) {
             eprintln!(
-                "There, people prove who they are: set TOKEN_A and TOKEN_B to good tokens of two of them. For                  `make run AUTH=jwt`, `target/debug/chat-local token alice` prints one."
+                "There, people prove who they are: set TOKEN_A and TOKEN_B to good tokens of two of them. For\n\
+                 `make run AUTH=jwt`, `target/debug/chat-local token alice` prints one."
             );
         }
         return ExitCode::FAILURE;
