@@ -90,6 +90,8 @@ function tell() {
   const { state, reason } = chat.connection, node = $('state'), notice = $('notice');
   if (state === 'online') since = 0; else since ||= Date.now();
   hasBeenOnline ||= state === 'online';
+  // It was only in trouble: nobody needs a token any more.
+  if (state === 'online') [$('pass').hidden, $('app').hidden] = [true, false];
   // Who has nothing on the screen yet is asked at once; the others find it in the notice.
   if (state === 'refused' && !hasBeenOnline && !current) askForToken(byToken ? reason ?? '' : '');
   const [word, text, act] = state === 'online' ? ['Connected', '', '']

@@ -100,6 +100,14 @@ async fn a_token_is_taken_from_the_address_or_asked_for_where_a_name_is_not_enou
     third.click("#use-token").await;
     third.until("document.activeElement.id === 'token'").await;
     chat.stop().await;
+
+    // A service that only was in trouble is gone on with.
+    let chat = Local::start().await;
+    let fourth = browser.person().await.open(&format!("{}?userId=dan", chat.page())).await;
+    fourth.until("chat.connection.state === 'online'").await;
+    fourth.value("document.querySelector('#use-token').click(), chat.dispatchEvent(new Event('connection'))").await;
+    fourth.until("document.querySelector('#pass').hidden && !document.querySelector('#app').hidden").await;
+    chat.stop().await;
 }
 
 /// What axe finds that is serious.
