@@ -46,6 +46,7 @@ invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: 
 	@.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
 
 smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
+	@echo "Building; the first time takes a few minutes."
 	@cargo run --quiet --package testkit --example smoke -- $(URL)
 
 test: docker chromium check deny template workflows web unit chaos sam deploy-test invoke-test ## Runs every check and every test.
@@ -71,10 +72,18 @@ check: ## Formatting and lints.
 unit: chromium web-tools ## Unit, integration and end-to-end tests.
 	cargo test --workspace
 
+# The browser client waits for longer between its attempts, so more runs fit beside each other.
+CHAOS = target/debug/chaos
+CHAOS_MODULE = $(CHAOS) --module --at-once 16
 # Without SEEDS or SEED it begins no run after two minutes, however slow the machine.
-chaos: ## Breaks things on purpose and checks what is stored: SEEDS=2000, or SEED=7 for that one again
+chaos: web-tools ## Breaks things on purpose and checks what is stored: SEEDS=2000, or SEED=7 for that one again; MODULE=1
 	$(BUILD_AS_TESTED)
-	target/debug/chaos $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS),--seeds 200 --seconds 120))
+ifneq ($(SEED)$(SEEDS),)
+	$(if $(MODULE),$(CHAOS_MODULE),$(CHAOS)) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+else
+	$(CHAOS) --seeds 200 --seconds 75
+	$(CHAOS_MODULE) --seeds 200 --seconds 45
+endif
 
 deny: $(TOOLS)/bin/cargo-deny ## Licences, bans and sources of the dependencies.
 	$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources

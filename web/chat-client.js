@@ -10,6 +10,7 @@
 import { Connection, TIMES } from './client/connection.js';
 import { Conversation } from './client/conversation.js';
 import { Core } from './client/core.js';
+import { excessOf, problemOf } from './client/limits.js';
 import { Outbox } from './client/outbox.js';
 import { Receiver } from './client/receiver.js';
 import { Sender } from './client/sender.js';
@@ -48,14 +49,6 @@ export { ChatError, Conversation };
  * @property {Conversation} conversation something of it has changed: draw it again
  */
 
-/** As the service counts: UTF-8. */
-const MAX_BYTES = 16 * 1024;
-/** Past 32 KB in one frame API Gateway closes the connection, at every repeat. The rest of the frame has its place. */
-const MAX_JSON = 24_000;
-
-/** @param {string} text */
-const bytes = (text) => new TextEncoder().encode(text).length;
-
 /** @param {string} token @returns {Record<string, any>} nothing where it isn't a JWT */
 function claims(token) {
   try {
@@ -79,7 +72,11 @@ export class ChatClient extends EventTarget {
   /** @param {Options} options */
   constructor(options) {
     super();
-    if (!options.token && !options.userId) throw new ChatError('bad_request', 'give a userId, or a token');
+    if (!options.token && !options.userId) throw new ChatError('bad_request', 'Give a userId, or a token.');
+    const Socket = options.WebSocket ?? globalThis.WebSocket;
+    if (!Socket) throw new ChatError('bad_request', 'There is no WebSocket here: use Node.js 22 or later, or give one as the option WebSocket (the package ws has one).');
+    const trouble = options.userId === undefined ? '' : problemOf(options.userId);
+    if (trouble) throw new ChatError('bad_request', `userId: ${trouble}`);
     this.options = options;
     this.url = new URL(options.url, globalThis.location?.href);
     this.url.protocol = this.url.protocol.replace('http', 'ws');
@@ -89,7 +86,7 @@ export class ChatClient extends EventTarget {
     this.#sender = receiver.sender = new Sender(core, receiver, this.#openOutbox());
     this.#connection = core.connection = new Connection({
       credentials: () => this.#credentials(),
-      WebSocket: options.WebSocket ?? globalThis.WebSocket,
+      WebSocket: Socket,
       fetch: globalThis.fetch?.bind(globalThis),
       address: this.url.origin.replace(/^ws/, 'http') + this.url.pathname,
       times: { ...TIMES, ...options.times },
@@ -119,6 +116,11 @@ export class ChatClient extends EventTarget {
   /** Whether what is queued survives a reload. */
   get isDurable() {
     return this.#sender.isDurable;
+  }
+
+  /** Whether the server has an inbox, which was then read; undefined until that is known of this connection. */
+  get hasInbox() {
+    return this.#receiver.hasInbox;
   }
 
   /** All that are known, the one with the newest message first. */
@@ -177,7 +179,7 @@ export class ChatClient extends EventTarget {
       try {
         await this.#receiver.catchUp(c);
       } catch (error) {
-        if (!isOfTheConnection(error) || this.#core.isClosed) throw error;
+        if (!isOfTheConnection(error)) throw error;
         await this.#online();
         if (tries) await pause(backoff(tries));
       }
@@ -218,20 +220,22 @@ export class ChatClient extends EventTarget {
    * @throws {ChatError} where the service does not take it, for the reason that `code` and `message` give
    */
   async send(peer, content) {
+    const trouble = problemOf(peer);
+    if (trouble) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${trouble}`);
     content = content.toWellFormed?.() ?? content;
     if (!content.trim()) throw new ChatError('bad_request', 'A message must have something to read in it.');
-    if (bytes(content) > MAX_BYTES || bytes(JSON.stringify(content)) > MAX_JSON)
-      throw new ChatError('too_large', 'A message has at most 16 KB of text; send it in parts.');
+    const excess = excessOf(content);
+    if (excess) throw new ChatError('too_large', `This is too long by about ${excess} characters. Shorten it, or send it in parts.`);
     this.#act();
     return this.#sender.add(peer, content);
   }
 
-  /** Tries a failed message again. @param {string} clientMessageId */
+  /** Tries a failed message again. @param {string} clientMessageId @returns {Promise<boolean>} whether there is such a one */
   retry(clientMessageId) {
     return this.#sender.retry(clientMessageId);
   }
 
-  /** Forgets a failed message. @param {string} clientMessageId */
+  /** Forgets a failed message. @param {string} clientMessageId @returns {Promise<boolean>} whether there is such a one */
   discard(clientMessageId) {
     return this.#sender.discard(clientMessageId);
   }
@@ -240,13 +244,15 @@ export class ChatClient extends EventTarget {
    * This user has read up to a message; to the newest that is here unless said otherwise.
    *
    * @param {string} peer @param {number} [seq]
+   * @returns {boolean} whether that is further than before; never for somebody of whom no message is here
    */
   markRead(peer, seq) {
-    const c = this.conversation(peer), upTo = Math.min(seq ?? Infinity, c.high ?? 0);
-    if (upTo <= c.readSeq) return;
+    const c = this.#core.conversations.get(peer), upTo = Math.min(seq ?? Infinity, c?.high ?? 0);
+    if (!c || upTo <= c.readSeq) return false;
     c.readSeq = upTo;
     this.#core.changed(c);
     this.#receiver.tellRead(c);
+    return true;
   }
 
   /** How far an own message has come. @param {Message} message @returns {'sent' | 'read'} */

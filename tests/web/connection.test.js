@@ -162,7 +162,16 @@ test('a WebSocket that tells the status is believed at once', async () => {
 
 test('a client needs a name or a token, and an address', () => {
   assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod' }), { code: 'bad_request' });
-  assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice' }));
+  const { WebSocket } = new Service();
+  assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice', WebSocket }), TypeError);
+  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: ' alice', WebSocket }), { code: 'bad_request', message: /white space/ });
+});
+
+test('where there is no WebSocket, the constructor says what to do', (t) => {
+  const own = globalThis.WebSocket;
+  t.after(() => { globalThis.WebSocket = own; });
+  globalThis.WebSocket = undefined;
+  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: 'alice' }), { code: 'bad_request', message: /Node\.js 22 or later/ });
 });
 
 test('a closed client is closed', async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from '../../target/tools/web/node_modules/fake-indexeddb/build/esm/index.js';
+import { Outbox } from '../../web/client/outbox.js';
 import { connect, contents, online, until } from './people.js';
 import { Service } from './service.js';
 
@@ -57,6 +58,14 @@ for (const code of ['unavailable', 'internal', 'rate_limited']) {
   });
 }
 
+test('who sends too fast comes back when the service has said', async (t) => {
+  const service = new Service(), chat = connect(service, 'alice'), waits = t.mock.method(globalThis, 'setTimeout').mock;
+  let refused = 0;
+  service.script = ({ action }) => (action === 'sendMessage' && refused++ < 3 ? { type: 'error', code: 'rate_limited', message: 'later', retryAfter: 7 } : undefined);
+  await chat.send('bob', 'Hi');
+  assert.equal(waits.calls.filter(({ arguments: [, time] }) => time >= 7 && time <= 8.75).length, 3);
+});
+
 test("API Gateway's own error frame, which names no request, is survived", async () => {
   const service = new Service(), chat = connect(service, 'alice');
   let failed = 0;
@@ -89,14 +98,22 @@ test('a failed message can be thrown away', async () => {
   const service = new Service(), chat = connect(service, 'alice');
   service.script = ({ action }) => (action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined);
   await assert.rejects(chat.send('bob', 'Hi'));
-  await chat.discard(chat.conversation('bob').pending[0].clientMessageId);
+  assert.equal(await chat.discard(chat.conversation('bob').pending[0].clientMessageId), true);
   assert.equal(chat.conversation('bob').pending.length, 0);
+});
+
+test('what names nothing that is there says so', async () => {
+  const chat = connect(new Service(), 'alice');
+  assert.deepEqual([await chat.retry('c1'), await chat.discard('c1'), chat.markRead('bob'), chat.markRead('bob', 7)], [false, false, false, false]);
+  assert.equal(chat.conversations.length, 0);
 });
 
 test('what could never be sent is refused before it is queued', async () => {
   const chat = connect(new Service(), 'alice');
   await assert.rejects(chat.send('bob', ' \n '), { code: 'bad_request' });
-  await assert.rejects(chat.send('bob', 'ü'.repeat(8193)), { code: 'too_large' });
+  await assert.rejects(chat.send('bob', 'ü'.repeat(8192 + 100)), { code: 'too_large', message: /by about 100 characters/ });
+  for (const peer of ['', ' bad', 'bad\n', '字'.repeat(43), 'x'.repeat(129), undefined])
+    await assert.rejects(chat.send(peer, 'Hi'), { code: 'bad_request', message: /recipient/ });
   await assert.rejects(chat.send('bob', '\u0001'.repeat(5000)), { code: 'too_large' });
   assert.equal(chat.conversation('bob').pending.length, 0);
 });
@@ -183,4 +200,31 @@ test('a service that has lost its data is counted anew', async () => {
   service.messages.clear();
   assert.equal((await chat.send('bob', 'after')).seq, 1);
   assert.deepEqual(contents(chat.conversation('bob').messages), ['after']);
+});
+
+test('tabs without locks name the same lastSeq, and bring nothing back that another one has removed', async () => {
+  const indexedDB = new IDBFactory(), open = async () => { const box = new Outbox('alice', { indexedDB }, () => {}); await box.open(); return box; };
+  const [left, right] = [await open(), await open()];
+  const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 }), [same] = await right.all();
+  assert.deepEqual([await left.begin(entry, 3), await right.begin(same, 5)], [true, true]);
+  assert.deepEqual([entry.lastSeq, same.lastSeq], [3, 3]);
+  await left.remove(entry);
+  assert.deepEqual([await right.begin(same, 5), await right.put(same), await right.all()], [false, false, []]);
+});
+
+test('a message that turns out to be stored while the client catches up is not sent again', async () => {
+  const service = new Service(), indexedDB = new IDBFactory(), { host, pathname } = new URL(service.url);
+  const earlier = new Outbox(`${host}${pathname} alice`, { indexedDB }, () => {});
+  await earlier.open();
+  await earlier.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });
+  earlier.close();
+  service.append('alice', 'bob', 'Hi', 'c1');
+  service.hasInbox = false;
+  const chat = connect(service, 'alice', { indexedDB });
+  await chat.ready;
+  await chat.open('bob');
+  await until(() => chat.conversation('bob').pending.length === 0);
+  await chat.send('bob', 'And more');
+  assert.deepEqual(sends(service).map((frame) => frame.content), ['And more']);
+  assert.deepEqual(service.contents('alice', 'bob'), ['Hi', 'And more']);
 });

@@ -200,7 +200,8 @@ export class Connection {
     if (asked) { this.#asked.delete(frame.ref); clearTimeout(asked.timer); }
     if (frame.type === 'error') {
       if (['token_expired', 'unauthenticated'].includes(frame.code)) this.#expired(line);
-      asked?.reject(new ChatError(String(frame.code), String(frame.message)));
+      const { code, message, retryAfter } = frame;
+      asked?.reject(new ChatError(String(code), String(message), Number.isFinite(retryAfter) ? retryAfter : undefined));
     } else if (frame.type) {
       this.#failures = 0;
       if (asked) asked.resolve(frame.value); else this.means.onFrame(frame);

@@ -1,7 +1,7 @@
 // What receiving and sending share: the conversations, the connection, and the runs of work on them.
 
 import { Conversation } from './conversation.js';
-import { backoff, passes, pause } from './trouble.js';
+import { passes, rest } from './trouble.js';
 
 /**
  * @typedef {import('./conversation.js').Entry} Entry
@@ -52,7 +52,7 @@ export class Core {
         return await work();
       } catch (error) {
         if (!passes(error) || this.isClosed) throw error;
-        await pause(backoff(tries));
+        await rest(error, tries);
       }
     }
   }

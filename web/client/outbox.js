@@ -74,13 +74,34 @@ export class Outbox {
     return entry;
   }
 
-  /** Keeps it as it is now. @param {Entry} entry */
-  async put(entry) {
-    if (this.#memory.has(entry.n)) return;
-    if (await this.#ask('readwrite', (store) => store.put(entry)) !== undefined) return;
+  /** Keeps it as it is now. @param {Entry} entry @returns {Promise<boolean>} whether it is still there */
+  put(entry) {
+    return this.#change(entry, () => entry);
+  }
+
+  /**
+   * Keeps the `lastSeq` of the first attempt. Where another tab was faster, all attempts name what that one has.
+   *
+   * @param {Entry} entry @param {number} lastSeq @returns {Promise<boolean>} whether it is still there
+   */
+  begin(entry, lastSeq) {
+    return this.#change(entry, (kept) => ({ ...kept, lastSeq: entry.lastSeq = kept.lastSeq ?? lastSeq }));
+  }
+
+  /** @param {Entry} entry @param {(kept: Entry) => Entry} change */
+  async #change(entry, change) {
+    // In one step, so that no tab brings back what another one has removed.
+    const kept = this.#memory.has(entry.n) ? undefined : await this.#ask('readwrite', (store) => {
+      /** @type {IDBRequest<Entry[]>} */
+      const request = store.getAll(entry.n);
+      request.addEventListener('success', () => { if (request.result.length) store.put(change(request.result[0])); });
+      return request;
+    });
+    if (kept) return kept.length > 0;
+    this.#memory.set(entry.n, Object.assign(entry, change(entry)));
     // An old one that survives would be taken for one that was never tried.
-    this.#memory.set(entry.n, entry);
     await this.#ask('readwrite', (store) => store.delete(entry.n));
+    return true;
   }
 
   /** @param {Entry} entry */

@@ -11,7 +11,7 @@ const HOLE = 200;
 
 export class Receiver {
   /** Whether this server has an inbox; undefined until it is asked, once for each connection. @type {boolean | undefined} */
-  #inbox;
+  hasInbox;
   /** Set once, right after it is made. @type {import('./sender.js').Sender} */
   sender = /** @type {any} */ (undefined);
 
@@ -23,12 +23,12 @@ export class Receiver {
 
   /** What has happened while there was no connection. */
   refresh() {
-    this.#inbox = undefined;
+    this.hasInbox = undefined;
     for (const c of this.core.conversations.values()) c.stale = c.wanted || c.high !== null || c.hasHole;
     this.core.run('refresh', async () => {
       await this.sender.ready;
       const listed = await this.core.persist(() => this.#readInbox());
-      this.#inbox = listed !== undefined;
+      this.hasInbox = listed !== undefined;
       for (const c of this.core.conversations.values()) {
         const newest = listed?.get(c);
         if (newest !== undefined && (c.high ?? 0) >= newest && c.loaded >= c.wanted) c.stale = false;
@@ -155,7 +155,7 @@ export class Receiver {
 
   /** Lets the server know how far this user has read, where it wants to. @param {Conversation} c */
   tellRead(c) {
-    if (this.#inbox === false) return;
+    if (this.hasInbox === false) return;
     let told = 0;
     this.core.run(`read ${c.peer}`, async () => {
       while (c.readSeq > Math.max(told, c.floor, c.toldSeq)) {
@@ -163,7 +163,7 @@ export class Receiver {
         await this.core.persist(() => this.core.connection.request('markRead', { targetId: c.peer, seq: told }));
         c.toldSeq = told;
       }
-    }).catch((error) => { if (is(error, 'unknown_action')) this.#inbox = false; });
+    }).catch((error) => { if (is(error, 'unknown_action')) this.hasInbox = false; });
   }
 
   /** Loads one page of what is older. @param {Conversation} c */

@@ -1,6 +1,6 @@
 // Sending: what is queued is repeated until it is acknowledged, in order for each person, and stored once.
 
-import { backoff, ChatError, is, isOfTheConnection, passes, pause } from './trouble.js';
+import { ChatError, is, isOfTheConnection, passes, rest } from './trouble.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -46,6 +46,7 @@ export class Sender {
     await this.ready;
     if (this.core.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const entry = await this.#outbox.add({ clientMessageId: newId(), peer, content, queuedAt: Date.now() });
+    if (this.core.isClosed) throw new ChatError('closed', 'The client was closed; the message is queued, where that survives.');
     const stored = this.expect(entry);
     this.#outbox.tell({ kind: 'queued', entry });
     this.pump(peer);
@@ -55,21 +56,23 @@ export class Sender {
   /** Tries a failed message again. @param {string} clientMessageId */
   async retry(clientMessageId) {
     const entry = this.#underway.get(clientMessageId)?.entry;
-    if (!entry?.failed) return;
+    if (!entry?.failed) return false;
     delete entry.failed;
     await this.#outbox?.put(entry);
     this.#outbox?.tell({ kind: 'queued', entry });
     this.say(entry, 'queued');
     this.pump(entry.peer);
+    return true;
   }
 
   /** Forgets a failed message. @param {string} clientMessageId */
   async discard(clientMessageId) {
     const entry = this.#underway.get(clientMessageId)?.entry;
-    if (!entry?.failed) return;
+    if (!entry?.failed) return false;
     await this.#outbox?.remove(entry);
     this.#outbox?.tell({ kind: 'gone', clientMessageId });
     this.forget(clientMessageId);
+    return true;
   }
 
   close() {
@@ -120,9 +123,8 @@ export class Sender {
       try {
         if (entry.lastSeq === undefined) {
           if (c.high === null) await this.receiver.catchUp(c);
-          entry.lastSeq = c.high ?? 0;
-          // Before the first attempt, so that after a reload every repeat names the same: it is stored after this one.
-          await this.#outbox?.put(entry);
+          // Before the first attempt, so that every repeat, by whatever page, names the same: it is stored after this one.
+          if (!await this.#outbox?.begin(entry, c.high ?? 0) || !this.#underway.has(entry.clientMessageId)) return;
         }
         const { peer, content, clientMessageId, lastSeq } = entry;
         const sent = await this.core.connection.request('sendMessage', { recipientId: peer, content, clientMessageId, lastSeq });
@@ -131,7 +133,7 @@ export class Sender {
         this.receiver.take(c, { ...place, senderId: this.core.userId, recipientId: peer, content, clientMessageId });
       } catch (error) {
         if (isOfTheConnection(error) || this.core.isClosed) throw error;
-        if (passes(error)) await pause(backoff(tries));
+        if (passes(error)) await rest(error, tries);
         else if (is(error, 'out_of_date')) await this.#advance(entry);
         else if (!(is(error, 'bad_request') && await this.core.persist(() => this.#hasForgotten(c, entry)))) await this.#fail(entry, error);
         if (entry.failed) return;

@@ -10,11 +10,13 @@ export class ChatError extends Error {
   /**
    * @param {string} code
    * @param {string} message what to change, or what happened
+   * @param {number} [retryAfter] when the same may come again, in milliseconds, where the service has said so
    */
-  constructor(code, message) {
+  constructor(code, message, retryAfter) {
     super(message);
     this.name = 'ChatError';
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -45,6 +47,16 @@ export const is = (error, code) => codeOf(error) === code;
  */
 export const backoff = (tries, first = 500, longest = 30_000) =>
   Math.min(longest, first * 2 ** Math.min(tries, 20)) * (0.5 + Math.random() / 2);
+
+/**
+ * Waits before the next attempt: as long as the service has said, or longer after each failure.
+ *
+ * @param {unknown} error @param {number} tries how often it has failed already
+ */
+export const rest = (error, tries) => {
+  const told = error instanceof ChatError ? error.retryAfter : undefined;
+  return pause(told === undefined ? backoff(tries) : told * (1 + Math.random() / 4));
+};
 
 /** @param {number} time in milliseconds @returns {Promise<void>} */
 export const pause = (time) => new Promise((done) => { setTimeout(done, time); });

@@ -1,7 +1,7 @@
 // The list of conversations.
 
 import { place, TICKS } from './log.js';
-import { icon, make, momentOf, paintAvatar } from './text.js';
+import { icon, make, momentOf, paintAvatar, seen } from './text.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -19,14 +19,17 @@ export class List {
 
   /** @param {string | null} current whose conversation is open */
   draw(current) {
-    place(this.node, this.chat.conversations.map((c) => this.#item(c, c.peer === current)));
+    // What the server doesn't know, and nobody looks at or writes into, is no conversation (any more).
+    const there = this.chat.conversations.filter((c) =>
+      c.peer === current || c.lastMessage || c.pending.length || this.chat.hasInbox !== true);
+    place(this.node, there.map((c) => this.#item(c, c.peer === current)));
   }
 
   /** @param {Conversation} c @param {boolean} isCurrent */
   #item(c, isCurrent) {
     let item = this.#items.get(c.peer);
     if (!item) {
-      const button = make('button', '', paintAvatar(make('span', 'avatar'), c.peer), make('bdi', 'name', c.peer), make('time'), make('span', 'last'));
+      const button = make('button', '', paintAvatar(make('span', 'avatar'), c.peer), make('bdi', 'name', seen(c.peer), ...(c.peer === this.chat.userId ? [make('span', 'soft', ' (you)')] : [])), make('time'), make('span', 'last'));
       /** @type {HTMLElement} */ (button.firstChild).setAttribute('aria-hidden', 'true');
       button.onclick = () => this.onChoice(c.peer);
       this.#items.set(c.peer, item = make('li', '', button));

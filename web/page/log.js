@@ -1,6 +1,6 @@
 // The messages of one conversation on the screen. A node, once made, stays, so that nothing jumps and selections last.
 
-import { dayOf, icon, isEmojiOnly, linked, make, timeOf } from './text.js';
+import { dayOf, icon, isEmojiOnly, linked, make, seen, timeOf } from './text.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -9,6 +9,9 @@ import { dayOf, icon, isEmojiOnly, linked, make, timeOf } from './text.js';
 
 /** Messages of one person within this many milliseconds belong together. */
 const TOGETHER = 5 * 60_000;
+
+/** Whether it would fill a telephone's screen. @param {string} content */
+const isLong = (content) => content.length > 900 || content.split('\n', 17).length > 16;
 
 export const TICKS = {
   queued: { path: 'M10 5v5l3 2M17 10a7 7 0 1 1-14 0 7 7 0 0 1 14 0', name: 'waiting to be sent' },
@@ -66,13 +69,31 @@ export class Log {
   #message(m, mine, at) {
     const key = m.clientMessageId && mine ? m.clientMessageId : 'messageId' in m ? m.messageId : '';
     const node = this.#keep(key, () => {
-      const text = make('p', '', ...linked(m.content)), bubble = make('div', 'bubble', text, make('span', 'about'));
-      text.dir = 'auto';
-      const name = make('span', 'sr', mine ? 'You:' : `${/** @type {Message} */ (m).senderId}:`);
-      return make('li', `message ${mine ? 'mine' : ''} ${isEmojiOnly(m.content) ? 'big' : ''}`, name, bubble);
+      const about = make('span', 'about'), bubble = make('div', 'bubble', make('p', '', ...linked(m.content)), about);
+      bubble.dir = 'auto';
+      about.dir = 'ltr';
+      const name = make('span', 'sr', mine ? 'You:' : `${seen(/** @type {Message} */ (m).senderId)}:`);
+      const node = make('li', `message ${mine ? 'mine' : ''} ${isEmojiOnly(m.content) ? 'big' : ''}`, name, bubble);
+      if (isLong(m.content)) about.before(this.#fold(node));
+      return node;
     });
     this.#describe(node, m, mine, at);
     return node;
+  }
+
+  /** Shows the beginning only, until somebody wants more. @param {HTMLElement} node */
+  #fold(node) {
+    const button = /** @type {HTMLButtonElement} */ (make('button', 'more', 'Show more'));
+    button.type = 'button';
+    button.setAttribute('aria-expanded', 'false');
+    node.classList.add('long', 'folded');
+    button.onclick = () => {
+      const folded = node.classList.toggle('folded');
+      button.textContent = folded ? 'Show more' : 'Show less';
+      button.setAttribute('aria-expanded', String(!folded));
+      if (folded) node.scrollIntoView({ block: 'nearest' });
+    };
+    return button;
   }
 
   /** The time, the ticks, and what went wrong. @param {HTMLElement} node @param {Message | Entry} m @param {boolean} mine @param {number} at */

@@ -1,9 +1,11 @@
 // The page: who is here, with whom they talk, and what they see of the connection. What it knows comes from the client.
 
 import { ChatClient } from '../chat-client.js';
+import { excessOf, problemOf } from '../client/limits.js';
+import { askForToken, join, leave, stored } from './join.js';
 import { List } from './list.js';
 import { Log, place } from './log.js';
-import { paintAvatar } from './text.js';
+import { paintAvatar, seen } from './text.js';
 
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 
@@ -13,11 +15,6 @@ const FRIENDS = ['bob', 'alice', 'carol'];
 /** Milliseconds without a connection until somebody is told: most breaks are shorter. */
 const CALM = 1_200;
 
-/** Storage may be forbidden; the page works without it. @param {'localStorage' | 'sessionStorage'} store @param {string} key @param {string} [value] */
-function stored(store, key, value) {
-  try { return value === undefined ? window[store].getItem(key) : window[store].setItem(key, value); } catch { return null; }
-}
-
 /** @type {ChatClient} */
 let chat;
 /** @type {List} */
@@ -26,7 +23,7 @@ let list;
 let current = null;
 /** @type {Map<string, { log: Log, draft: string }>} */
 const screens = new Map();
-let atEnd = true, turning = false, below = 0;
+let atEnd = true, turning = false, below = 0, hasBeenOnline = false, byToken = false;
 
 const screenOf = (/** @type {Conversation} */ c) => {
   let screen = screens.get(c.peer);
@@ -46,13 +43,17 @@ function changed() {
 
 function draw() {
   const total = chat.unread;
-  document.title = `${total ? `(${total}) ` : ''}Chat · ${chat.userId}`;
+  document.title = `${total ? `(${total}) ` : ''}Chat · ${seen(chat.userId ?? '')}`;
   list.draw(current?.peer ?? null);
+  $('advice').textContent = $('list').childElementCount ? 'Choose a conversation, or type a name.'
+    : 'Type a name on the left: whoever opens this page under that name can answer.';
   if (!current) return;
   const box = $('scroll');
   place($('log'), screenOf(current).log.nodes());
-  $('hint').textContent = !current.loaded ? (current.messages.length || current.pending.length ? '' : 'Loading …')
-    : current.messages.length || current.pending.length ? '' : `This is the beginning. Say hello to ${current.peer}!`;
+  const isEmpty = !current.messages.length && !current.pending.length, isTold = !$('notice').hidden;
+  $('hint').textContent = !isEmpty ? '' : !current.loaded ? (isTold ? '' : 'Loading …')
+    : current.peer === chat.userId ? 'Notes to yourself. Nobody else sees them.'
+    : `This is the beginning. Say hello to ${seen(current.peer)}!`;
   if (atEnd) box.scrollTop = box.scrollHeight;
   $('latest').hidden = atEnd;
   /** @type {HTMLElement} */ ($('latest').firstElementChild).textContent = below ? `${below} new` : '';
@@ -86,18 +87,25 @@ async function older() {
 /** Tells calmly how the connection stands. */
 let telling = 0, since = 0;
 function tell() {
-  const { state, retryAt = 0 } = chat.connection, node = $('state'), notice = $('notice');
+  const { state, reason } = chat.connection, node = $('state'), notice = $('notice');
   if (state === 'online') since = 0; else since ||= Date.now();
+  hasBeenOnline ||= state === 'online';
+  // It was only in trouble: nobody needs a token any more.
+  if (state === 'online') [$('pass').hidden, $('app').hidden] = [true, false];
+  // Who has nothing on the screen yet is asked at once; the others find it in the notice.
+  if (state === 'refused' && !hasBeenOnline && !current) askForToken(byToken ? reason ?? '' : '');
   const [word, text, act] = state === 'online' ? ['Connected', '', '']
     : state === 'displaced' ? ['Paused', 'You have this open in many places; this one is paused.', 'Continue here']
     : state === 'refused' ? ['Not let in', 'The service does not let you in. What you write stays here.', 'Try again']
-    : ['No connection', 'No connection. What you write waits here.', state === 'waiting' && retryAt - Date.now() > 3000 ? 'Try now' : ''];
+    : ['No connection', 'No connection. What you write waits here.', 'Try now'];
   const isCalm = state !== 'online' && (state === 'displaced' || state === 'refused' || Date.now() - since >= CALM);
   if (isCalm || state === 'online') {
     if (node.textContent !== word) node.textContent = word;
     node.dataset.state = state;
   } else if (!node.textContent) node.textContent = 'Connecting …';
+  if (notice.hidden === isCalm) changed();
   notice.hidden = !isCalm;
+  $('use-token').hidden = state !== 'refused';
   const [message, button] = /** @type {HTMLElement[]} */ ([...notice.children]);
   message.textContent = text;
   button.textContent = act;
@@ -120,7 +128,7 @@ function open(peer) {
   if (!current) return draw();
   const c = current;
   remember(c.peer);
-  $('peer').textContent = c.peer;
+  $('peer').textContent = c.peer === chat.userId ? `${seen(c.peer)} (you)` : seen(c.peer);
   paintAvatar($('peer-avatar'), c.peer);
   $('text').value = screenOf(c).draft;
   $('error').textContent = '';
@@ -135,13 +143,13 @@ function open(peer) {
 /** The link to another tab with somebody to talk to. */
 function offerSecond() {
   const me = chat.userId ?? '', other = current && current.peer !== me ? current.peer : FRIENDS.find((name) => name !== me) ?? 'bob';
-  for (const id of ['second', 'demo']) $(id).href = pageFor(other, me);
+  for (const link of document.querySelectorAll('a.second')) /** @type {HTMLAnchorElement} */ (link).href = pageFor(other, me);
   $('demo').onclick = () => open(other);
 }
 
 async function send() {
   const c = current, text = $('text').value;
-  if (!c || !text.trim()) return;
+  if (!c || $('send').disabled) return;
   $('text').value = '';
   $('error').textContent = '';
   atEnd = true;
@@ -158,15 +166,15 @@ async function send() {
   }
 }
 
+const TOO_LONG = 'Too long by about ';
 function typed() {
-  $('send').disabled = !$('text').value.trim();
+  const text = $('text').value, excess = text.length > 4_000 ? excessOf(text) : 0;
+  $('send').disabled = !text.trim() || excess > 0;
+  if (excess) $('error').textContent = `${TOO_LONG}${excess.toLocaleString()} characters. Shorten it, or send it in parts.`;
+  else if ($('error').textContent?.startsWith(TOO_LONG)) $('error').textContent = '';
 }
 
 // ---- Names
-
-/** @param {string} name */
-const problemOf = (name) => (name && !/\p{Cc}/u.test(name) && new TextEncoder().encode(name).length <= 128
-  ? '' : 'A name has 1 to 128 bytes and no control characters.');
 
 /** @returns {string[]} with whom this user talked on this machine; newest first */
 function remembered() {
@@ -178,54 +186,54 @@ const remember = (peer) => stored('localStorage', `chat ${chat.userId}`, JSON.st
 
 /** The address of this page for somebody, keeping the server that was asked for. @param {string} [userId] @param {string} [peer] */
 function pageFor(userId, peer) {
-  const fields = Object.entries({ userId, with: peer, ws: query.get('ws') }).filter(([, value]) => value);
+  const fields = Object.entries({ userId: byToken ? '' : userId, with: peer, ws: query.get('ws') }).filter(([, value]) => value);
   return `${location.pathname}?${new URLSearchParams(/** @type {string[][]} */ (fields))}`;
 }
 
-/** @param {string} form @param {string} input @param {(name: string) => void} act */
-function onName(form, input, act) {
-  $(form).addEventListener('submit', (event) => {
-    event.preventDefault();
-    const name = $(input).value.trim();
-    $(`${form}-error`).textContent = problemOf(name);
-    if (problemOf(name)) return;
-    $(input).value = '';
-    act(name);
-  });
-}
-
-/** @param {string} userId */
-function start(userId) {
-  stored('sessionStorage', 'name', userId);
-  $('me').textContent = userId;
-  paintAvatar($('my-avatar'), userId);
-  $('leave').href = pageFor();
-  $('join').hidden = true;
-  $('app').hidden = false;
+/** @param {import('./join.js').Pass} pass */
+async function start(pass) {
+  byToken = 'token' in pass;
+  document.body.classList.toggle('by-token', byToken);
+  $('leave').href = $('back-to-name').href = pageFor();
+  $('leave').textContent = byToken ? 'Leave' : 'Change name';
   try {
-    chat = new ChatClient({ url: query.get('ws') || '/prod', userId });
+    chat = new ChatClient({ url: query.get('ws') || '/prod', ...('token' in pass ? { token: () => pass.token, userClaim: pass.claim } : pass) });
   } catch (error) {
+    $('app').hidden = false;
     $('state').textContent = `This address can't be used: ${/** @type {Error} */ (error).message}`;
     return;
   }
   Object.assign(window, { chat });                              // for whoever tries it out in the console
   list = new List($('list'), chat, open);
   chat.addEventListener('connection', tell);
+  // Who somebody with a token is, the token says.
+  if (byToken) await chat.ready;
+  const userId = chat.userId ?? '';
+  $('app').hidden = false;
+  $('me').textContent = seen(userId);
+  paintAvatar($('my-avatar'), userId);
   chat.addEventListener('conversation', changed);
   chat.addEventListener('message', ({ detail: m }) => {
     if (m.senderId === userId) return;
     remember(m.senderId);
     if (m.senderId === current?.peer && !atEnd) below += 1;
-    $('news').textContent = m.senderId === current?.peer ? `${m.senderId}: ${m.content}` : `New message from ${m.senderId}`;
+    $('news').textContent = m.senderId === current?.peer ? `${seen(m.senderId)}: ${m.content}` : `New message from ${seen(m.senderId)}`;
   });
   remembered().forEach((peer) => chat.conversation(peer));
-  const peer = query.get('with')?.trim() ?? '';
-  open(problemOf(peer) ? null : peer);
+  const peer = query.get('with') ?? '', problem = peer && problemOf(peer, 'A name');
+  open(problem ? null : peer || null);
+  if (problem) [$('with').value, $('start-error').textContent] = [peer, problem];
   tell();
 }
 
-onName('join', 'name', start);
-onName('start', 'with', open);
+$('start').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const name = $('with').value.trim(), problem = problemOf(name, 'A name');
+  $('start-error').textContent = problem;
+  if (problem) return;
+  $('with').value = '';
+  open(name);
+});
 $('compose').addEventListener('submit', (event) => { event.preventDefault(); send(); });
 $('text').addEventListener('input', typed);
 $('text').addEventListener('keydown', (event) => {
@@ -234,9 +242,10 @@ $('text').addEventListener('keydown', (event) => {
   send();
 });
 $('back').onclick = () => open(null);
-$('leave').onclick = () => { stored('sessionStorage', 'name', ''); };
+$('leave').onclick = $('back-to-name').onclick = leave;
+$('use-token').onclick = () => askForToken('');
 $('latest').onclick = () => { atEnd = true; draw(); };
-/** @type {HTMLElement} */ ($('notice').lastElementChild).onclick = () => chat.connect();
+/** @type {HTMLElement} */ ($('notice').children[1]).onclick = () => chat.connect();
 $('scroll').onscroll = () => {
   const box = $('scroll'), was = atEnd;
   atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
@@ -246,10 +255,4 @@ $('scroll').onscroll = () => {
 new ResizeObserver(() => { if (atEnd) $('scroll').scrollTop = $('scroll').scrollHeight; }).observe($('scroll'));
 document.addEventListener('visibilitychange', () => { if (!document.hidden && current) changed(); });
 
-const name = (query.get('userId') ?? stored('sessionStorage', 'name') ?? '').trim();
-if (!problemOf(name)) start(name);
-else {
-  $('join').hidden = false;
-  $('join-error').textContent = name && problemOf(name);
-  $('name').focus();
-}
+join(start);

@@ -54,6 +54,13 @@ export function linked(text) {
 /** @param {string} text */
 export const isEmojiOnly = (text) => EMOJI_ONLY.test(text) && !/^[\d#*\s]+$/u.test(text);
 
+// What has no shape of its own, or turns the order of others: two names that look the same must not be told apart by it.
+const UNSEEN = /(?!(?<=\p{Emoji}\uFE0F?\p{Emoji_Modifier}?)\u200D(?=\p{Extended_Pictographic}))[\p{Cf}\p{Zl}\p{Zp}\u00A0\u034F\u115F\u1160\u17B4\u17B5\u2000-\u200A\u202F\u205F\u2800\u3000\u3164\uFFA0]/gu;
+
+/** A name with what can't be seen of it as a mark. @param {string} name */
+export const seen = (name) =>
+  name.replace(UNSEEN, (c) => `[U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`);
+
 /** A circle with somebody's first letter. @param {HTMLElement} node @param {string} name */
 export function paintAvatar(node, name) {
   const first = [...new Intl.Segmenter().segment(name)][0]?.segment ?? '?';
@@ -62,7 +69,7 @@ export function paintAvatar(node, name) {
   return node;
 }
 
-const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
+const clock = new Intl.DateTimeFormat([], { hour: 'numeric', minute: '2-digit' });
 const weekday = new Intl.DateTimeFormat([], { weekday: 'long' });
 const date = new Intl.DateTimeFormat([], { day: 'numeric', month: 'long', year: 'numeric' });
 const short = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short' });

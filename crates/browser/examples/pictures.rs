@@ -1,4 +1,4 @@
-//! Takes pictures of the page at three widths, light and dark: empty, busy, and without a connection.
+//! Takes pictures of the page at three widths, light and dark: empty, busy, without a connection, and without a token.
 //!
 //! `cargo run --package browser --example pictures -- FOLDER`
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use browser::Browser;
 use serde_json::json;
-use testkit::Local;
+use testkit::{Issuer, Local};
 
 #[tokio::main]
 async fn main() {
@@ -36,6 +36,9 @@ async fn main() {
     page.go(&format!("{}?userId=zoe&with=Maya", chat.page())).await;
     page.until("chat.conversation('Maya').loaded").await;
     shoot("hello").await;
+    page.go(&format!("{}?userId=zoe&with=zoe", chat.page())).await;
+    page.until("chat.conversation('zoe').loaded").await;
+    shoot("self").await;
     page.go(&format!("{}?userId=alice&with=Maya", chat.page())).await;
     for peer in ["bob", "مريم", "Dr. Bartholomew Featherstonehaugh-Cholmondeley"] {
         page.value(&format!("chat.open({0}).then(() => chat.markRead({0}))", json!(peer))).await;
@@ -56,6 +59,17 @@ async fn main() {
     page.value("chat.send('Maya', 'I am on the train, this will reach you in a minute 🚆').catch(() => {}), 0").await;
     page.until("!document.querySelector('#notice').hidden").await;
     shoot("offline").await;
+
+    let issuer = Issuer::start(&folder).await;
+    let chat = Local::start_with(|options| issuer.trusted_by(options)).await;
+    page.go(&format!("{}?userId=zoe", chat.page())).await;
+    page.until("!document.querySelector('#pass').hidden").await;
+    shoot("token").await;
+    page.go(&format!("{}?userId=zoe&with=Maya", chat.page())).await;
+    page.until("!document.querySelector('#use-token').hidden && !document.querySelector('#notice').hidden").await;
+    shoot("refused").await;
+    chat.stop().await;
+    std::fs::remove_file(folder.join("issuer.pk8")).unwrap();
 }
 
 async fn talk(chat: &Local) {
@@ -83,6 +97,13 @@ async fn talk(chat: &Local) {
         (1, "Of course."),
         (0, "שלום, this line is both ways at once"),
         (1, "Then lunch? The place around the corner has the good soup today."),
+        (
+            0,
+            &"Here are the notes of this morning, all of them, because you asked what exactly was said about the \
+              numbers: nobody wants two of them, and nobody wants one to be missing. "
+                .repeat(8),
+        ),
+        (1, "Thanks!"),
         (0, "In ten minutes 🍜"),
     ];
     for (who, line) in lines {

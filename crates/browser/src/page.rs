@@ -70,13 +70,20 @@ impl Page {
         self.tell("Page.bringToFront", json!({})).await;
     }
 
-    /// Waits until an expression is true. It is looked at every 20 ms: much of it is no event of the document.
+    /// Waits until an expression is true, on this page or on the one that follows it. It is looked at every 20 ms: much of
+    /// it is no event of the document.
     pub async fn until(&self, expression: &str) {
         let watch = format!(
             "new Promise((done) => {{ const look = () => {{ let is = false; try {{ is = {expression}; }} catch {{}} \
              if (is) done(true); else setTimeout(look, 20); }}; look(); }})"
         );
-        if timeout(PATIENCE, self.value(&watch)).await.is_err() {
+        let watched = async {
+            while let Err(error) = self.try_value(&watch).await {
+                // What was asked went with the page: the next one is asked.
+                assert!(error.contains("navigated") || error.contains("context"), "{expression}: {error}");
+            }
+        };
+        if timeout(PATIENCE, watched).await.is_err() {
             let seen = self.value("document.body.innerText").await;
             panic!("never true: {expression}; the page shows {seen}");
         }

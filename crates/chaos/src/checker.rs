@@ -23,6 +23,7 @@ pub fn check(told: &[Told], stored: &Stored, during: &RangeInclusive<u64>) -> Ve
         check_seen(device, stored, &mut complain);
         if !device.retired {
             check_views(device, stored, &mut complain);
+            check_said(device, stored, &mut complain);
         }
     }
     wrong
@@ -99,6 +100,23 @@ fn check_seen(device: &Told, stored: &Stored, complain: &mut impl FnMut(String))
         let row = find(stored, sender, recipient, &message["seq"]);
         if FIELDS.iter().any(|field| row.is_none_or(|row| row[field] != message[field])) {
             complain(format!("{how:?} was {message}, but stored is {row:?}"));
+        }
+    }
+}
+
+/// What was to be sent until it is acknowledged is stored, and in the order in which it was said where that is promised.
+fn check_said(device: &Told, stored: &Stored, complain: &mut impl FnMut(String)) {
+    let mut newest = BTreeMap::new();
+    for (peer, draft) in device.drafts.iter().filter(|(_, draft)| draft.id.is_some()) {
+        let mut rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
+        let Some(row) = rows.find(|row| row["content"] == draft.content) else {
+            complain(format!("{:?} was to be sent to {peer}, and is not stored", draft.content));
+            continue;
+        };
+        let seq = row["seq"].as_u64().unwrap_or_default();
+        let before = newest.insert(peer, seq).unwrap_or_default();
+        if device.in_order && before > seq {
+            complain(format!("{:?} is stored as {seq}, and what was said before it as {before}", draft.content));
         }
     }
 }

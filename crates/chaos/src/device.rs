@@ -2,6 +2,7 @@
 //! holes in `seq` are seen and filled with `after`; every reconnection syncs.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     fault::Fault,
     link::Link,
+    page::Page,
     plan::{DevicePlan, Draft, Step},
     storm::Storm,
     told::{How, Told},
@@ -26,7 +28,7 @@ use crate::{
 };
 
 /// How long anything may take at the most; the page waits as long.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A device of a user.
 pub struct Device {
@@ -40,26 +42,38 @@ pub struct Device {
     pub(crate) changes: watch::Sender<u64>,
     is_away: AtomicBool,
     end: CancellationToken,
+    /// The module, where that is its client.
+    pub(crate) page: Option<Page>,
 }
 
 impl Device {
     /// One that has not connected yet.
     pub fn new(plan: DevicePlan, websocket: &str, storm: Arc<Storm>) -> Arc<Self> {
+        Arc::new(Self::with(plan, websocket, storm, None))
+    }
+
+    pub(crate) fn with(plan: DevicePlan, websocket: &str, storm: Arc<Storm>, page: Option<Page>) -> Self {
         let chats = plan.peers.iter().map(|peer| (peer.clone(), Chat::default())).collect();
         let told = Told::new(&plan.name, &plan.user);
-        Arc::new(Self {
+        Self {
             url: Mutex::new(websocket.to_owned()),
             plan,
             storm,
-            state: Mutex::new(State { link: None, chats, told }),
+            state: Mutex::new(State { link: None, lines: BTreeMap::new(), line: 0, chats, told }),
             changes: watch::Sender::new(0),
             is_away: AtomicBool::new(false),
             end: CancellationToken::new(),
-        })
+            page,
+        }
     }
 
     /// Lives until it is ended: keeps connected, and talks in every conversation.
     pub async fn live(self: Arc<Self>) {
+        if let Some(page) = &self.page {
+            self.start(page);
+            self.end.run_until_cancelled(self.relay(page)).await;
+            return page.close(&self.plan.name);
+        }
         let talks = self.plan.peers.iter().map(|peer| self.talk(peer));
         let all = futures_util::future::join(futures_util::future::join_all(talks), self.keep_connected());
         self.end.run_until_cancelled(all).await;
@@ -77,11 +91,20 @@ impl Device {
                 Step::Cut => self.cut(),
                 Step::Away(time) => {
                     self.note("goes away");
-                    self.is_away.store(true, Ordering::Relaxed);
-                    self.reconnect();
-                    sleep(time).await;
-                    self.is_away.store(false, Ordering::Relaxed);
-                    self.change(|_| ());
+                    match &self.page {
+                        Some(page) => {
+                            page.close(&self.plan.name);
+                            sleep(time).await;
+                            self.start(page);
+                        }
+                        None => {
+                            self.is_away.store(true, Ordering::Relaxed);
+                            self.reconnect();
+                            sleep(time).await;
+                            self.is_away.store(false, Ordering::Relaxed);
+                            self.change(|_| ());
+                        }
+                    }
                 }
                 Step::Retire => {
                     self.storm.strike(Fault::Retired, &self.plan.name);
@@ -100,14 +123,21 @@ impl Device {
                 // Another device may have sent it already.
                 let known = chat.messages.values().any(|message| is(&self.plan.user, &draft, message));
                 if !known {
-                    chat.outbox.push_back((draft, 0));
+                    chat.outbox.push_back((draft.clone(), 0));
                 }
             }
         });
+        if let Some(page) = &self.page {
+            page.say(&self.plan.name, peer, &draft);
+        }
     }
 
     /// Ends the connection in good order; another one follows.
     pub fn reconnect(&self) {
+        if let Some(page) = &self.page {
+            self.change(|state| state.lines.clear());
+            page.cut.notify_waiters();
+        }
         if let Some(link) = self.change(|state| state.link.take()) {
             link.close();
         }
@@ -132,7 +162,9 @@ impl Device {
     pub fn is_at_rest(&self) -> bool {
         let state = self.state();
         let quiet = |chat: &Chat| chat.outbox.is_empty() && !chat.stale && chat.newest <= chat.high;
-        state.told.retired || (state.link.is_some() && state.chats.values().all(quiet))
+        let is_synced = state.lines.last_key_value().is_some_and(|(_, is_synced)| *is_synced);
+        let is_connected = state.link.is_some() || is_synced;
+        state.told.retired || (is_connected && state.chats.values().all(quiet))
     }
 
     /// Whether a message with this text was acknowledged, or came by a push.
@@ -162,6 +194,10 @@ impl Device {
     }
 
     fn cut(&self) {
+        if let Some(page) = self.page.as_ref().filter(|_| !self.state().lines.is_empty()) {
+            self.storm.strike(Fault::Cut, &self.plan.name);
+            page.cut.notify_waiters();
+        }
         if let Some(link) = self.state().link.clone() {
             self.storm.strike(Fault::Cut, &self.plan.name);
             link.cut();
@@ -173,8 +209,7 @@ impl Device {
         loop {
             self.until(|device| !device.is_away.load(Ordering::Relaxed)).await;
             let device = Arc::downgrade(self);
-            let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let url = format!("{url}?userId={}", self.plan.user);
+            let url = self.url();
             let opened = timeout(
                 PATIENCE,
                 Link::open(&url, move |frame| {
@@ -202,6 +237,11 @@ impl Device {
             self.back_off(tries).await;
             tries += 1;
         }
+    }
+
+    /// Where it connects.
+    pub(crate) fn url(&self) -> String {
+        format!("{}?userId={}", self.url.lock().unwrap_or_else(PoisonError::into_inner), self.plan.user)
     }
 
     /// What comes without being asked for.

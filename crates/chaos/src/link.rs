@@ -212,7 +212,7 @@ fn understand(answer: Value) -> Result<Value, Refusal> {
 }
 
 /// The first half of a client's frame, masked with zeros.
-fn half_a_frame(text: &str) -> Vec<u8> {
+pub(crate) fn half_a_frame(text: &str) -> Vec<u8> {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
     let mut bytes = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
     bytes.extend(&text.as_bytes()[..text.len() / 2]);

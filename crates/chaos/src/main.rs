@@ -8,6 +8,7 @@ use std::{
 };
 
 use chaos::{
+    host::Host,
     plan::Plan,
     run::run,
     world::{Options, World},
@@ -30,21 +31,29 @@ struct Arguments {
     /// Begin no further run after so many seconds.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
+    /// How many seconds everybody may take to come to rest when the storm is over.
+    #[arg(long, default_value_t = 300)]
+    rest: u64,
     /// Go on after a run that failed.
     #[arg(long)]
     keep_going: bool,
+    /// With `web/chat-client.js` in Node.js in place of the harness's own client.
+    #[arg(long)]
+    module: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(1..=arguments.seeds, |seed| seed..=seed);
-    let world = World::start(Options::default()).await?;
+    let world = World::start(Options { rest: Duration::from_secs(arguments.rest), ..Options::default() }).await?;
+    let host = arguments.module.then(Host::start).transpose()?;
+    let plan = |seed| if host.is_some() { Plan::new(seed).for_module() } else { Plan::new(seed) };
     let began = Instant::now();
     let (mut runs, mut failed, mut messages, mut attempts, mut longest) = (0, Vec::new(), 0, 0, Duration::ZERO);
     let is_over = || began.elapsed() > Duration::from_secs(arguments.seconds);
     let started = stream::iter(seeds).take_while(|_| std::future::ready(!is_over()));
-    let mut outcomes = started.map(|seed| run(&world, Plan::new(seed))).buffer_unordered(arguments.at_once);
+    let mut outcomes = started.map(|seed| run(&world, plan(seed), host.as_ref())).buffer_unordered(arguments.at_once);
     while let Some(outcome) = outcomes.next().await {
         runs += 1;
         messages += outcome.messages;
@@ -55,7 +64,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             let history = write_history(outcome.seed, &outcome.history)?;
             println!("seed {} FAILED; its history is in {history}", outcome.seed);
             outcome.wrong.iter().take(10).for_each(|wrong| println!("  {wrong}"));
-            println!("  again: make chaos SEED={}", outcome.seed);
+            println!("  again: make chaos SEED={}{}", outcome.seed, if host.is_some() { " MODULE=1" } else { "" });
             if !arguments.keep_going {
                 break;
             }

@@ -1,6 +1,9 @@
 //! What happens in one run: who says what to whom, and which faults strike. All of it comes from the seed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fastrand::Rng;
 
@@ -20,6 +23,8 @@ pub struct Plan {
     pub jitter: bool,
     /// Whether connections count as an hour old, so that a 410 removes them.
     pub aged: bool,
+    /// Whether the devices of a user are tabs of one browser, where their client is the module.
+    pub tabs: bool,
 }
 
 /// One device.
@@ -82,7 +87,25 @@ impl Plan {
         }
         let (jitter, aged) = (rng.bool(), rng.bool());
         let devices = Writer { seed, rng }.devices();
-        Self { seed, devices, rates, jitter, aged }
+        Self { seed, devices, rates, jitter, aged, tabs: false }
+    }
+
+    /// The same with devices whose client is the module. It names each message itself, and always says what it has seen;
+    /// so no two devices can send the same one, but as tabs that share an outbox. It waits for longer after a failure than
+    /// the harness's own client, so everything takes longer.
+    pub fn for_module(mut self) -> Self {
+        let mut said = BTreeSet::new();
+        for device in &mut self.devices {
+            device.steps.retain_mut(|(wait, step)| {
+                *wait *= 5;
+                let Step::Say(_, draft) = step else { return true };
+                draft.id.get_or_insert_with(|| draft.content.clone());
+                draft.with_last_seq = true;
+                said.insert(draft.content.clone())
+            });
+        }
+        self.tabs = self.seed.is_multiple_of(3);
+        self
     }
 
     /// What strikes the `number`-th call of this kind. It does not lean on what else happens meanwhile.

@@ -12,6 +12,7 @@ use crate::{
     checker::{Stored, check, conversation_id},
     device::Device,
     fault::Fault,
+    host::Host,
     plan::{Draft, Plan},
     storm::Storm,
     told::{How, Told},
@@ -20,9 +21,6 @@ use crate::{
 
 /// How long it storms at the most.
 const STORM: Duration = Duration::from_secs(6);
-/// How long everybody may take to come to rest when the storm is over: a function may still be waiting for its time to
-/// be up, and machines are slow.
-const REST: Duration = Duration::from_secs(300);
 /// How long a push may take when nothing is wrong.
 const PUSH: Duration = Duration::from_secs(3);
 /// How often somebody may miss a push when nothing is wrong: a machine with much to do can be slower than a push may
@@ -46,12 +44,11 @@ pub struct Outcome {
     pub history: String,
 }
 
-/// Does one run.
-pub async fn run(world: &World, plan: Plan) -> Outcome {
+/// Does one run: with devices whose client is the module, where there is a host for it.
+pub async fn run(world: &World, plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
     let (began, epoch) = (Instant::now(), now());
     let storm = world.storm(plan);
-    let devices = storm.plan.devices.iter().cloned();
-    let devices: Vec<_> = devices.map(|device| Device::new(device, world.local.websocket(), storm.clone())).collect();
+    let devices = devices(world, &storm, host).await;
     let mut lives: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
 
     let mut wrong = Vec::new();
@@ -64,8 +61,9 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
     let _ = timeout(STORM, played).await;
     while plays.join_next().await.is_some() {}
     storm.calm().await;
+    devices.iter().for_each(|device| device.calm_down());
 
-    let rested = timeout(REST, async {
+    let rested = timeout(world.rest, async {
         all_at_rest(&devices).await;
         storm.all_done().await;
         // Who was said to be gone is not pushed to any more, until it connects again.
@@ -82,6 +80,7 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
             wrong.extend(say_one_thing_more(talkers.cloned().collect(), &one, &other).await);
         }
         all_at_rest(&devices).await;
+        join_all(devices.iter().map(|device| device.look())).await;
     });
     if rested.await.is_err() {
         let restless = devices.iter().filter(|device| !device.is_at_rest()).map(|device| &device.plan.name);
@@ -106,6 +105,21 @@ pub async fn run(world: &World, plan: Plan) -> Outcome {
         history: if wrong.is_empty() { String::new() } else { history(&storm, &told, &stored) },
         wrong,
     }
+}
+
+async fn devices(world: &World, storm: &Arc<Storm>, host: Option<&Arc<Host>>) -> Vec<Arc<Device>> {
+    let (websocket, mut devices) = (world.local.websocket(), Vec::<Arc<Device>>::new());
+    for plan in storm.plan.devices.iter().cloned() {
+        devices.push(match host {
+            Some(host) => {
+                let beside = devices.iter().find(|device| storm.plan.tabs && device.plan.user == plan.user);
+                let device = Device::with_module(plan, websocket, storm.clone(), host, beside.map(|device| &**device));
+                device.await.expect("a port is free")
+            }
+            None => Device::new(plan, websocket, storm.clone()),
+        });
+    }
+    devices
 }
 
 /// Waits until all devices are connected, have nothing to send, and miss nothing that they know of.

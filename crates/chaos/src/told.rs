@@ -15,6 +15,8 @@ pub enum How {
     Pushed,
     /// In a page.
     Listed,
+    /// By the module, to whoever uses it.
+    Shown,
 }
 
 /// `sent`, as it came.
@@ -57,6 +59,8 @@ pub struct Told {
     pub seen: Vec<(How, Value)>,
     /// What it holds in the end, by the other one's name.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,
+    /// Whether what it says in a conversation is stored in the order in which it was said.
+    pub in_order: bool,
     /// What struck it as wrong itself.
     pub wrong: Vec<String>,
 }

@@ -16,6 +16,11 @@ use crate::{
 /// All that a device knows.
 pub(crate) struct State {
     pub(crate) link: Option<Arc<Link>>,
+    /// The connections of its page, by their numbers, and whether the inbox was read on each: from then on all that is
+    /// new is pushed to it.
+    pub(crate) lines: BTreeMap<u64, bool>,
+    /// How many there have been.
+    pub(crate) line: u64,
     pub(crate) chats: BTreeMap<String, Chat>,
     pub(crate) told: Told,
 }
@@ -28,6 +33,8 @@ pub(crate) struct Chat {
     pub(crate) high: u64,
     /// The newest that there is, as far as it knows.
     pub(crate) newest: u64,
+    /// The newest that its page has shown as new.
+    pub(crate) shown: Option<u64>,
     /// Whether something may have come that nobody told.
     pub(crate) stale: bool,
     /// What is to be sent, and how often that was tried.

@@ -33,11 +33,14 @@ pub struct Options {
     pub processes: usize,
     /// What every call to DynamoDB takes more than it takes here.
     pub latency: Duration,
+    /// How long everybody may take to come to rest when a storm is over: a function may still be waiting for its time to
+    /// be up, and machines are slow.
+    pub rest: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { release: false, processes: 16, latency: Duration::ZERO }
+        Self { release: false, processes: 16, latency: Duration::ZERO, rest: Duration::from_secs(300) }
     }
 }
 
@@ -49,6 +52,8 @@ pub struct World {
     pub between: Arc<Between>,
     /// What has struck, in all runs.
     pub total: Arc<Counts>,
+    /// How long everybody may take to come to rest.
+    pub rest: Duration,
 }
 
 /// What the proxies know.
@@ -81,7 +86,7 @@ struct State {
 impl World {
     /// Starts the system.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { release, processes, latency } = options;
+        let Options { release, processes, latency, rest } = options;
         let total = Arc::new(Counts::default());
         let between = Arc::new(Between {
             dynamodb: OnceLock::new(),
@@ -108,7 +113,7 @@ impl World {
         let _ = between.dynamodb.set(Upstream::new(local.dynamodb().to_owned()));
         let _ = between.gateway.set(Upstream::new(local.gateway()));
         let _ = between.local.set(Arc::downgrade(local.functions()));
-        Ok(Self { local, between, total })
+        Ok(Self { local, between, total, rest })
     }
 
     /// Lets it storm by this plan.

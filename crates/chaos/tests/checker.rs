@@ -125,6 +125,25 @@ fn it_finds_a_time_of_somebody_s_own_making() {
 }
 
 #[test]
+fn it_finds_what_was_to_be_sent_and_is_not_stored() {
+    check_finds("was to be sent to bob, and is not stored", |history| {
+        history.rows.truncate(1);
+        history.ann.acknowledged.truncate(1);
+    });
+}
+
+#[test]
+fn it_finds_what_was_said_in_another_order_where_that_is_promised() {
+    check_finds("and what was said before it as 2", |history| {
+        history.ann.in_order = true;
+        history.ann.drafts.reverse();
+    });
+    let mut history = all_is_well();
+    history.ann.drafts.reverse();
+    assert_eq!(wrong_with(&history), Vec::<String>::new());
+}
+
+#[test]
 fn it_passes_on_what_struck_a_device_as_wrong() {
     check_finds("this is odd", |history| history.ann.wrong.push("this is odd".to_owned()));
 }

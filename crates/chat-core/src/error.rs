@@ -24,9 +24,14 @@ pub enum Error {
     /// The caller may not do that.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
-    /// More messages than one user may send; the text says when the same may come again.
-    #[error("rate limited: {0}")]
-    RateLimited(Cow<'static, str>),
+    /// More messages than one user may send.
+    #[error("more than {per_second} messages a second; send the same again in {retry_after} milliseconds")]
+    RateLimited {
+        /// How many they may, on average.
+        per_second: u32,
+        /// When the same may come again, in milliseconds from now.
+        retry_after: i64,
+    },
     /// Too many messages follow the newest one that the client holds.
     #[error("out of date")]
     OutOfDate,
@@ -59,7 +64,7 @@ impl Error {
             Self::Unauthenticated(_) => "unauthenticated",
             Self::TokenExpired => "token_expired",
             Self::Forbidden(_) => "forbidden",
-            Self::RateLimited(_) => "rate_limited",
+            Self::RateLimited { .. } => "rate_limited",
             Self::OutOfDate => "out_of_date",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -69,7 +74,8 @@ impl Error {
     /// What a client is told to do; never more of a cause of ours than that there was one.
     pub fn message(&self) -> Cow<'_, str> {
         match self {
-            Self::BadRequest(advice) | Self::RateLimited(advice) => Cow::Borrowed(advice),
+            Self::BadRequest(advice) => Cow::Borrowed(advice),
+            Self::RateLimited { .. } => self.to_string().into(),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
             Self::UnknownAction => {
                 "unknown action; there are sendMessage, getMessages, getConversations, markRead and ping".into()
@@ -78,6 +84,14 @@ impl Error {
             Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
             Self::Unavailable(_) => "the service is busy; send the same again in a moment".into(),
             Self::Internal(_) => "something failed on our side; send the same again".into(),
+        }
+    }
+
+    /// When the same may come again, in milliseconds from now, where that is known.
+    pub fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            _ => None,
         }
     }
 

@@ -309,11 +309,14 @@ pub fn error(error: &Error, reference: Option<&Ref>) -> String {
         r#type: &'static str,
         code: &'static str,
         message: &'a str,
+        #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
+        retry_after: Option<i64>,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<&'a Ref>,
     }
 
-    json(&Frame { r#type: "error", code: error.code(), message: &error.message(), reference })
+    let (code, message, retry_after) = (error.code(), &*error.message(), error.retry_after());
+    json(&Frame { r#type: "error", code, message, retry_after, reference })
 }
 
 /// The frame that brings a message to a connection that did not ask.

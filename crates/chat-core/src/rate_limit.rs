@@ -51,14 +51,8 @@ impl RateLimit {
         let used = if used > ahead + Self::SLACK { 0 } else { used.max(0) };
         let wait = used + distance - ahead;
         if wait > 0 {
-            let milliseconds = wait.saturating_add(999) / 1_000;
-            return Err(Error::RateLimited(
-                format!(
-                    "more than {} messages a second; send the same again in {milliseconds} milliseconds",
-                    self.per_second
-                )
-                .into(),
-            ));
+            let retry_after = wait.saturating_add(999) / 1_000;
+            return Err(Error::RateLimited { per_second: self.per_second, retry_after });
         }
         Ok(Allowance(now.saturating_add(used + distance)))
     }
@@ -150,6 +144,7 @@ mod tests {
         }
         let refused = limit().spend(allowance, NOW + 20).unwrap_err();
         assert_eq!(refused.message(), "more than 10 messages a second; send the same again in 80 milliseconds");
+        assert_eq!(refused.retry_after(), Some(80));
         assert!(limit().spend(allowance, NOW + 99).is_err());
         assert!(limit().spend(allowance, NOW + 100).is_ok());
     }

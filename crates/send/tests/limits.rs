@@ -49,7 +49,9 @@ async fn what_is_refused_costs_one_read_and_stores_nothing() {
     aws.dynamodb.take_calls();
     let answer = say(&fresh(&aws).await, "alice", NOW, &to("bob")).await;
     let message = "more than 2 messages a second; send the same again in 500 milliseconds";
-    assert_eq!(answer, json!({ "type": "error", "code": "rate_limited", "message": message, "ref": "1" }));
+    let expected =
+        json!({ "type": "error", "code": "rate_limited", "message": message, "retryAfter": 500, "ref": "1" });
+    assert_eq!(answer, expected);
     assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 1)].into());
     assert_eq!(aws.rows("MessagesTable").len(), 3);
 }

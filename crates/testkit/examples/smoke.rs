@@ -10,7 +10,8 @@ use std::{env, process::ExitCode, time::Instant};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
-use testkit::{Person, conversation};
+use testkit::{Client, Person, conversation};
+use tokio_tungstenite::tungstenite::Error;
 use uuid::Uuid;
 
 #[tokio::main]
@@ -27,6 +28,16 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = Client::connect_as(&url, &people[0]).await {
+        eprintln!("smoke can't connect to {url}: {error}");
+        if matches!(&*error, Error::Http(answer) if answer.status() == 401) {
+            eprintln!(
+                "There, people prove who they are: set TOKEN_A and TOKEN_B to good tokens of two of them. For\n\
+                 `make run AUTH=jwt`, `target/debug/chat-local token alice` prints one."
+            );
+        }
+        return ExitCode::FAILURE;
+    }
     let began = Instant::now();
     conversation(&url, &people).await;
     println!("{url} is well: two people talked, in {:.1?}", began.elapsed());

@@ -96,6 +96,27 @@ async fn every_frame_is_as_the_document_says() {
     chat.stop().await;
 }
 
+#[tokio::test]
+async fn who_sends_too_fast_is_told_as_the_document_says_when_to_come_again() {
+    let chat = Local::start_with(|options| {
+        options.parameters.extend(["MessageRate", "MessageBurst"].map(|name| (name.to_owned(), "1".to_owned())));
+    })
+    .await;
+    let (document, alice) = (document(), chat.connect("alice").await);
+    alice.send("bob", "Hi", json!({})).await;
+    let refused = alice.send("bob", "Hi again", json!({})).await;
+    assert_eq!(refused["code"], "rate_limited", "{refused}");
+    check(&document, &refused);
+    let mut without = refused.clone();
+    without.as_object_mut().unwrap().remove("retryAfter");
+    let mut other = refused;
+    other["code"] = json!("unavailable");
+    for frame in [without, other] {
+        assert!(!validator(&document, "error").is_valid(&frame), "{frame}");
+    }
+    chat.stop().await;
+}
+
 /// Every field of an action, missing, and with values of every kind: where the document says no, so do the functions, and
 /// where they take it, so does the document.
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn who_sends_too_fast_loses_nothing_by_repeating_when_told() {
             }
             assert_eq!(answer["code"], "rate_limited", "{answer}");
             refused += 1;
-            let wait = answer["message"].as_str().unwrap().rsplit(' ').nth(1).unwrap().parse().unwrap();
+            let wait = answer["retryAfter"].as_u64().unwrap();
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
     });

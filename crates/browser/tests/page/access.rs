@@ -6,7 +6,7 @@ use browser::{Browser, Page};
 use serde_json::json;
 use testkit::{Issuer, Local};
 
-use crate::{free_port, say, tab, until_shown};
+use crate::{free_port, say, tab, until_shown, until_state};
 
 #[tokio::test]
 async fn only_a_page_of_an_allowed_origin_connects() {
@@ -62,6 +62,54 @@ async fn tokens_are_replaced_before_and_after_they_expire() {
     chat.stop().await;
 }
 
+#[tokio::test]
+async fn a_token_is_taken_from_the_address_or_asked_for_where_a_name_is_not_enough() {
+    let (browser, folder) = (Browser::start().await, tempfile::tempdir().unwrap());
+    let issuer = Issuer::start(folder.path()).await;
+    let chat = Local::start_with(|options| issuer.trusted_by(options)).await;
+    let address = format!("{}?with=bob#token={}", chat.page(), issuer.token("alice", 3600));
+    let alice = browser.person().await.open(&address).await;
+    let is_in = "chat.userId === 'alice' && chat.connection.state === 'online' && chat.conversation('bob').loaded";
+    alice.until(is_in).await;
+    assert_eq!(alice.value("location.search + location.hash").await, "?with=bob");
+    assert_eq!(alice.value("document.querySelector('#me').textContent").await, "alice");
+    say(&alice, "Hello").await;
+    until_state(&alice, "sent").await;
+    alice.reload().await;
+    alice.until(is_in).await;
+    until_shown(&alice, &["Hello"]).await;
+
+    let other = browser.person().await.open(&format!("{}?userId=bob", chat.page())).await;
+    other.until("document.activeElement.id === 'token'").await;
+    other.write("nonsense").await;
+    other.click("#pass button").await;
+    other.until("document.querySelector('#pass-error').textContent.includes('claim')").await;
+    other.write(&issuer.token("bob", 3600)).await;
+    other.click("#pass button").await;
+    other.until("chat.userId === 'bob' && chat.connection.state === 'online'").await;
+    other.until("document.querySelector('#list button')").await;
+    other.click("#list button").await;
+    until_shown(&other, &["Hello"]).await;
+    assert_eq!(other.value("location.search + location.hash").await, "?with=alice");
+
+    // Who is in the middle of a conversation keeps it on the screen.
+    let third = browser.person().await.open(&format!("{}?userId=carol&with=bob", chat.page())).await;
+    third.until("document.querySelector('#notice').innerText.includes('does not let you in')").await;
+    third.until("document.querySelector('#use-token').offsetParent !== null").await;
+    assert_eq!(third.value("document.querySelector('#hint').textContent").await, "", "nothing is said to load");
+    third.click("#use-token").await;
+    third.until("document.activeElement.id === 'token'").await;
+    chat.stop().await;
+
+    // A service that only was in trouble is gone on with.
+    let chat = Local::start().await;
+    let fourth = browser.person().await.open(&format!("{}?userId=dan", chat.page())).await;
+    fourth.until("chat.connection.state === 'online'").await;
+    fourth.value("document.querySelector('#use-token').click(), chat.dispatchEvent(new Event('connection'))").await;
+    fourth.until("document.querySelector('#pass').hidden && !document.querySelector('#app').hidden").await;
+    chat.stop().await;
+}
+
 /// What axe finds that is serious.
 async fn faults(page: &Page) -> serde_json::Value {
     let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/web/node_modules/axe-core/axe.min.js");
@@ -94,7 +142,9 @@ async fn axe_finds_nothing_serious() {
     join.until("document.activeElement.id === 'name'").await;
     let empty = person.open(&format!("{}?userId=zoe", chat.page())).await;
     empty.until("chat.connection.state === 'online'").await;
-    let pages = [("busy", &alice), ("join", &join), ("empty", &empty)];
+    let token = person.open(&format!("{}?userId=zoe", chat.page())).await;
+    token.value("document.querySelector('#use-token').click()").await;
+    let pages = [("busy", &alice), ("join", &join), ("empty", &empty), ("token", &token)];
     let check = async |named: &str| {
         for (name, page) in pages {
             for (width, is_dark) in [(1440, false), (390, true)] {

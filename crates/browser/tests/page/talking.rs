@@ -80,6 +80,60 @@ async fn contents_stay_text() {
 }
 
 #[tokio::test]
+async fn names_are_shown_as_they_are_and_refused_with_a_reason() {
+    let (chat, browser) = (Local::start().await, Browser::start().await);
+    let names = ["bob\u{200b}", "\u{202e}ecila", "👩\u{200d}🚀", "a\u{a0}b", "alice"];
+    for name in names {
+        chat.connect(name).await.send("alice", "Hello", json!({})).await;
+    }
+    let person = browser.person().await;
+    let page = tab(&person, &chat, "alice", "alice").await;
+    page.until("document.querySelectorAll('#list .name').length === 5").await;
+    let shown = page.value("[...document.querySelectorAll('#list .name')].map((n) => n.textContent).sort()").await;
+    assert_eq!(shown, json!(["[U+202E]ecila", "a[U+00A0]b", "alice (you)", "bob[U+200B]", "👩\u{200d}🚀"]));
+    assert_eq!(page.value("document.querySelector('#peer').textContent").await, "alice (you)");
+
+    // Whom the server doesn't know, and nobody writes to, is in no list.
+    page.value("localStorage.setItem('chat alice', JSON.stringify(['ghost'])), chat.send('carol', 'Hi'), 0").await;
+    page.go(&format!("{}?userId=alice", chat.page())).await;
+    page.until("chat.hasInbox && document.querySelectorAll('#list .name').length === 6").await;
+
+    for (search, name, problem) in [
+        ("?userId=%20bad", " bad", "white space"),
+        (&format!("?userId={}", "%E5%AD%97".repeat(50)), &"字".repeat(50), "at most 42 characters; this one has 50"),
+    ] {
+        page.go(&format!("{}{search}", chat.page())).await;
+        page.until("!document.querySelector('#join').hidden").await;
+        assert_eq!(page.value("document.querySelector('#name').value").await, name);
+        let error = page.value("document.querySelector('#join-error').textContent").await;
+        assert!(error.as_str().unwrap().contains(problem), "{error}");
+    }
+    chat.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_says_by_how_much_and_what_is_long_is_folded() {
+    let (chat, browser) = (Local::start().await, Browser::start().await);
+    let page = tab(&browser.person().await, &chat, "alice", "bob").await;
+    page.value("document.querySelector('#text').focus()").await;
+    page.write(&"x".repeat(16 * 1024 + 100)).await;
+    page.until("document.querySelector('#error').textContent.includes('by about 100 characters')").await;
+    assert_eq!(page.value("document.querySelector('#send').disabled").await, true);
+    page.value("document.querySelector('#text').value = ''").await;
+    let long = "One of many lines.\n".repeat(40);
+    page.write(long.trim_end()).await;
+    page.until("document.querySelector('#error').textContent === ''").await;
+    page.press("Enter").await;
+    until_state(&page, "sent").await;
+    let height = "document.querySelector('#log .message').offsetHeight";
+    let folded = page.value(height).await.as_f64().unwrap();
+    page.click("#log .more").await;
+    let whole = page.value(height).await.as_f64().unwrap();
+    assert!(folded < 400.0 && whole > 2.0 * folded, "{folded} and {whole}");
+    chat.stop().await;
+}
+
+#[tokio::test]
 async fn a_thousand_messages_are_scrolled_without_a_jump() {
     let browser = Browser::start().await;
     // Bob writes a year's messages in a few seconds.

@@ -176,7 +176,7 @@ fn status(error: &Error) -> i64 {
         Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,
         Error::Unauthenticated(_) | Error::TokenExpired => 401,
         Error::Forbidden(_) => 403,
-        Error::RateLimited(_) => 429,
+        Error::RateLimited { .. } => 429,
         Error::Internal(_) => 500,
         Error::Unavailable(_) => 503,
     }
