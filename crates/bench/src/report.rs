@@ -34,6 +34,9 @@ pub struct Figures {
     pub fresh: Times,
     /// The same where every call takes 5 ms more.
     pub delayed_fresh: Times,
+    /// The same for a warm process that was frozen, and whose connections were closed meanwhile.
+    #[serde(default)]
+    pub thawed: Times,
     /// Warm ones: from event to answer; the processor time is that of an event.
     pub warm: Times,
     /// The same where every call takes 5 ms more.
@@ -140,10 +143,20 @@ impl Report {
 }
 
 fn times(rows: &[(String, Figures)]) -> String {
-    let mut text =
-        "| action | first poll | first answer | with 5 ms a call | CPU until then | warm median | p99 | with 5 \
-                    ms a call | p99 | CPU |\n|---|---|---|---|---|---|---|---|---|---|\n"
-            .to_owned();
+    const COLUMNS: [&str; 11] = [
+        "action",
+        "first poll",
+        "first answer",
+        "with 5 ms a call",
+        "CPU until then",
+        "warm median",
+        "p99",
+        "with 5 ms a call",
+        "p99",
+        "after a freeze",
+        "CPU",
+    ];
+    let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
     let floor = rows.first().map(|(_, figures)| figures);
     for (name, figures) in rows {
         let beside = |of: fn(&Figures) -> f64| {
@@ -152,7 +165,7 @@ fn times(rows: &[(String, Figures)]) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             ms(figures.fresh.first_poll),
             beside(|figures| figures.fresh.median),
             ms(figures.delayed_fresh.median),
@@ -161,6 +174,7 @@ fn times(rows: &[(String, Figures)]) -> String {
             ms(figures.warm.p99),
             ms(figures.delayed.median),
             ms(figures.delayed.p99),
+            ms(figures.thawed.median),
             beside(|figures| figures.warm.cpu),
         );
     }

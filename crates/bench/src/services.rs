@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    task::AbortHandle,
     time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
@@ -40,39 +41,43 @@ pub struct Services {
     pub dynamodb: String,
     /// What `CONNECTIONS_ENDPOINT` is to be.
     pub connections: String,
-    delay: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 impl Services {
     /// Starts both with these tables, encrypted where there is an authority. As on AWS, DynamoDB then speaks HTTP/1.1 and
-    /// API Gateway also HTTP/2.
+    /// API Gateway also HTTP/2, unless the authority says otherwise.
     ///
     /// # Errors
     /// Where no port is free.
     pub async fn start(database: Database, authority: Option<&Authority>) -> anyhow::Result<Self> {
-        let shared = Arc::new(Shared { database, meter: Arc::default(), delay: Arc::default() });
-        let acceptor = |protocols| authority.map(|authority| authority.acceptor(protocols)).transpose();
+        let shared =
+            Arc::new(Shared { database, meter: Arc::default(), delay: AtomicU64::new(0), open: Mutex::default() });
+        let acceptor = |protocols: &[&str]| authority.map(|authority| authority.acceptor(protocols)).transpose();
         let dynamodb = serve(shared.clone(), acceptor(&["http/1.1"])?).await?;
-        let gateway = serve(shared.clone(), acceptor(&["h2", "http/1.1"])?).await?;
-        Ok(Self {
-            meter: shared.meter.clone(),
-            dynamodb,
-            connections: format!("{gateway}/prod"),
-            delay: shared.delay.clone(),
-        })
+        let both: &[_] =
+            if authority.is_some_and(|authority| authority.http2) { &["h2", "http/1.1"] } else { &["http/1.1"] };
+        let gateway = serve(shared.clone(), acceptor(both)?).await?;
+        Ok(Self { meter: shared.meter.clone(), dynamodb, connections: format!("{gateway}/prod"), shared })
+    }
+
+    /// Closes every connection, as services do with those that say nothing for long.
+    pub fn hang_up(&self) {
+        self.shared.open().drain(..).for_each(|conversation| conversation.abort());
     }
 
     /// From now on every call takes so much longer.
     pub fn delay(&self, delay: Duration) {
-        self.delay.store(delay.as_micros() as u64, Ordering::Relaxed);
+        self.shared.delay.store(delay.as_micros() as u64, Ordering::Relaxed);
     }
 }
 
 struct Shared {
     database: Database,
+    open: Mutex<Vec<AbortHandle>>,
     meter: Arc<Meter>,
     /// In microseconds.
-    delay: Arc<AtomicU64>,
+    delay: AtomicU64,
 }
 
 async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Result<String> {
@@ -85,7 +90,8 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
             // Only costs time where it can't be had.
             let _ = stream.set_nodelay(true);
             let stream = Counted { stream, meter: shared.meter.clone() };
-            tokio::spawn(async move {
+            let open = shared.clone();
+            let conversation = tokio::spawn(async move {
                 match acceptor {
                     // A handshake that fails is the function's to tell.
                     Some(acceptor) => match acceptor.accept(stream).await {
@@ -95,6 +101,7 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
                     None => converse(stream, shared).await,
                 }
             });
+            open.open().push(conversation.abort_handle());
         }
     });
     Ok(url)
@@ -136,6 +143,10 @@ struct Answered {
 }
 
 impl Shared {
+    fn open(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What DynamoDB answers, and the units that it would bill.
     fn dynamodb(&self, operation: &str, request: &[u8]) -> Answered {
         let mut request: Value = serde_json::from_slice(request).unwrap_or_default();

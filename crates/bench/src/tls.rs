@@ -22,6 +22,8 @@ pub struct Authority {
     root: String,
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
+    /// Whether API Gateway speaks HTTP/2, too; DynamoDB doesn't.
+    pub http2: bool,
 }
 
 impl Authority {
@@ -39,7 +41,7 @@ impl Authority {
         let leaf_key = key()?;
         let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&leaf_key, &between)?;
         let chain = vec![leaf.der().clone(), between.der().clone()];
-        Ok(Self { root: root.pem(), chain, key: leaf_key.serialize_der() })
+        Ok(Self { root: root.pem(), chain, key: leaf_key.serialize_der(), http2: true })
     }
 
     /// Writes what a function is to trust, into this folder: Amazon's roots, or what this machine trusts, so that there is

@@ -20,7 +20,7 @@ pub async fn rows(binaries: &Path) -> anyhow::Result<[Vec<(String, Figures)>; 2]
     let authority = Authority::new()?;
     let mut both = Vec::new();
     for authority in [None, Some(&authority)] {
-        let bench = Bench::start(binaries, testkit::tables(), authority, actions::fan_out(&SIZES)).await?;
+        let bench = Bench::start(binaries, testkit::tables(), authority, actions::fan_out(&SIZES), None).await?;
         both.extend(run(vec![bench], Rounds { fresh: 1, warm: 125 }).await?);
     }
     let [plain, encrypted] = both.try_into().unwrap_or_else(|_| unreachable!("two runs of one bench each"));

@@ -29,9 +29,10 @@ pub async fn rows(binaries: &Path, sizes: &[u64]) -> anyhow::Result<Vec<(u64, Ve
         let mut say = actions::in_a_conversation(0);
         say.before = vec![actions::say("alice", "bob", 0)];
         say.actions.truncate(1);
-        run(vec![Bench::start(binaries, database.clone(), None, say).await?], Rounds { fresh: 1, warm: 0 }).await?;
+        run(vec![Bench::start(binaries, database.clone(), None, say, None).await?], Rounds { fresh: 1, warm: 0 })
+            .await?;
         let newest = fill(&database, *size)?;
-        let bench = Bench::start(binaries, database, None, actions::in_a_conversation(newest)).await?;
+        let bench = Bench::start(binaries, database, None, actions::in_a_conversation(newest), None).await?;
         let figures = run(vec![bench], Rounds { fresh: 1, warm: 250 }).await?;
         rows.push((*size, figures.into_iter().flatten().collect()));
     }
