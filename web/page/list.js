@@ -38,12 +38,14 @@ export class List {
     button.setAttribute('aria-current', String(isCurrent));
     const mine = entry ?? (last?.senderId === this.chat.userId ? last : undefined), content = (entry ?? last)?.content ?? '';
     const state = entry ? (entry.failed ? 'failed' : 'queued') : mine && last ? this.chat.stateOf(last) : undefined;
-    const at = entry?.queuedAt ?? last?.createdAt, shown = JSON.stringify([state, content.slice(0, 120), at && momentOf(at), c.unread]);
+    // What is not loaded may only not be here yet.
+    const isEmpty = !entry && !last && c.loaded;
+    const at = entry?.queuedAt ?? last?.createdAt, shown = JSON.stringify([state, content.slice(0, 120), at && momentOf(at), c.unread, isEmpty]);
     if (button.dataset.shown === shown) return item;
     button.dataset.shown = shown;
     const [, , time, line] = button.children;
     time.textContent = at ? momentOf(at) : '';
-    line.replaceChildren(...(state ? [icon(TICKS[state].path, TICKS[state].name)] : []), make('bdi', '', content.slice(0, 120)));
+    line.replaceChildren(...(state ? [icon(TICKS[state].path, TICKS[state].name)] : []), make('bdi', '', isEmpty ? 'No messages yet' : content.slice(0, 120)));
     button.querySelector('.mark')?.remove();
     if (c.unread) button.append(make('span', 'mark', c.unread > 99 ? '99+' : String(c.unread), make('span', 'sr', ' unread')));
     return item;

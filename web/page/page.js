@@ -5,7 +5,7 @@ import { excessOf, problemOf } from '../client/limits.js';
 import { askForToken, join, leave, stored } from './join.js';
 import { List } from './list.js';
 import { Log, place } from './log.js';
-import { paintAvatar, seen } from './text.js';
+import { make, paintAvatar, seen } from './text.js';
 
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 
@@ -45,15 +45,17 @@ function draw() {
   const total = chat.unread;
   document.title = `${total ? `(${total}) ` : ''}Chat · ${seen(chat.userId ?? '')}`;
   list.draw(current?.peer ?? null);
-  $('advice').textContent = $('list').childElementCount ? 'Choose a conversation, or type a name.'
-    : 'Type a name on the left: whoever opens this page under that name can answer.';
+  [$('invitation').textContent, $('advice').textContent] = $('list').childElementCount
+    ? ['Choose a conversation', 'Or type a name to begin a new one.']
+    : ['Talk to somebody', 'Type a name on the left: whoever opens this page under that name can answer.'];
   if (!current) return;
   const box = $('scroll');
   place($('log'), screenOf(current).log.nodes());
   const isEmpty = !current.messages.length && !current.pending.length, isTold = !$('notice').hidden;
-  $('hint').textContent = !isEmpty ? '' : !current.loaded ? (isTold ? '' : 'Loading …')
+  $('hint').textContent = !isEmpty ? '' : !current.loaded ? (isTold ? 'Earlier messages appear once you are connected.' : 'Loading …')
     : current.peer === chat.userId ? 'Notes to yourself. Nobody else sees them.'
-    : `This is the beginning. Say hello to ${seen(current.peer)}!`;
+    : byToken ? `No messages yet. What you write will be there when ${seen(current.peer)} signs in.`
+    : `No messages yet. Whoever opens this page as “${seen(current.peer)}” will see what you write.`;
   if (atEnd) box.scrollTop = box.scrollHeight;
   $('latest').hidden = atEnd;
   /** @type {HTMLElement} */ ($('latest').firstElementChild).textContent = below ? `${below} new` : '';
@@ -93,11 +95,12 @@ function tell() {
   // It was only in trouble: nobody needs a token any more.
   if (state === 'online') [$('pass').hidden, $('app').hidden] = [true, false];
   // Who has nothing on the screen yet is asked at once; the others find it in the notice.
-  if (state === 'refused' && !hasBeenOnline && !current) askForToken(byToken ? reason ?? '' : '');
+  if (state === 'refused' && !hasBeenOnline && !current && $('pass').hidden) askForToken(byToken ? reason ?? '' : '');
   const [word, text, act] = state === 'online' ? ['Connected', '', '']
     : state === 'displaced' ? ['Paused', 'You have this open in many places; this one is paused.', 'Continue here']
-    : state === 'refused' ? ['Not let in', 'The service does not let you in. What you write stays here.', 'Try again']
-    : ['No connection', 'No connection. What you write waits here.', 'Try now'];
+    : state === 'refused' ? [...(byToken ? ['Sign-in needed', 'You are not signed in. Messages wait here.']
+      : ['Not let in', 'The service does not let you in. Messages wait here.']), 'Try again']
+    : ['No connection', 'No connection. Messages wait here.', 'Try now'];
   const isCalm = state !== 'online' && (state === 'displaced' || state === 'refused' || Date.now() - since >= CALM);
   if (isCalm || state === 'online') {
     if (node.textContent !== word) node.textContent = word;
@@ -105,11 +108,11 @@ function tell() {
   } else if (!node.textContent) node.textContent = 'Connecting …';
   if (notice.hidden === isCalm) changed();
   notice.hidden = !isCalm;
+  notice.dataset.state = $('app').dataset.state = state;
   $('use-token').hidden = state !== 'refused';
-  const [message, button] = /** @type {HTMLElement[]} */ ([...notice.children]);
-  message.textContent = text;
-  button.textContent = act;
-  button.hidden = !act;
+  /** @type {HTMLElement} */ (notice.firstElementChild).textContent = text;
+  $('again').textContent = act;
+  $('again').hidden = !act;
   clearTimeout(telling);
   if (state !== 'online') telling = setTimeout(tell, isCalm ? 1000 : CALM);
 }
@@ -137,13 +140,17 @@ function open(peer) {
   chat.open(c.peer).then(changed, (error) => {
     if (c === current && error.code !== 'closed') $('error').textContent = error.message;
   });
-  $('text').focus({ preventScroll: true });
+  // A telephone's keyboard would cover half of what is to be read.
+  if (!matchMedia('(hover: none) and (pointer: coarse)').matches) $('text').focus({ preventScroll: true });
 }
 
 /** The link to another tab with somebody to talk to. */
 function offerSecond() {
   const me = chat.userId ?? '', other = current && current.peer !== me ? current.peer : FRIENDS.find((name) => name !== me) ?? 'bob';
-  for (const link of document.querySelectorAll('a.second')) /** @type {HTMLAnchorElement} */ (link).href = pageFor(other, me);
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll('a.second'))) {
+    link.href = pageFor(other, me);
+    link.firstElementChild?.replaceChildren('Be ', make('bdi', '', seen(other)), ' in a new tab');
+  }
   $('demo').onclick = () => open(other);
 }
 
@@ -196,6 +203,8 @@ async function start(pass) {
   document.body.classList.toggle('by-token', byToken);
   $('leave').href = $('back-to-name').href = pageFor();
   $('leave').textContent = byToken ? 'Leave' : 'Change name';
+  // With a token it is most likely the token; without one it may be something else as well.
+  if (byToken) $('again').before($('use-token'));
   try {
     chat = new ChatClient({ url: query.get('ws') || '/prod', ...('token' in pass ? { token: () => pass.token, userClaim: pass.claim } : pass) });
   } catch (error) {
@@ -242,10 +251,15 @@ $('text').addEventListener('keydown', (event) => {
   send();
 });
 $('back').onclick = () => open(null);
-$('leave').onclick = $('back-to-name').onclick = leave;
+$('leave').onclick = leave;
+$('back-to-name').onclick = (event) => {
+  if (!current) return leave();
+  event.preventDefault();
+  [$('pass').hidden, $('app').hidden] = [true, false];
+};
 $('use-token').onclick = () => askForToken('');
 $('latest').onclick = () => { atEnd = true; draw(); };
-/** @type {HTMLElement} */ ($('notice').children[1]).onclick = () => chat.connect();
+$('again').onclick = () => chat.connect();
 $('scroll').onscroll = () => {
   const box = $('scroll'), was = atEnd;
   atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;

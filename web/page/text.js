@@ -65,7 +65,9 @@ export const seen = (name) =>
 export function paintAvatar(node, name) {
   const first = [...new Intl.Segmenter().segment(name)][0]?.segment ?? '?';
   node.textContent = first.toUpperCase();
-  node.dataset.hue = String([...name].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) % 4099, 7) % 8);
+  // FNV-1a: names that are alike get colours that are not.
+  const hash = new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+  node.dataset.hue = String(hash % 8);
   return node;
 }
 

@@ -1,4 +1,5 @@
-//! Takes pictures of the page at three widths, light and dark: empty, busy, without a connection, and without a token.
+//! Takes pictures of the page at three widths, light and dark: empty, busy, without a connection, without a
+//! token, and with a wrong one.
 //!
 //! `cargo run --package browser --example pictures -- FOLDER`
 
@@ -24,6 +25,7 @@ async fn main() {
             for is_dark in [false, true] {
                 page.looks_like(width, height, is_dark).await;
                 page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))").await;
+                page.value("Promise.allSettled(document.getAnimations().map((one) => one.finished)).then(() => 0)").await;
                 page.picture(&folder.join(format!("{name}-{width}-{}.png", if is_dark { "dark" } else { "light" })))
                     .await;
             }
@@ -38,6 +40,7 @@ async fn main() {
     shoot("hello").await;
     page.go(&format!("{}?userId=zoe&with=zoe", chat.page())).await;
     page.until("chat.conversation('zoe').loaded").await;
+    page.value("document.querySelector('#with').value = 'carol'").await;
     shoot("self").await;
     page.go(&format!("{}?userId=alice&with=Maya", chat.page())).await;
     for peer in ["bob", "مريم", "Dr. Bartholomew Featherstonehaugh-Cholmondeley"] {
@@ -68,6 +71,11 @@ async fn main() {
     page.go(&format!("{}?userId=zoe&with=Maya", chat.page())).await;
     page.until("!document.querySelector('#use-token').hidden && !document.querySelector('#notice').hidden").await;
     shoot("refused").await;
+    std::fs::remove_file(folder.join("issuer.pk8")).unwrap();
+    let stranger = Issuer::start(&folder).await.token("zoe", 3600);
+    page.go(&format!("{}?with=Maya#token={stranger}", chat.page())).await;
+    page.until("document.querySelector('#state').textContent === 'Sign-in needed'").await;
+    shoot("signed-out").await;
     chat.stop().await;
     std::fs::remove_file(folder.join("issuer.pk8")).unwrap();
 }

@@ -96,9 +96,14 @@ async fn a_token_is_taken_from_the_address_or_asked_for_where_a_name_is_not_enou
     let third = browser.person().await.open(&format!("{}?userId=carol&with=bob", chat.page())).await;
     third.until("document.querySelector('#notice').innerText.includes('does not let you in')").await;
     third.until("document.querySelector('#use-token').offsetParent !== null").await;
-    assert_eq!(third.value("document.querySelector('#hint').textContent").await, "", "nothing is said to load");
+    let hint = third.value("document.querySelector('#hint').textContent").await;
+    assert_eq!(hint, "Earlier messages appear once you are connected.", "nothing is said to load");
+    assert_eq!(faults(&third).await, json!([]));
     third.click("#use-token").await;
     third.until("document.activeElement.id === 'token'").await;
+    third.click("#back-to-name").await;
+    third.until("document.querySelector('#peer').offsetParent !== null").await;
+    assert_eq!(third.value("document.querySelector('#peer').textContent").await, "bob");
     chat.stop().await;
 
     // A service that only was in trouble is gone on with.

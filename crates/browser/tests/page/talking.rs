@@ -15,6 +15,7 @@ async fn a_fresh_visitor_and_a_second_person_talk() {
     alice.write("alice").await;
     alice.press("Enter").await;
     alice.until("document.querySelector('#demo').offsetParent !== null").await;
+    assert_eq!(alice.value("document.querySelector('#demo').innerText.trim()").await, "Be bob in a new tab");
     let second = alice.value("document.querySelector('#demo').href").await;
     let bob = other.open(second.as_str().unwrap()).await;
     bob.until("chat.userId === 'bob' && chat.conversation('alice').loaded").await;
