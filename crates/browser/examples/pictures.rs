@@ -25,7 +25,8 @@ async fn main() {
             for is_dark in [false, true] {
                 page.looks_like(width, height, is_dark).await;
                 page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))").await;
-                page.value("Promise.allSettled(document.getAnimations().map((one) => one.finished)).then(() => 0)").await;
+                page.value("Promise.allSettled(document.getAnimations().map((one) => one.finished)).then(() => 0)")
+                    .await;
                 page.picture(&folder.join(format!("{name}-{width}-{}.png", if is_dark { "dark" } else { "light" })))
                     .await;
             }
