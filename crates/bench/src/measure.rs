@@ -48,6 +48,15 @@ pub struct Rounds {
     pub warm: usize,
 }
 
+impl Rounds {
+    /// At most so many events each action has: fresh processes twice, two events around each freeze, and blocks of warm
+    /// ones, of which each has one event more.
+    fn events(self) -> usize {
+        let blocks = self.warm.div_ceil(BLOCK) + (self.warm / DELAYED_PART).div_ceil(BLOCK);
+        4 * self.fresh + blocks * (BLOCK + 1)
+    }
+}
+
 /// Everything, for each of these folders of binaries: all actions with `only` in their name, plain and encrypted.
 ///
 /// # Errors
@@ -65,7 +74,7 @@ pub async fn everything(
     for (rows, authority) in rows.iter_mut().zip([None, Some(&authority)]) {
         let mut benches = Vec::new();
         for folder in folders {
-            let mut workload = actions::every_action(2 * rounds.fresh + 2 * rounds.warm);
+            let mut workload = actions::every_action(rounds.events());
             workload.actions.retain(|action| action.function == NOOP || action.name.contains(only));
             benches.push(Bench::start(folder, testkit::tables(), authority, workload, memory).await?);
         }

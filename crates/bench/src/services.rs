@@ -93,11 +93,13 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
             let open = shared.clone();
             let conversation = tokio::spawn(async move {
                 match acceptor {
-                    // A handshake that fails is the function's to tell.
-                    Some(acceptor) => match acceptor.accept(stream).await {
-                        Ok(stream) => converse(stream, shared).await,
-                        Err(error) => eprintln!("no handshake: {error}"),
-                    },
+                    // One that fails is the function's to tell. It gives up some: a call takes whichever connection is ready
+                    // first, a new one or one that another call has done with.
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            converse(stream, shared).await;
+                        }
+                    }
                     None => converse(stream, shared).await,
                 }
             });
