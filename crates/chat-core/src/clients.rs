@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    dynamodb::{DynamoDb, failed, from_item, warm},
+    dynamodb::{DynamoDb, failed, from_item},
     error::{Error, chain},
     user::UserId,
 };
@@ -77,11 +77,6 @@ impl Clients {
     /// The connections in this table.
     pub fn new(dynamodb: &DynamoDb, table: String) -> Self {
         Self { dynamodb: dynamodb.0.clone(), table }
-    }
-
-    /// Opens the connection that the first call would wait for.
-    pub async fn warm(&self) {
-        warm(&self.dynamodb, &self.table, "userId").await;
     }
 
     /// Remembers a connection. Doing it twice is harmless.

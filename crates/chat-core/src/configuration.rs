@@ -258,12 +258,6 @@ pub trait Provide: Sized {
     /// # Errors
     /// Where one of its variables is missing or wrong.
     fn provide(configuration: &Configuration) -> impl Future<Output = Result<Self, InvalidConfiguration>>;
-
-    /// Opens, before the first event, the connection that it would wait for, and says whether there is one. Whether that
-    /// succeeds will be seen with the first event.
-    fn warm(&self) -> impl Future<Output = bool> {
-        async { false }
-    }
 }
 
 impl Provide for () {
@@ -276,21 +270,11 @@ impl Provide for Clients {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok(Self::new(configuration.dynamodb()?, configuration.text("CLIENTS_TABLE")?))
     }
-
-    async fn warm(&self) -> bool {
-        Self::warm(self).await;
-        true
-    }
 }
 
 impl Provide for Messages {
     async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok(Self::new(configuration.dynamodb()?, configuration.text("MESSAGES_TABLE")?))
-    }
-
-    async fn warm(&self) -> bool {
-        Self::warm(self).await;
-        true
     }
 }
 
@@ -335,13 +319,6 @@ macro_rules! provide_tuples {
         impl<$($part: Provide),+> Provide for ($($part,)+) {
             async fn provide(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
                 Ok(($($part::provide(configuration).await?,)+))
-            }
-
-            /// All speak to AWS by the same connections, so one that is open is enough.
-            #[allow(non_snake_case, reason = "a variable for each type, of the same name")]
-            async fn warm(&self) -> bool {
-                let ($($part,)+) = self;
-                $($part.warm().await)||+
             }
         }
     )+};

@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
 use crate::error::Error;
 
@@ -45,18 +44,6 @@ impl DynamoDb {
         let config = config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();
         Self(Client::from_conf(config))
     }
-}
-
-/// Asks for what a table can't hold, so that the connection is open when it is needed: TCP, TLS, and what the SDK does only
-/// once. Lambda lends a function a whole processor until it asks for its first event, and what it has after that may be
-/// a tenth of one. It costs one read unit a process.
-///
-/// An attempt that fails is the first event's to see, and to tell.
-pub(crate) async fn warm(dynamodb: &Client, table: &str, key: &str) {
-    let query = dynamodb.query().table_name(table).key_condition_expression(format!("{key} = :nobody"));
-    // No user's id and no conversation's is a space.
-    let query = query.expression_attribute_values(":nobody", AttributeValue::S(" ".to_owned())).limit(1);
-    let _ = timeout(ATTEMPT, query.send()).await;
 }
 
 /// What a call that failed, after the SDK's own retries, means for the request.

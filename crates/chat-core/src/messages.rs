@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     conversation::{ConversationId, Seq},
     conversations::Conversations,
-    dynamodb::{DynamoDb, Item, failed, from_item, random_wait, warm},
+    dynamodb::{DynamoDb, Item, failed, from_item, random_wait},
     error::Error,
     frames::{Cursor, Limit, PAGE_BYTES, Page, json_length},
     message::{Draft, Message, Trace},
@@ -96,11 +96,6 @@ impl Messages {
     /// The messages in this table.
     pub fn new(dynamodb: &DynamoDb, table: String) -> Self {
         Self { dynamodb: dynamodb.0.clone(), table }
-    }
-
-    /// Opens the connection that the first call would wait for.
-    pub async fn warm(&self) {
-        warm(&self.dynamodb, &self.table, "conversationId").await;
     }
 
     /// Looks at everything that the client may not have seen: all after `last_seq`, or the newest few.

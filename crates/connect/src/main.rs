@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run_connect(connect::handle).await
+    chat_core::lambda::run_lifecycle(connect::handle).await
 }

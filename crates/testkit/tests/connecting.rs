@@ -13,9 +13,6 @@ const CONVERSATION: &str = "dm:5:alice:bob";
 /// More than a put may take, so that the connections are read again after it.
 const NO_FAST_PUT: Duration = Duration::from_millis(30);
 
-/// Of a fresh `send`: the one that opens its connection, the look, and the connections of both.
-const QUERIES: usize = 4;
-
 fn is_put(call: &Call) -> bool {
     call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
 }
@@ -77,7 +74,8 @@ async fn after_the_connections_are_read_and_before_the_message_is_stored() {
     let (came, released) = hold_first(&wire, is_put, Fate::Hold);
     let connecting = async {
         came.notified().await;
-        wire.saw("Query", QUERIES).await;
+        // The look, and the connections of both.
+        wire.saw("Query", 3).await;
         let (bob, page) = connect_and_sync(&chat).await;
         assert_eq!(page, Vec::<Value>::new(), "nothing is stored yet");
         sleep(NO_FAST_PUT).await;
@@ -141,7 +139,7 @@ async fn while_others_are_faster_and_the_message_is_stored_at_the_second_attempt
     let (came, released) = hold_first(&wire, is_put, Fate::Hold);
     let connecting = async {
         came.notified().await;
-        wire.saw("Query", QUERIES).await;
+        wire.saw("Query", 3).await;
         // Another device takes the place that the first one wants.
         assert_eq!(carl.send("bob", "Faster", json!({})).await["value"]["seq"], 1);
         let (bob, page) = connect_and_sync(&chat).await;

@@ -39,31 +39,18 @@ fn offers(header: &str) -> impl Iterator<Item = String> {
 /// Where a variable is missing or wrong, or the Runtime API can't be reached. The process then ends.
 pub async fn run<T: Provide>(route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>) -> Result<(), Error> {
     let route = &route;
-    serve(true, async |(tools, delivery): &(T, Delivery), event| {
-        answer_or_close(tools, delivery, event, route).await.map(Ok)
-    })
-    .await
+    serve(async |(tools, delivery): &(T, Delivery), event| answer_or_close(tools, delivery, event, route).await.map(Ok))
+        .await
 }
 
-/// Runs `$connect`, the route of a connection that is none yet.
+/// Runs `$connect` or `$disconnect`, the routes of a connection that is none yet, or none any more.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_connect<T: Provide>(
+pub async fn run_lifecycle<T: Provide>(
     route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
 ) -> Result<(), Error> {
-    serve(true, async |tools: &T, event| answer(tools, event, &route).await.map(Ok)).await
-}
-
-/// Runs `$disconnect`, the route of a connection that is none any more. Nobody waits for it, so nothing is opened before
-/// it is needed.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_disconnect<T: Provide>(
-    route: impl AsyncFn(&T, Request) -> Result<Reply, RouteError>,
-) -> Result<(), Error> {
-    serve(false, async |tools: &T, event| answer(tools, event, &route).await.map(Ok)).await
+    serve(async |tools: &T, event| answer(tools, event, &route).await.map(Ok)).await
 }
 
 /// Runs the authorizer in the same way.
@@ -73,13 +60,12 @@ pub async fn run_disconnect<T: Provide>(
 pub async fn run_authorizer<T: Provide>(
     authorizer: impl AsyncFn(&T, Upgrade) -> Result<Identity, RouteError>,
 ) -> Result<(), Error> {
-    serve(true, async |tools: &T, event| policy(tools, event, &authorizer).await).await
+    serve(async |tools: &T, event| policy(tools, event, &authorizer).await).await
 }
 
 /// Runs any function: the same start for the routes and for the authorizer, whose events differ. Each event is a line of
 /// the log once it is answered.
 async fn serve<T: Provide, E, A>(
-    warm: bool,
     function: impl AsyncFn(&T, LambdaEvent<E>) -> Answered<Result<A, Diagnostic>>,
 ) -> Result<(), Error>
 where
@@ -91,9 +77,6 @@ where
     let log = configuration.log()?;
     write_lines(&log)?;
     let tools = T::provide(&configuration).await?;
-    if warm {
-        tools.warm().await;
-    }
     let journal = Journal::new(&log, configuration.metrics_namespace()?, began.elapsed());
     let (tools, journal, function) = (&tools, &journal, &function);
     let handle = service_fn(async |event| {
