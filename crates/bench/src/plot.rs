@@ -30,11 +30,14 @@ pub struct Labels {
 /// Where the file can't be written, or there is nothing to draw.
 pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<()> {
     let points = || series.iter().flat_map(|(_, points)| points.iter().copied());
-    let range = |of: fn((f64, f64)) -> f64| {
-        let least = points().map(of).fold(f64::INFINITY, f64::min);
-        let most = points().map(of).fold(f64::NEG_INFINITY, f64::max);
-        (least / 1.15)..(most * 1.15)
+    let ends = |of: fn((f64, f64)) -> f64| {
+        let ends = (f64::INFINITY, f64::NEG_INFINITY);
+        points().map(of).fold(ends, |(least, most), value| (least.min(value), most.max(value)))
     };
+    let (left, right) = ends(|(x, _)| x);
+    let (least, most) = ends(|(_, y)| y);
+    // A decade at least, so that what hardly changes looks so, and room above for what the lines are.
+    let bottom = least.min(most / 10.0) / 1.15;
     if points().next().is_none() {
         return Err(anyhow!("{}: nothing to draw", labels.title));
     }
@@ -48,7 +51,7 @@ pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<(
             .margin(12)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d(range(|(x, _)| x).log_scale(), range(|(_, y)| y).log_scale())
+            .build_cartesian_2d((left / 1.15..right * 1.15).log_scale(), (bottom..most * 2.5).log_scale())
             .map_err(|error| failed(&error))?;
         chart
             .configure_mesh()
