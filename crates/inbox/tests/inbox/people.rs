@@ -21,8 +21,8 @@ impl People {
     pub(crate) async fn meet() -> Self {
         let aws = Aws::start().await;
         let (inbox, read) = (aws.provide().await, aws.provide().await);
-        // Clocks that go back here would take from a user what they had left.
-        let send = aws.try_provide(&[("MESSAGE_RATE", "1000"), ("MESSAGE_BURST", "100000")]).await.unwrap();
+        // Clocks that go back here take from a user what they have left: a second for each message, 100,000 of them.
+        let send = aws.try_provide(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "100000")]).await.unwrap();
         Self { aws, inbox, send, read }
     }
 
