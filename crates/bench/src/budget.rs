@@ -44,10 +44,27 @@ const BINARY: usize = 6_000_000;
 const MEMORY: f64 = 12.0 * 1_024.0;
 /// An answer, in bytes: a page of 30,000 as a string of JSON within the answer's own.
 const ANSWER: f64 = 40_000.0;
-/// The first answer of a fresh process, in those of the no-op. 3 is what is aimed at.
-const FIRST_ANSWER: f64 = 8.0;
-/// The processor time of an event, in that of the no-op, for each AWS call of the action and two of the runtime's own.
-const CPU_PER_CALL: f64 = 2.5;
+/// How many times that of the no-op something may take. What is aimed at is in `docs/performance.md`; this is two to four
+/// times what is measured, so that a busy machine doesn't trip it.
+struct Margin {
+    /// For an action without a call.
+    least: f64,
+    /// And for each AWS call.
+    call: f64,
+    /// And for each KB on the wire.
+    kilobyte: f64,
+}
+
+/// The first answer of a fresh process.
+const FIRST_ANSWER: Margin = Margin { least: 8.0, call: 1.0, kilobyte: 0.2 };
+/// The processor time of an event.
+const CPU: Margin = Margin { least: 4.0, call: 3.0, kilobyte: 0.5 };
+
+impl Margin {
+    fn of(&self, budget: &Budget) -> f64 {
+        self.least + self.call * budget.calls as f64 + self.kilobyte * budget.wire_bytes / 1_000.0
+    }
+}
 
 /// Everything in a report that is beyond its budget, in sentences; nothing where all is well.
 pub fn broken(report: &Report) -> Vec<String> {
@@ -95,9 +112,12 @@ fn faults(budget: &Budget, figures: &Figures, noop: &Figures, encrypted: bool) -
     at_most("bytes of an answer", figures.answer_bytes, ANSWER);
     at_most("KB of memory", figures.peak_memory, MEMORY);
     let times = |now: f64, floor: f64| if floor > 0.0 { now / floor } else { f64::NAN };
-    at_most("times the first answer of a no-op", times(figures.fresh.median, noop.fresh.median), FIRST_ANSWER);
-    let cpu = CPU_PER_CALL * (budget.calls + 2) as f64 / 2.0;
-    at_most("times the processor time of a no-op", times(figures.warm.cpu, noop.warm.cpu), cpu);
+    at_most(
+        "times the first answer of a no-op",
+        times(figures.fresh.median, noop.fresh.median),
+        FIRST_ANSWER.of(budget),
+    );
+    at_most("times the processor time of a no-op", times(figures.warm.cpu, noop.warm.cpu), CPU.of(budget));
     faults
 }
 
@@ -148,7 +168,7 @@ mod tests {
             ("bytes on the wire", |figures| figures.wire_bytes += 10_000.0),
             ("bytes of an answer", |figures| figures.answer_bytes += 1.0),
             ("KB of memory", |figures| figures.peak_memory += 1.0),
-            ("first answer of a no-op", |figures| figures.fresh.median *= FIRST_ANSWER + 1.0),
+            ("first answer of a no-op", |figures| figures.fresh.median *= 20.0),
         ];
         for (fault, change) in changes {
             for encrypted in [false, true] {
@@ -162,7 +182,7 @@ mod tests {
             }
         }
         let mut slow = sound();
-        slow.plain[11].1.warm.cpu *= CPU_PER_CALL + 0.1;
+        slow.plain[11].1.warm.cpu *= CPU.least + 0.1;
         assert!(broken(&slow)[0].contains("times the processor time of a no-op"), "{:?}", broken(&slow));
         let mut fat = sound();
         fat.binaries.insert("read".to_owned(), Binary { bytes: BINARY + 1, zipped: 1 });
