@@ -4,7 +4,7 @@ use aws_smithy_http_client::tls::TrustStore;
 
 /// The roots of Amazon Trust Services, as <https://www.amazontrust.com/repository/> has them; all five, as it recommends
 /// to those who keep a trust store of their own. The first one to expire does so at the end of 2037.
-pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+pub const AMAZON_ROOTS: &str = include_str!("amazon-roots.crt");
 
 /// Where AWS's endpoints show certificates of Amazon Trust Services: the regions of its ordinary partition. Those of
 /// China, of the European Sovereign Cloud and of the secret ones have authorities of their own.
