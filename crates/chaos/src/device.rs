@@ -161,7 +161,8 @@ impl Device {
     /// Whether it is connected, has nothing to send, and misses nothing that it knows of.
     pub fn is_at_rest(&self) -> bool {
         let state = self.state();
-        let quiet = |chat: &Chat| chat.outbox.is_empty() && !chat.stale && chat.newest <= chat.high;
+        let is_sent = |(draft, _): &(Draft, u32)| self.storm.is_sent_by_tab(&draft.content);
+        let quiet = |chat: &Chat| chat.outbox.iter().all(is_sent) && !chat.stale && chat.newest <= chat.high;
         let is_synced = state.lines.last_key_value().is_some_and(|(_, is_synced)| *is_synced);
         let is_connected = state.link.is_some() || is_synced;
         state.told.retired || (is_connected && state.chats.values().all(quiet))

@@ -171,6 +171,9 @@ impl Device {
             let text = |field: &str| message[field].as_str().map(str::to_owned);
             let (id, content) = (text("clientMessageId"), text("content").unwrap_or_default());
             state.chat(peer).outbox.retain(|(draft, _)| draft.content != content);
+            if self.storm.plan.tabs {
+                self.storm.note_sent_by_tab(&content);
+            }
             let sent = message.clone();
             state.told.acknowledged.push(Acknowledgement { peer: peer.to_owned(), id, content, sent });
         });

@@ -1,7 +1,7 @@
 //! The faults of one run while it lasts.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Display,
     sync::{
         Arc, Mutex, PoisonError,
@@ -33,6 +33,8 @@ pub struct Storm {
     pub events: TaskTracker,
     /// How often somebody was told that a message is stored.
     pub acknowledged: watch::Sender<usize>,
+    /// What the tabs of a browser say that it has sent: one that is not loaded then is never told.
+    sent_by_tabs: Mutex<HashSet<String>>,
     is_calm: AtomicBool,
     calls: Mutex<HashMap<&'static str, u64>>,
     log: Mutex<Vec<(Duration, String)>>,
@@ -49,11 +51,22 @@ impl Storm {
             tasks: TaskTracker::new(),
             events: TaskTracker::new(),
             acknowledged: watch::Sender::new(0),
+            sent_by_tabs: Mutex::default(),
             is_calm: AtomicBool::new(false),
             calls: Mutex::default(),
             log: Mutex::default(),
             began: Instant::now(),
         }
+    }
+
+    /// A tab says that this text is sent.
+    pub(crate) fn note_sent_by_tab(&self, content: &str) {
+        self.sent_by_tabs.lock().unwrap_or_else(PoisonError::into_inner).insert(content.to_owned());
+    }
+
+    /// Whether some tab has said that this text is sent.
+    pub(crate) fn is_sent_by_tab(&self, content: &str) -> bool {
+        self.sent_by_tabs.lock().unwrap_or_else(PoisonError::into_inner).contains(content)
     }
 
     /// Nothing strikes any more, and what has struck is over.
