@@ -1,5 +1,7 @@
 //! Giving up in time.
 
+use std::time::Instant;
+
 use tokio::time::timeout_at;
 
 use crate::{error::Error, request::Request};
@@ -9,6 +11,14 @@ use crate::{error::Error, request::Request};
 /// # Errors
 /// [`Error::Unavailable`] then, and those of the work.
 pub async fn in_time<T>(request: &Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    until(request.answer_by(), work).await
+}
+
+/// Gives up at this moment.
+///
+/// # Errors
+/// As [`in_time`].
+pub(crate) async fn until<T>(end: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = |_| Err(Error::Unavailable("the function's time was up".into()));
-    timeout_at(request.answer_by().into(), work).await.unwrap_or_else(late)
+    timeout_at(end.into(), work).await.unwrap_or_else(late)
 }

@@ -8,10 +8,10 @@ use aws_lambda_events::{
     http::{HeaderMap, HeaderValue},
 };
 use lambda_runtime::{Context, LambdaEvent};
-use tokio::time::timeout_at;
 
 use super::{Answered, Line, SUBPROTOCOL};
 use crate::{
+    deadline::until,
     delivery::Delivery,
     error::{Error, chain},
     frames::{self, Envelope, Ref, Reply},
@@ -40,10 +40,9 @@ pub async fn answer<T>(
     let reply = match (request(event, &context, measurements.clone()), unreadable) {
         (Err(refused), _) | (Ok(_), Some(refused)) => Err(refused),
         (Ok(request), None) => {
-            let late = |_| Err(Error::Unavailable("the function's time was up".into()));
-            let end = request.give_up_at().into();
+            let end = request.give_up_at();
             // Boxed: the SDK's futures nest too deep for the compiler otherwise.
-            Box::pin(timeout_at(end, route(tools, request))).await.unwrap_or_else(late)
+            Box::pin(until(end, route(tools, request))).await
         }
     };
     if let Err(error) = &reply {
