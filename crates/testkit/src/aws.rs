@@ -13,7 +13,11 @@ use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{Call, Connections, Wire, local};
+use crate::{
+    Call, Connections, Wire,
+    database::{self, call},
+    local,
+};
 
 /// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
 pub struct Aws {
@@ -69,8 +73,8 @@ impl Aws {
 
     /// Puts a row into a table, past the [`Wire`].
     pub fn put(&self, table: &str, item: &Value) {
-        let put = serde_json::from_value(json!({ "TableName": table, "Item": item })).expect("a put");
-        self.database.put_item(put).expect("the table takes the row");
+        let put = json!({ "TableName": table, "Item": item });
+        call(&self.database, "PutItem", put).expect("the table takes the row");
     }
 
     /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`Wire`].
@@ -120,11 +124,9 @@ impl Aws {
         let units = |call: &Call| {
             let mut request = call.body.clone();
             request["ReturnConsumedCapacity"] = json!("TOTAL");
-            let answer = match call.operation.as_str() {
-                "Query" => json!(self.database.query(from(request)).expect("it was done before")),
-                "BatchGetItem" => json!(self.database.batch_get_item(from(request)).expect("it was done before")),
-                other => panic!("{other} does not only read"),
-            };
+            let operation = call.operation.as_str();
+            assert!(["Query", "BatchGetItem"].contains(&operation), "{operation} does not only read");
+            let answer = database::call(&self.database, operation, request).expect("it was done before");
             let consumed = &answer["ConsumedCapacity"];
             let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
             consumed.iter().map(|table| table["CapacityUnits"].as_f64().expect("a number")).sum::<f64>()
@@ -140,15 +142,13 @@ impl Aws {
         for row in self.rows(table) {
             let key = keys.iter().filter_map(|key| key["AttributeName"].as_str());
             let key: HashMap<_, _> = key.map(|name| (name, row[name].clone())).collect();
-            self.database.delete_item(from(json!({ "TableName": table, "Key": key }))).expect("the row goes");
+            call(&self.database, "DeleteItem", json!({ "TableName": table, "Key": key })).expect("the row goes");
         }
     }
 
     /// Every row of a table, as DynamoDB has them.
     pub fn rows(&self, table: &str) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({ "TableName": table })).expect("a scan");
-        let answer = self.database.scan(scan).expect("the table is there");
-        let answer = serde_json::to_value(answer).expect("an answer is JSON");
+        let answer = call(&self.database, "Scan", json!({ "TableName": table })).expect("the table is there");
         answer["Items"].as_array().cloned().unwrap_or_default()
     }
 }
