@@ -313,8 +313,9 @@ impl Samples {
 impl Figures {
     fn note(&mut self, calls: &[crate::meter::Call], delayed: bool) {
         self.calls = calls.len();
-        self.read_units = calls.iter().map(|call| call.read_units).sum();
-        self.write_units = calls.iter().map(|call| call.write_units).sum();
+        // From 0 on: the sum of nothing is -0, and would be printed so.
+        self.read_units = calls.iter().fold(0.0, |sum, call| sum + call.read_units);
+        self.write_units = calls.iter().fold(0.0, |sum, call| sum + call.write_units);
         // Without a delay, calls that could overlap may not.
         if delayed {
             self.depth = Some(self.depth.unwrap_or(usize::MAX).min(depth(calls)));

@@ -34,60 +34,38 @@ mod usd {
 /// Frames of this size around a message of some 60 bytes, in bytes.
 const FRAME_BYTES: f64 = 400.0;
 
-/// What something costs in dollars, by part.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cost {
-    gateway: f64,
-    events: f64,
-    seconds: f64,
-    reads: f64,
-    writes: f64,
-    logs: f64,
-    traffic: f64,
-}
+/// What is paid for; the first is what gets cheaper with many.
+const PARTS: [&str; 7] = [
+    "API Gateway, frames",
+    "Lambda, events",
+    "Lambda, time",
+    "DynamoDB, reads",
+    "DynamoDB, writes",
+    "CloudWatch, logs",
+    "traffic out",
+];
+
+/// What something costs in dollars, by part, in the order of [`PARTS`].
+#[derive(Debug, Clone, Copy)]
+pub struct Cost([f64; PARTS.len()]);
 
 impl Cost {
     /// All of it.
     pub fn total(&self) -> f64 {
-        self.parts().iter().map(|(_, dollars)| dollars).sum()
+        self.0.iter().sum()
     }
 
-    fn parts(&self) -> [(&'static str, f64); 7] {
-        [
-            ("API Gateway, frames", self.gateway),
-            ("Lambda, events", self.events),
-            ("Lambda, time", self.seconds),
-            ("DynamoDB, reads", self.reads),
-            ("DynamoDB, writes", self.writes),
-            ("CloudWatch, logs", self.logs),
-            ("traffic out", self.traffic),
-        ]
+    fn gateway(&self) -> f64 {
+        self.0[0]
     }
 
-    fn times(mut self, count: f64) -> Self {
-        for part in self.all() {
-            *part *= count;
-        }
+    fn times(self, count: f64) -> Self {
+        Self(self.0.map(|part| part * count))
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(part, more)| *part += more);
         self
-    }
-
-    fn plus(mut self, mut other: Self) -> Self {
-        for (part, more) in self.all().into_iter().zip(other.all()) {
-            *part += *more;
-        }
-        self
-    }
-
-    fn all(&mut self) -> [&mut f64; 7] {
-        [
-            &mut self.gateway,
-            &mut self.events,
-            &mut self.seconds,
-            &mut self.reads,
-            &mut self.writes,
-            &mut self.logs,
-            &mut self.traffic,
-        ]
     }
 }
 
@@ -100,15 +78,15 @@ pub fn event(figures: &Figures, frames_in: f64, frames_out: f64, memory: f64, lo
     let share = (memory / WHOLE_PROCESSOR).min(1.0);
     let waits = (figures.delayed.median - figures.warm.cpu).max(0.0);
     let seconds = ((waits + figures.warm.cpu / share) / 1_000.0).ceil() / 1_000.0;
-    Cost {
-        gateway: (frames_in + frames_out) * usd::FRAME.0,
-        events: usd::EVENT,
-        seconds: seconds * memory / 1_024.0 * usd::GB_SECOND,
-        reads: figures.read_units * usd::READ_UNIT,
-        writes: figures.write_units * usd::WRITE_UNIT,
-        logs: log_bytes * usd::LOG_BYTE,
-        traffic: frames_out * FRAME_BYTES * usd::BYTE_OUT,
-    }
+    Cost([
+        (frames_in + frames_out) * usd::FRAME.0,
+        usd::EVENT,
+        seconds * memory / 1_024.0 * usd::GB_SECOND,
+        figures.read_units * usd::READ_UNIT,
+        figures.write_units * usd::WRITE_UNIT,
+        log_bytes * usd::LOG_BYTE,
+        frames_out * FRAME_BYTES * usd::BYTE_OUT,
+    ])
 }
 
 /// The section on costs of `docs/performance.md`, computed from a report, with what a function logs of an event.
@@ -127,8 +105,8 @@ pub fn section(report: &Report, log_bytes: f64) -> String {
     let row = |text: &mut String, name: &str, of: &dyn Fn(f64) -> f64| {
         let _ = writeln!(text, "| {name} | {} |", SIZES.map(|size| format!("{:.2}", of(size) * 1e6)).join(" | "));
     };
-    for (part, (name, _)) in Cost::default().parts().into_iter().enumerate() {
-        row(&mut text, name, &|memory| message(memory).parts()[part].1);
+    for (part, name) in PARTS.into_iter().enumerate() {
+        row(&mut text, name, &|memory| message(memory).0[part]);
     }
     row(&mut text, "**together**", &|memory| message(memory).total());
     row(&mut text, "with a receipt for each, in addition", &|memory| receipt(memory).total());
@@ -153,7 +131,7 @@ pub fn section(report: &Report, log_bytes: f64) -> String {
     for users in [1e3, 1e5, 1e6] {
         let month = message(256.0).times(users * 20.0 * HOURS);
         let renewals = connection(256.0).times(users * HOURS / 2.0);
-        let frames = (month.gateway + renewals.gateway) / usd::FRAME.0;
+        let frames = (month.gateway() + renewals.gateway()) / usd::FRAME.0;
         let cheaper = (frames - usd::FRAMES_AT_FIRST_PRICE).max(0.0) * (usd::FRAME.0 - usd::FRAME.1);
         let minutes = users * HOURS * 60.0 * usd::CONNECTION_MINUTE;
         let (messages, renewed) = (month.total() - cheaper, renewals.total());
@@ -186,7 +164,7 @@ mod tests {
         };
         let cost = event(&figures, 1.0, 2.0, 256.0, 648.0).times(1e6);
         let expected = [3.0, 0.2, 0.028 * 0.25 * 13.3334, 0.375, 0.625, 0.324, 0.072];
-        for ((part, is), should) in cost.parts().into_iter().zip(expected) {
+        for ((part, is), should) in PARTS.into_iter().zip(cost.0).zip(expected) {
             assert!((is - should).abs() < 1e-6, "{part}: {is}, not {should}");
         }
         assert!((cost.total() - 4.689).abs() < 0.001, "{}", cost.total());
