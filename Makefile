@@ -4,8 +4,8 @@ PYTHON ?= python3
 PORT ?= 3000
 # The processor that `sam build` compiles for: this machine's.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-# With AUTH=jwt, `make run` takes the tokens that `chat-local token USER` prints.
-AUTH_jwt = --parameter AuthMode=jwt --parameter JwtIssuer=chat-local --parameter JwtAudience=chat-local \
+# With AUTH=jwt, `make run` takes the tokens that `ws-local token USER` prints.
+AUTH_jwt = --parameter AuthMode=jwt --parameter JwtIssuer=ws-local --parameter JwtAudience=ws-local \
 	--parameter JwtJwksUrl=http://127.0.0.1:$(PORT)/.well-known/jwks.json
 TOOLS := target/tools
 CARGO_DENY_VERSION := 0.20.2
@@ -22,7 +22,7 @@ SAM_BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-ov
 
 # The whole workspace, because Cargo compiles the dependencies of a single package anew, with fewer features; after
 # `make unit` nothing is left to compile.
-BUILD_AS_TESTED = cargo build --quiet --workspace --bins --examples
+BUILD_AS_TESTED = cargo build --quiet --workspace --bins
 
 # Rust must not be told of another target folder: `sam build` looks into this one.
 unexport CARGO_TARGET_DIR
@@ -38,16 +38,16 @@ help: ## Lists the targets.
 
 run: ## Builds and starts the whole chat on this machine. PORT=3000, AUTH=jwt, ARGS="--memory …"
 	@echo "Building; the first time takes a few minutes."
-	@cargo build --package chat-local
-	@exec target/debug/chat-local --port $(PORT) $(AUTH_$(AUTH)) $(ARGS)
+	@cargo build --package ws-local
+	@exec target/debug/ws-local --port $(PORT) $(AUTH_$(AUTH)) $(ARGS)
 
 invoke: docker .aws-sam/build/template.yaml ## One function in SAM's container: FUNCTION=SendFunction EVENT=events/send.json
-	@cargo build --quiet --package chat-local
-	@.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
+	@cargo build --quiet --package ws-local
+	@.venv/bin/python tests/stack/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
 
 smoke: ## Two people talk over a chat that runs: URL=ws://127.0.0.1:3000/prod
 	@echo "Building; the first time takes a few minutes."
-	@cargo run --quiet --package testkit --example smoke -- $(URL)
+	@cargo run --quiet --package smoke -- $(URL)
 
 test: docker chromium check deny template workflows web unit chaos sam budgets deploy-test invoke-test ## Runs every check and every test.
 
@@ -58,8 +58,8 @@ chromium:
 	@test -n "$(CHROMIUM)" || { echo "The page is tested in Chromium: install it (Debian: apt install chromium), or set CHROMIUM."; exit 1; }
 
 web: web-tools ## The browser client: types, size, and tests with a scripted service.
-	$(TOOLS)/web/node_modules/.bin/tsc --project tests/web/tsconfig.json
-	node --test tests/web/*.test.js
+	$(TOOLS)/web/node_modules/.bin/tsc --project tests/client/tsconfig.json
+	node --test tests/client/*.test.js
 	@size=$$($(TOOLS)/web/node_modules/.bin/esbuild --bundle --minify --format=esm web/chat-client.js | gzip -9 | wc -c); \
 		echo "chat-client.js, minified and compressed: $$size bytes"; test $$size -lt 12288
 
@@ -92,7 +92,7 @@ advisories: $(TOOLS)/bin/cargo-deny ## Known faults of the dependencies; needs G
 	$(TOOLS)/bin/cargo-deny --log-level error check advisories
 
 template: .venv/installed ## What the template makes of the stack: policies, routes, alarms, what is kept.
-	.venv/bin/python tests/test_template.py
+	.venv/bin/python tests/stack/test_template.py
 
 workflows: .venv/installed $(TOOLS)/actionlint/installed ## Faults and holes of the pipelines.
 	.venv/bin/zizmor --offline --quiet --persona pedantic .github
@@ -107,15 +107,15 @@ sam: .venv/installed ## The template: validated, linted, and built as it would b
 
 deploy-test: .venv/emulator/installed sam ## Deploys to an emulator of AWS, talks over it, changes it, removes it.
 	$(BUILD_AS_TESTED)
-	.venv/bin/python tests/deploy.py --architecture $(ARCHITECTURE) \
-		--emulator .venv/emulator/bin/ministack --smoke target/debug/examples/smoke
+	.venv/bin/python tests/stack/deploy.py --architecture $(ARCHITECTURE) \
+		--emulator .venv/emulator/bin/ministack --smoke target/debug/smoke
 
 invoke-test: docker sam ## Every event of events/ in SAM's container, each reply checked.
 	$(BUILD_AS_TESTED)
-	.venv/bin/python tests/invoke.py --architecture $(ARCHITECTURE) --check
+	.venv/bin/python tests/stack/invoke.py --architecture $(ARCHITECTURE) --check
 
 load: ## 200 clients exchange 5,000 messages through the release build, with everything checked.
-	cargo run --release --package testkit --example load
+	cargo run --release --package load
 
 # As SAM builds them, and the function that does nothing in the same way. One after the other: together they would be
 # built with the features of both.
@@ -147,9 +147,9 @@ clean: ## Removes what was built, and the local messages.
 	@touch $@
 
 # In a folder of its own: it and the SAM CLI want different versions of botocore.
-.venv/emulator/installed: .venv/installed tests/emulator.txt
+.venv/emulator/installed: .venv/installed tests/stack/emulator.txt
 	$(PYTHON) -m venv .venv/emulator
-	.venv/emulator/bin/pip install --quiet --disable-pip-version-check --requirement tests/emulator.txt
+	.venv/emulator/bin/pip install --quiet --disable-pip-version-check --requirement tests/stack/emulator.txt
 	@touch $@
 
 $(TOOLS)/bin/cargo-deny:

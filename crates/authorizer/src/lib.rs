@@ -1,5 +1,7 @@
 //! Proves who connects, once per connection.
 
+#![warn(clippy::unwrap_used)]
+
 mod claims;
 mod header;
 mod jwks;

@@ -1,11 +1,9 @@
 //! Who is let in, in open mode, and from where.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use authorizer::Authorizer;
 use chat_core::lambda;
 use serde_json::{Value, json};
-use testkit::{Aws, Event};
+use support::{Aws, Event};
 
 /// The policy, or the error string.
 async fn authorize(event: Event) -> Result<Value, String> {

@@ -3,6 +3,8 @@
 //!
 //! Which module may import what is written in `ARCHITECTURE.md` and held by `tests/architecture.rs`.
 
+#![warn(missing_docs, clippy::unwrap_used)]
+
 pub mod audience;
 pub mod clients;
 pub mod configuration;

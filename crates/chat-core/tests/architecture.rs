@@ -1,7 +1,5 @@
 //! The invariants of `ARCHITECTURE.md`: which code may know what.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -129,7 +127,7 @@ fn the_local_system_names_nothing_of_this_project() {
     for expected in ["ChatApi", "SendFunction", "MessagesTable", "sendMessage", "CLIENTS_TABLE"] {
         assert!(names.iter().any(|name| name == expected), "{expected} is read off the template: {names:?}");
     }
-    for (path, code) in sources("crates/chat-local/src") {
+    for (path, code) in sources("tools/ws-local/src") {
         // The tests at the end of a file may use names of any project.
         let code = code.split("#[cfg(test)]").next().unwrap();
         // AWS's own variables are no project's.

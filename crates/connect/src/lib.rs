@@ -1,5 +1,7 @@
 //! Remembers a new connection.
 
+#![warn(clippy::unwrap_used)]
+
 use chat_core::{
     Error, Reply, Request,
     clients::{Clients, Connection, ConnectionLimit},

@@ -1,13 +1,11 @@
 //! Connecting, with a real table.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::sync::Arc;
 
 use chat_core::lambda;
 use connect::Door;
 use serde_json::{Value, json};
-use testkit::{Aws, Event, Fate};
+use support::{Aws, Event, Fate};
 use tokio::sync::Notify;
 
 /// The moment of `events/connect.json`, in milliseconds since 1970.

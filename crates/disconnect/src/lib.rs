@@ -1,5 +1,7 @@
 //! Forgets a connection that is closed.
 
+#![warn(clippy::unwrap_used)]
+
 use chat_core::{Error, Reply, Request, clients::Clients};
 
 /// Removes the row. `$disconnect` is best effort: where it never comes, the first push that finds the connection gone

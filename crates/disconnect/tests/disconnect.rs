@@ -1,12 +1,10 @@
 //! Disconnecting, with a real table.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::sync::Arc;
 
 use chat_core::clients::{Clients, Connection};
 use serde_json::Value;
-use testkit::{Aws, Event, Fate, ask};
+use support::{Aws, Event, Fate, ask};
 use tokio::sync::Notify;
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Answers what no other route takes: `ping`, and every mistake in naming an action.
 
+#![warn(clippy::unwrap_used)]
+
 use chat_core::{Error, Reply, Request};
 use serde::Deserialize;
 

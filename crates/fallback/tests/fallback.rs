@@ -2,7 +2,7 @@
 
 use chat_core::{delivery::Delivery, lambda};
 use serde_json::{Value, json};
-use testkit::{Aws, Event, ask, broken_frames};
+use support::{Aws, Event, ask, broken_frames};
 
 async fn say(frame: &str) -> Value {
     ask(&(), fallback::handle, Event::of("fallback").saying_text(frame)).await

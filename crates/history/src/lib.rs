@@ -1,5 +1,7 @@
 //! Answers one page of a conversation.
 
+#![warn(clippy::unwrap_used)]
+
 use chat_core::{
     Error, Reply, Request,
     conversation::ConversationId,

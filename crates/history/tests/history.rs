@@ -1,12 +1,10 @@
 //! Pages of a conversation, read from a real table through real events.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::sync::Arc;
 
 use chat_core::messages::Messages;
 use serde_json::{Value, json};
-use testkit::{Aws, Event, Fate, ask, broken_frames};
+use support::{Aws, Event, Fate, ask, broken_frames};
 use tokio::sync::Notify;
 
 /// Numbers `1..=count` between alice and bob, each with this text.

@@ -1,5 +1,7 @@
 //! Answers one page of the caller's conversations.
 
+#![warn(clippy::unwrap_used)]
+
 use std::cmp::Reverse;
 
 use chat_core::{

@@ -1,5 +1,7 @@
 //! Notes how far a user has read, and tells everyone whom it concerns.
 
+#![warn(clippy::unwrap_used)]
+
 use chat_core::{
     Error, Reply, Request,
     audience::{audience, tell},

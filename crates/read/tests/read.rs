@@ -1,12 +1,10 @@
 //! Receipts, with real tables, a real `@connections` endpoint, and a wire that loses answers.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::sync::Arc;
 
 use read::Chat;
 use serde_json::{Value, json};
-use testkit::{Aws, Call, Event, Fate, ask, broken_frames};
+use support::{Aws, Call, Event, Fate, ask, broken_frames};
 use tokio::sync::Notify;
 
 /// The moment of `events/read.json`, in milliseconds since 1970.

@@ -1,5 +1,7 @@
 //! Stores a message and brings it to everyone who should see it.
 
+#![warn(clippy::unwrap_used)]
+
 use std::time::{Duration, Instant};
 
 use chat_core::{

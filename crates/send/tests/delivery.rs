@@ -1,11 +1,9 @@
 //! Delivery to many connections, some of which never answer.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::time::Duration;
 
 use chat_core::clients::Connection;
-use testkit::Aws;
+use support::Aws;
 use tokio::time::timeout;
 
 /// What a silent connection gets: no test lasts so long, so a place that it holds stays held.

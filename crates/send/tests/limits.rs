@@ -1,10 +1,8 @@
 //! How much one user may send, and to whose connections, with real tables and a real `@connections` endpoint.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use send::Chat;
 use serde_json::{Value, json};
-use testkit::{Aws, Event, Fate, ask};
+use support::{Aws, Event, Fate, ask};
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_561_000;

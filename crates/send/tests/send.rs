@@ -1,13 +1,11 @@
 //! Sending, with real tables, a real `@connections` endpoint, and a wire that loses answers.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use send::Chat;
 use serde_json::{Value, json};
-use testkit::{Aws, Call, Event, Fate, ask, broken_frames};
+use support::{Aws, Call, Event, Fate, ask, broken_frames};
 use tokio::sync::Notify;
 
 /// The moment of `events/send.json`, in milliseconds since 1970.

@@ -1,15 +1,15 @@
 //! Tokens that must be refused, and the few that must not.
 
 use serde_json::json;
-use testkit::Event;
+use support::Event;
 
 use crate::{
     Claims, NOW, asking, authorizer, claiming, claims,
     forged::{Keys, forged},
-    issuer::{Issuer, Key},
     log::{Log, assert_untold},
     offering, status,
 };
+use support::jwt::{Issuer, Key};
 
 #[tokio::test]
 async fn good_tokens_of_every_algorithm_name_their_user() {

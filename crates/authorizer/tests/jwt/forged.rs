@@ -3,10 +3,8 @@
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::{
-    Claims,
-    issuer::{Key, MODULUS, encode},
-};
+use crate::Claims;
+use support::jwt::{Key, MODULUS, encode};
 
 /// An attack: its name, the token, and the status that it gets.
 pub(crate) type Attack = (String, String, u16);

@@ -3,11 +3,8 @@
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{
-    NOW, asking, at, authorizer, claiming, claims, connect,
-    issuer::{Issuer, Key, Mood, encode},
-    status,
-};
+use crate::{NOW, asking, at, authorizer, claiming, claims, connect, status};
+use support::jwt::{Issuer, Key, Mood, encode};
 
 /// Connects some seconds after [`NOW`].
 async fn later(authorizer: &authorizer::Authorizer, seconds: i64, token: &str) -> u16 {

@@ -1,11 +1,8 @@
 //! Who is let in by a token: real events, the real function, and an issuer on this machine that counts fetches.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml's allowance does not reach helpers of integration tests")]
-
 mod attacks;
 mod forged;
 mod fuzz;
-mod issuer;
 mod keys;
 mod log;
 mod system;
@@ -13,9 +10,9 @@ mod system;
 use authorizer::Authorizer;
 use chat_core::lambda;
 use serde_json::{Value, json};
-use testkit::{Aws, Event};
+use support::{Aws, Event};
 
-use crate::issuer::Issuer;
+use support::jwt::Issuer;
 
 /// When the events come, in seconds since 1970.
 const NOW: i64 = 1_793_535_556;

@@ -5,20 +5,20 @@ use std::{
     time::SystemTime,
 };
 
-use chat_local::{functions, system::Runner};
 use serde_json::json;
-use testkit::{Client, Local, Person};
+use support::{Client, Local, Person};
 use tokio_tungstenite::{
     connect_async,
     tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
 };
+use ws_local::{functions, system::Runner};
 
 use crate::{
     Claims,
     forged::{Keys, forged},
-    issuer::{Issuer, Key},
     log::assert_untold,
 };
+use support::jwt::{Issuer, Key};
 
 /// The longest URL of API Gateway, in characters, with room for the host.
 const LONGEST_QUERY: usize = 4_000;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use testkit::{Event, Fate, ask};
+use support::{Event, Fate, ask};
 use tokio::sync::Notify;
 
 use crate::people::{HOUR, NOW, People, peers, unread, walk_at};

@@ -1,7 +1,7 @@
 //! Who finds which conversations, and what is unread in them.
 
 use serde_json::json;
-use testkit::{Event, ask};
+use support::{Event, ask};
 
 use crate::people::{NOW, People, peers, unread};
 

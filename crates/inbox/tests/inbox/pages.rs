@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use testkit::{Call, Fate};
+use support::{Call, Fate};
 use tokio::sync::Notify;
 
 use crate::people::{HOUR, NOW, People, peers, walk};

@@ -1,7 +1,7 @@
 //! People who talk and read by the real routes, on tables of their own.
 
 use serde_json::{Value, json};
-use testkit::{Aws, Event, ask};
+use support::{Aws, Event, ask};
 
 /// The moment of `events/inbox.json`, in milliseconds since 1970.
 pub(crate) const NOW: i64 = 1_793_535_562_000;

@@ -1,7 +1,7 @@
 //! What is refused, and what a client hears of failures.
 
 use serde_json::json;
-use testkit::{Event, Fate, ask, broken_frames};
+use support::{Event, Fate, ask, broken_frames};
 
 use crate::people::{NOW, People};
 

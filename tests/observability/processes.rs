@@ -1,0 +1,133 @@
+//! The same, of the real functions as processes: on their output, as Lambda collects it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use support::{Fate, Local, Wire};
+use tokio::{sync::watch, time::timeout};
+use ws_local::{
+    functions::{self, Notice},
+    system::{Event, Runner},
+};
+
+use crate::embedded::{metrics, parse};
+
+/// How long a line may take from a process to here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the functions are given and print, in order.
+#[derive(Clone)]
+struct Output {
+    lines: Arc<Mutex<Vec<(String, String)>>>,
+    traces: Arc<Mutex<Vec<(String, String)>>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+impl Output {
+    fn observe(&self, event: Event) {
+        match event {
+            Event::Function(Notice::Printed(origin, line)) => {
+                self.lines.lock().unwrap().push((origin.function, line));
+                self.count.send_modify(|count| *count += 1);
+            }
+            Event::Function(Notice::Given(origin, trace)) => {
+                self.traces.lock().unwrap().push((origin.function, trace));
+            }
+            _ => {}
+        }
+    }
+
+    /// The first line of this function, from now on or before, of which this is so.
+    async fn line(&self, function: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let mut count = self.count.subscribe();
+        let found = async {
+            loop {
+                count.borrow_and_update();
+                let lines = self.lines.lock().unwrap().clone();
+                let mut lines = lines.iter().filter(|(of, _)| of == function).map(|(_, line)| parse(line));
+                if let Some(line) = lines.find(|line| is_it(line)) {
+                    return line;
+                }
+                count.changed().await.unwrap();
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{:?}", self.lines.lock().unwrap()))
+    }
+
+    /// The trace of the newest event of this function.
+    fn trace(&self, function: &str) -> String {
+        let traces = self.traces.lock().unwrap();
+        let (_, header) = traces.iter().rfind(|(of, _)| of == function).unwrap();
+        header.split(';').find_map(|part| part.strip_prefix("Root=")).unwrap().to_owned()
+    }
+}
+
+/// The whole chat, whose functions log as on Lambda at this level.
+async fn start(level: &str) -> (Local, Wire, Output) {
+    let wire = Wire::loose().await;
+    let output = Output { lines: Arc::default(), traces: Arc::default(), count: Arc::new(watch::Sender::new(0)) };
+    let environment =
+        [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level), ("AWS_ENDPOINT_URL_DYNAMODB", wire.url())];
+    let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let observer = output.clone();
+    let local = Local::start_with(|options| {
+        options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+        options.observer = Arc::new(move |event| observer.observe(event));
+    })
+    .await;
+    wire.lead_to(local.dynamodb().to_owned());
+    (local, wire, output)
+}
+
+#[tokio::test]
+async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_did() {
+    let (chat, _wire, output) = start("INFO").await;
+    let (alice, bob) = (chat.connect("alice").await, chat.connect("bob").await);
+    assert_eq!(alice.send("bob", "xyzzy", json!({})).await["type"], "sent");
+    bob.next().await;
+
+    let line = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
+    let counted: Vec<_> = metrics(&line).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(counted, ["Stored", "Attempts", "Pushed", "Bytes", "TimeToStored", "TimeToPushed"]);
+    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "local", "the stack's name");
+    assert_eq!(line["traceId"], output.trace("SendFunction"));
+    assert!(line["initMs"].as_f64().unwrap() > 0.0);
+    for (function, route) in [("AuthorizerFunction", "authorizer"), ("ConnectFunction", "$connect")] {
+        output.line(function, |line| line["route"] == route && line["outcome"] == "ok").await;
+    }
+    chat.stop().await;
+
+    let lines = output.lines.lock().unwrap();
+    let of = |function: &str| lines.iter().filter(|(of, _)| of == function).count();
+    assert_eq!((of("SendFunction"), of("AuthorizerFunction"), of("ConnectFunction")), (1, 2, 2), "{lines:?}");
+    for (_, line) in lines.iter() {
+        assert!(!line.contains("xyzzy") && !line.contains("alice") && !line.contains("bob"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
+    for (level, lines_of_it) in [("INFO", 2), ("ERROR", 1)] {
+        let (chat, wire, output) = start(level).await;
+        let alice = chat.connect("alice").await;
+        wire.disturb(|_| Fate::Fail(400, "ResourceNotFoundException"));
+        assert_eq!(alice.send("bob", "Hi", json!({})).await["code"], "internal");
+
+        let line = output.line("SendFunction", |line| line["level"] == "ERROR").await;
+        assert_eq!(line["message"], "a request failed");
+        assert!(line["cause"].as_str().unwrap().contains("ResourceNotFoundException"), "{line}");
+        assert_eq!(line["span"]["traceId"], output.trace("SendFunction"), "{line}");
+        assert!(line["span"]["requestId"].as_str().unwrap().len() == 36, "{line}");
+        if level == "INFO" {
+            let own = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
+            assert_eq!((&own["outcome"], &own["requestId"]), (&json!("internal"), &line["span"]["requestId"]));
+        }
+        chat.stop().await;
+        let lines = output.lines.lock().unwrap();
+        assert_eq!(lines.iter().filter(|(of, _)| of == "SendFunction").count(), lines_of_it, "{lines:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The AWS that a route sees in a test.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use chat_core::{
+    configuration::{Configuration, InvalidConfiguration, Provide},
+    delivery::Delivery,
+};
+use dynoxide::{Database, ImportOptions};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use ws_local::{samconfig, template};
+
+use crate::{
+    Call, Connections, Wire,
+    database::{self, call},
+    local,
+};
+
+/// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
+pub struct Aws {
+    /// Every call to DynamoDB goes through it.
+    pub dynamodb: Wire,
+    /// Every push arrives here.
+    pub connections: Connections,
+    database: Database,
+    config: SdkConfig,
+}
+
+impl Aws {
+    /// Starts both, empty, on free ports.
+    pub async fn start() -> Self {
+        let database = tables();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let target = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let dynamodb = Wire::start(target).await;
+        let config = config(dynamodb.url()).await;
+        Self { dynamodb, connections: Connections::start().await, database, config }
+    }
+
+    /// What a route works with, made as in production.
+    pub async fn provide<T: Provide>(&self) -> T {
+        self.try_provide(&[]).await.expect("the variables are all there")
+    }
+
+    /// As [`Aws::provide`], with some variables changed or, where empty, missing.
+    ///
+    /// # Errors
+    /// Those of [`Provide::provide`].
+    pub async fn try_provide<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
+        let mut variables = HashMap::from([
+            ("AUTH_MODE".to_owned(), "open".to_owned()),
+            ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
+            ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
+            ("CONVERSATIONS_TABLE".to_owned(), "ConversationsTable".to_owned()),
+            ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
+            ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
+            ("MESSAGE_RATE".to_owned(), "10".to_owned()),
+            ("MESSAGE_BURST".to_owned(), "50".to_owned()),
+        ]);
+        variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
+        T::provide(&configuration).await
+    }
+
+    /// A delivery that waits so long for each connection.
+    pub fn patient_delivery(&self, patience: Duration) -> Delivery {
+        Delivery::patient(&self.config, self.connections.url().to_owned(), patience, patience)
+    }
+
+    /// Puts a row into a table, past the [`Wire`].
+    pub fn put(&self, table: &str, item: &Value) {
+        let put = json!({ "TableName": table, "Item": item });
+        call(&self.database, "PutItem", put).expect("the table takes the row");
+    }
+
+    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`Wire`].
+    pub fn put_connection(&self, user: &str, connection_id: &str, at: i64) {
+        self.put_connection_until(user, connection_id, at, None);
+    }
+
+    /// As [`Aws::put_connection`], opened with a token that expires then (seconds since 1970).
+    pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
+        let mut row = json!({
+            "userId": { "S": user },
+            "connectionId": { "S": connection_id },
+            "connectedAt": { "N": at.to_string() },
+            "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
+        });
+        if let Some(seconds) = token_expires_at {
+            row["tokenExpiresAt"] = json!({ "N": seconds.to_string() });
+        }
+        self.put("ClientsTable", &row);
+    }
+
+    /// Puts many rows into a table, past the [`Wire`].
+    pub fn put_all(&self, table: &str, items: &[Value]) {
+        let items = items.iter().map(|item| from(item.clone())).collect();
+        self.database.import_items(table, items, ImportOptions::default()).expect("the table takes the rows");
+    }
+
+    /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].
+    ///
+    /// Its `createdAt` is its `seq`, and its `clientMessageId` too.
+    pub fn put_message(&self, seq: u64, sender: &str, recipient: &str, content: &str) {
+        let row = json!({
+            "conversationId": { "S": "dm:5:alice:bob" },
+            "seq": { "N": seq.to_string() },
+            "messageId": { "S": uuid::Uuid::new_v4() },
+            "senderId": { "S": sender },
+            "recipientId": { "S": recipient },
+            "content": { "S": content },
+            "createdAt": { "N": seq.to_string() },
+            "clientMessageId": { "S": seq.to_string() },
+        });
+        self.put("MessagesTable", &row);
+    }
+
+    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`Wire`].
+    pub fn read_units(&self, calls: &[Call]) -> f64 {
+        let units = |call: &Call| {
+            let mut request = call.body.clone();
+            request["ReturnConsumedCapacity"] = json!("TOTAL");
+            let operation = call.operation.as_str();
+            assert!(["Query", "BatchGetItem"].contains(&operation), "{operation} does not only read");
+            let answer = database::call(&self.database, operation, request).expect("it was done before");
+            let consumed = &answer["ConsumedCapacity"];
+            let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
+            consumed.iter().map(|table| table["CapacityUnits"].as_f64().expect("a number")).sum::<f64>()
+        };
+        calls.iter().map(units).sum()
+    }
+
+    /// Takes every row out of a table, past the [`Wire`].
+    pub fn clear(&self, table: &str) {
+        let description =
+            self.database.describe_table(from(json!({ "TableName": table }))).expect("the table is there");
+        let keys = json!(description)["Table"]["KeySchema"].as_array().cloned().unwrap_or_default();
+        for row in self.rows(table) {
+            let key = keys.iter().filter_map(|key| key["AttributeName"].as_str());
+            let key: HashMap<_, _> = key.map(|name| (name, row[name].clone())).collect();
+            call(&self.database, "DeleteItem", json!({ "TableName": table, "Key": key })).expect("the row goes");
+        }
+    }
+
+    /// Every row of a table, as DynamoDB has them.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let answer = call(&self.database, "Scan", json!({ "TableName": table })).expect("the table is there");
+        answer["Items"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+fn from<T: serde::de::DeserializeOwned>(request: Value) -> T {
+    serde_json::from_value(request).expect("a request")
+}
+
+/// The template's tables in memory, empty.
+pub fn tables() -> Database {
+    let database = Database::memory().expect("SQLite opens in memory");
+    let template = local::template();
+    let parameters = samconfig::parameter_overrides(&template, None).unwrap_or_else(|error| panic!("{error}"));
+    let stack = template::load(&template, &parameters).unwrap_or_else(|error| panic!("{error}"));
+    for table in stack.tables {
+        database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
+    }
+    database
+}
+
+/// What an SDK client takes that talks to `endpoint`.
+pub(crate) async fn config(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .region(Region::from_static("eu-west-1"))
+        .endpoint_url(endpoint)
+        .load()
+        .await
+}

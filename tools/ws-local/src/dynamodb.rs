@@ -1,0 +1,183 @@
+//! DynamoDB on one machine: dynoxide, in a file or in memory, with the tables of a stack.
+//!
+//! dynoxide keeps its file in SQLite's WAL mode: a write that was answered is in the log, and what a killed process
+//! leaves behind is read back from there at the next start.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, TryLockError},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use dynoxide::Database;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time};
+
+use crate::template::Table;
+
+/// How often expired rows are looked for. DynamoDB itself promises no more than "within a few days".
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a stop waits for requests that are under way.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// Where the tables are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// Until the end of the process.
+    Memory,
+    /// In this folder, which is made if need be.
+    Directory(PathBuf),
+}
+
+impl Storage {
+    /// Keeps the folder for one system, for as long as the answer lives: two with one folder would each see the other's
+    /// connections in the tables, and take them for gone. Who only looks at the tables needs no lock.
+    pub fn lock(&self) -> anyhow::Result<Option<File>> {
+        let Self::Directory(directory) = self else { return Ok(None) };
+        let folder = directory.display();
+        fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
+        let file = File::create(directory.join("lock")).with_context(|| format!("can't write in {folder}"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another ws-local uses {folder}; stop it, or give --data another folder, or --memory")
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("can't lock {folder}")),
+        }
+    }
+}
+
+/// A DynamoDB that serves. When it is dropped it takes no more requests; [`DynamoDb::stop`] waits for the last ones.
+#[derive(Debug)]
+pub struct DynamoDb {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), String>>,
+    sweeper: Sweeper,
+}
+
+impl DynamoDb {
+    /// Opens the storage, creates the tables that it lacks, and serves on `listener`.
+    pub async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
+        let address = listener.local_addr()?;
+        let database = open(storage)?;
+        for table in tables {
+            provide(&database, table, storage).with_context(|| format!("table {}", table.name))?;
+        }
+        let sweeper = Sweeper(tokio::spawn(sweep(database.clone())));
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
+            // Dropped or sent: both end it.
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, stop, server, sweeper })
+    }
+
+    /// What an SDK takes as its endpoint.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Lets the requests that are under way end, then closes the storage.
+    pub async fn stop(self) {
+        drop(self.sweeper);
+        // It is gone already, if this fails.
+        let _ = self.stop.send(());
+        // A client in the middle of a request is not waited for any longer; a file survives that as it does a kill.
+        let _ = time::timeout(STOPPING, self.server).await;
+    }
+}
+
+#[derive(Debug)]
+struct Sweeper(JoinHandle<()>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn sweep(database: Database) {
+    let mut interval = time::interval(SWEEP_EVERY);
+    loop {
+        interval.tick().await;
+        let database = database.clone();
+        // What fails now is tried again in a minute; readers must skip expired rows anyway, as on AWS.
+        let _ = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
+    }
+}
+
+fn open(storage: &Storage) -> anyhow::Result<Database> {
+    match storage {
+        Storage::Memory => Ok(Database::memory()?),
+        Storage::Directory(directory) => {
+            fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
+            let file = file_in(directory);
+            let path = file.to_str().context("the data folder's name is not UTF-8")?;
+            Database::new(path).with_context(|| format!("can't open {path}; delete it to start afresh"))
+        }
+    }
+}
+
+fn file_in(directory: &Path) -> PathBuf {
+    directory.join("dynamodb.sqlite")
+}
+
+/// Makes sure that the table is there as the template has it, with its TTL.
+fn provide(database: &Database, table: &Table, storage: &Storage) -> anyhow::Result<()> {
+    let name = json!({"TableName": table.name});
+    if database.get_table_metadata(&table.name)?.is_none() {
+        database.create_table(serde_json::from_value(table.create.clone())?)?;
+    } else {
+        let stored = database.describe_table(serde_json::from_value(name.clone())?)?;
+        let stored = &serde_json::to_value(stored)?["Table"];
+        if keys(stored) != keys(&table.create) {
+            let Storage::Directory(directory) = storage else { bail!("the template has it twice") };
+            let file = file_in(directory);
+            bail!("its keys differ from those of the stored one; delete {} to start afresh", file.display());
+        }
+    }
+    let stored = serde_json::to_value(database.describe_time_to_live(serde_json::from_value(name)?)?)?;
+    let stored = stored["TimeToLiveDescription"]["AttributeName"].as_str();
+    let wanted = table.ttl_attribute.as_deref();
+    // DynamoDB takes another attribute only after the one before is disabled.
+    let disable = stored.filter(|_| stored != wanted).map(|attribute| (attribute, false));
+    let enable = wanted.filter(|_| stored != wanted).map(|attribute| (attribute, true));
+    for (attribute, enabled) in disable.into_iter().chain(enable) {
+        let request = json!({
+            "TableName": table.name,
+            "TimeToLiveSpecification": {"AttributeName": attribute, "Enabled": enabled},
+        });
+        database.update_time_to_live(serde_json::from_value(request)?).map_err(|error| anyhow!("its TTL: {error}"))?;
+    }
+    Ok(())
+}
+
+/// What can't be changed under rows that are there: the keys of the table and of its indexes, with their types.
+fn keys(table: &Value) -> BTreeSet<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let kind = |name: &Value| {
+        let definitions = list(&table["AttributeDefinitions"]);
+        let found = definitions.iter().find(|definition| definition["AttributeName"] == *name);
+        found.map_or(Value::Null, |definition| definition["AttributeType"].clone())
+    };
+    let of = |index: &Value, schema: &Value| {
+        let keys = list(schema).into_iter();
+        keys.map(|key| format!("{index} {} {} {}", key["AttributeName"], key["KeyType"], kind(&key["AttributeName"])))
+            .collect::<Vec<_>>()
+    };
+    let mut keys = BTreeSet::from_iter(of(&Value::Null, &table["KeySchema"]));
+    for indexes in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+        for index in list(&table[indexes]) {
+            keys.extend(of(&index["IndexName"], &index["KeySchema"]));
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests;

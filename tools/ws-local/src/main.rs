@@ -1,0 +1,5 @@
+//! The program; everything worth reading is in the library.
+
+fn main() -> std::process::ExitCode {
+    ws_local::cli::main()
+}

@@ -1,0 +1,96 @@
+//! Where executables come from, and how new ones take over.
+
+use std::{fs, sync::Arc};
+
+use ws_local::{
+    functions::{Functions, Notice, Options},
+    invoke::Invoke,
+    template::Stack,
+};
+
+use crate::project::{Notices, Project, run};
+
+async fn refusal(stack: &Stack) -> String {
+    match Functions::start(stack, Options::default(), Arc::new(|_| {})).await {
+        Ok(_) => panic!("it starts"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+async fn word(functions: &Functions) -> String {
+    let answer = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
+    serde_json::from_slice(&answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_binary_is_found_by_its_name_anywhere_in_the_workspace() {
+    let project = Project::shared();
+    let stack = project.stack(|function| {
+        function.code_uri = project.folder.clone();
+        function.binary = Some("worker".to_owned());
+    });
+    let (functions, _notices) = run(&stack, Options::default()).await;
+    assert_eq!(word(&functions).await, "first");
+}
+
+#[tokio::test]
+async fn a_binary_that_is_not_there_or_not_named_is_an_error_that_says_so() {
+    let project = Project::shared();
+    let unknown = project.stack(|function| function.binary = Some("other".to_owned()));
+    let error = refusal(&unknown).await;
+    assert!(error.contains("function Worker: there is no binary `other`"), "{error}");
+
+    let unnamed = project.stack(|function| function.code_uri = project.folder.join("pair"));
+    let error = refusal(&unnamed).await;
+    assert!(error.contains("has to name one of the binaries left, right"), "{error}");
+
+    let nowhere = project.stack(|function| function.code_uri = project.folder.join("nowhere"));
+    let error = refusal(&nowhere).await;
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn code_that_does_not_compile_is_one_error() {
+    let project = Project::own();
+    project.edit("word/src/lib.rs", "\"first\"", "1");
+    let error = refusal(&project.stack(|_| {})).await;
+    assert!(error.contains("can't build the functions in") && error.contains("`cargo build` failed"));
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
+    let project = Project::own();
+    let options = Options { watch: true, ..Options::default() };
+    let (functions, mut notices) = run(&project.stack(|_| {}), options).await;
+    assert_eq!(word(&functions).await, "first");
+    let old = functions.processes("Worker").remove(0);
+
+    // In a package that the function depends on, outside its own folder.
+    project.edit("word/src/lib.rs", "\"first\"", "\"second\"");
+    assert_eq!(outcome(&mut notices).await, Ok(vec!["Worker".to_owned()]));
+    assert_eq!(word(&functions).await, "second");
+    old.ended().await;
+
+    project.edit("word/src/lib.rs", "\"second\"", "\"second");
+    assert!(outcome(&mut notices).await.is_err());
+    assert_eq!(word(&functions).await, "second");
+    assert_eq!(functions.started("Worker"), 2);
+
+    // Files that are no sources start no build: the next outcome is that of the repair.
+    fs::write(project.folder.join("word/notes.txt"), "nothing").unwrap();
+    project.edit("word/src/lib.rs", "\"second", "\"third\"");
+    assert_eq!(outcome(&mut notices).await, Ok(vec!["Worker".to_owned()]));
+    assert_eq!(word(&functions).await, "third");
+    functions.stop().await;
+}
+
+async fn outcome(notices: &mut Notices) -> Result<Vec<String>, String> {
+    notices
+        .find(|notice| match notice {
+            Notice::Rebuilt(functions) => Some(Ok(functions)),
+            Notice::BuildFailed(error) => Some(Err(error)),
+            _ => None,
+        })
+        .await
+}

@@ -1,0 +1,172 @@
+//! What becomes of an event.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+use ws_local::{
+    functions::{Notice, Options},
+    invoke::{Answer, Invoke, InvokeError},
+};
+
+use crate::project::{Project, run};
+
+/// What the function answers to `event`, a JSON string.
+async fn invoke(functions: &impl Invoke, event: &str) -> Answer {
+    functions.invoke("Worker", json!(event).to_string().into_bytes()).await
+}
+
+async fn json_of(functions: &impl Invoke, event: &str) -> Value {
+    serde_json::from_slice(&invoke(functions, event).await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_is_answered_by_the_function() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    assert_eq!(json_of(&functions, "hello \u{1f980}").await, json!("hello \u{1f980}"));
+}
+
+#[tokio::test]
+async fn events_one_after_the_other_are_handled_by_one_process() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let first = json_of(&functions, "pid").await;
+    for _ in 0..100 {
+        assert_eq!(json_of(&functions, "pid").await, first);
+    }
+    assert_eq!(functions.started("Worker"), 1);
+    assert_eq!(functions.processes("Worker")[0].id(), first);
+}
+
+#[tokio::test]
+async fn events_at_once_are_handled_by_a_process_each_up_to_the_bound() {
+    let options = Options { processes: 2, ..Options::default() };
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), options).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = format!("wait {}", listener.local_addr().unwrap());
+
+    let answers = join_all((0..6).map(|_| invoke(&functions, &event)));
+    let release = async {
+        let (first, _) = listener.accept().await.unwrap();
+        let (second, _) = listener.accept().await.unwrap();
+        go_on(first).await;
+        go_on(second).await;
+        for _ in 2..6 {
+            go_on(listener.accept().await.unwrap().0).await;
+        }
+    };
+    let (answers, ()) = tokio::join!(answers, release);
+
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(functions.started("Worker"), 2);
+}
+
+#[tokio::test]
+async fn an_event_past_the_reserved_concurrency_is_throttled_at_once() {
+    let stack = Project::shared().stack(|function| function.reserved_concurrency = Some(1));
+    let (functions, _notices) = run(&stack, Options::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = format!("wait {}", listener.local_addr().unwrap());
+
+    let refuse = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let refused = invoke(&functions, "hello").await;
+        go_on(stream).await;
+        refused
+    };
+    let (answer, refused) = tokio::join!(invoke(&functions, &event), refuse);
+
+    answer.unwrap();
+    assert!(matches!(refused, Err(InvokeError::Throttled(1))), "{refused:?}");
+    invoke(&functions, "hello").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_finds_no_process_free_within_the_time_out_is_throttled() {
+    let stack = Project::shared().stack(|function| function.timeout = Duration::from_millis(300));
+    let options = Options { processes: 1, ..Options::default() };
+    let (functions, mut notices) = run(&stack, options).await;
+    functions.warm("Worker").await.unwrap();
+    // The first event gets the process, and the second has waited for as long when that one's time is up; which of the
+    // two then is first is left to chance, so the third, behind both, is looked at.
+    let (first, second, third) =
+        tokio::join!(invoke(&functions, "hang"), invoke(&functions, "hang"), invoke(&functions, "hang"),);
+    assert!(matches!(first, Err(InvokeError::TimedOut(_))), "{first:?}");
+    assert!(second.is_err());
+    assert!(matches!(third, Err(InvokeError::Throttled(1))), "{third:?}");
+    notices.find(|notice| matches!(notice, Notice::Ended(..)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_function_past_its_time_out_is_killed_and_the_next_event_is_handled() {
+    let time = Duration::from_millis(500);
+    let stack = Project::shared().stack(|function| function.timeout = time);
+    let (functions, _notices) = run(&stack, Options::default()).await;
+    let process = functions.warm("Worker").await.unwrap();
+    let answer = invoke(&functions, "hang").await;
+    assert!(matches!(answer, Err(InvokeError::TimedOut(limit)) if limit == time), "{answer:?}");
+    assert!(process.has_ended());
+    assert_eq!(json_of(&functions, "hello").await, json!("hello"));
+    assert_eq!(functions.started("Worker"), 2);
+}
+
+#[tokio::test]
+async fn a_process_that_dies_of_an_event_gives_its_last_words() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let answer = invoke(&functions, "panic").await;
+    let Err(InvokeError::Exited(how)) = answer else { panic!("{answer:?}") };
+    assert!(how.contains("exit status: 101") && how.contains("as told"), "{how}");
+    assert_eq!(json_of(&functions, "hello").await, json!("hello"));
+}
+
+#[tokio::test]
+async fn a_function_that_reports_an_error_lives_on() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let answer = invoke(&functions, "fail").await;
+    let Err(InvokeError::Failed(error)) = answer else { panic!("{answer:?}") };
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!(error, json!({"errorType": "Fault", "errorMessage": "as told"}));
+    assert_eq!(json_of(&functions, "hello").await, json!("hello"));
+    assert_eq!(functions.started("Worker"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_may_have_six_megabytes_and_no_more() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    // With its two quotes.
+    assert_eq!(invoke(&functions, "big 6291554").await.unwrap().len(), 6_291_556);
+    let answer = invoke(&functions, "big 6291555").await;
+    let Err(InvokeError::Failed(error)) = answer else { panic!("it passed") };
+    assert!(error.contains("Function.ResponseSizeTooLarge"), "{error}");
+    assert_eq!(json_of(&functions, "hello").await, json!("hello"));
+    assert_eq!(functions.started("Worker"), 1);
+}
+
+#[tokio::test]
+async fn a_function_goes_on_when_its_caller_waits_no_more() {
+    let options = Options { processes: 1, ..Options::default() };
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), options).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = format!("wait {}", listener.local_addr().unwrap());
+    let stream = tokio::select! {
+        answer = invoke(&functions, &event) => panic!("{answer:?}"),
+        accepted = listener.accept() => accepted.unwrap().0,
+    };
+    let (answer, ()) = tokio::join!(invoke(&functions, "hello"), go_on(stream));
+    answer.unwrap();
+    assert_eq!(functions.started("Worker"), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_function_is_unreachable() {
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let answer = functions.invoke("Other", Vec::new()).await;
+    assert!(matches!(answer, Err(InvokeError::Unreachable(_))), "{answer:?}");
+}
+
+async fn go_on(mut stream: TcpStream) {
+    stream.write_all(&[1]).await.unwrap();
+}

@@ -1,0 +1,143 @@
+//! The authorizer on `$connect`.
+
+use serde_json::{Value, json};
+use ws_local::invoke::Answer;
+
+use crate::plumbing::*;
+
+const CONNECT: &str = "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/$connect";
+
+fn policy(effect: &str, resource: &str, context: Value) -> Answer {
+    let statement = json!({"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource});
+    let document = json!({"Version": "2012-10-17", "Statement": [statement]});
+    answer(json!({"principalId": "alice", "policyDocument": document, "context": context}))
+}
+
+fn allow(context: Value) -> Answer {
+    policy("Allow", CONNECT, context)
+}
+
+/// Connects through this authorizer; the status, and how often `$connect` ran.
+async fn status<F>(body: impl Fn(Value) -> F + Send + Sync + 'static) -> (u16, usize)
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let world = Setup::new().authorizer(&[], body).quiet("$connect").start().await;
+    let status = world.upgrade("?userId=alice", &[]).await.status;
+    (status, world.waiting("$connect"))
+}
+
+#[tokio::test]
+async fn who_is_allowed_gets_in() {
+    assert_eq!(status(async |_| allow(json!({}))).await, (101, 1));
+    assert_eq!(status(async |_| policy("Allow", "*", Value::Null)).await, (101, 1));
+}
+
+#[tokio::test]
+async fn a_deny_policy_is_403() {
+    assert_eq!(status(async |_| policy("Deny", CONNECT, json!({}))).await, (403, 0));
+}
+
+#[tokio::test]
+async fn a_rest_style_resource_is_403() {
+    let of_rest = "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/*/*";
+    assert_eq!(status(move |_| async move { policy("Allow", of_rest, json!({})) }).await, (403, 0));
+}
+
+#[tokio::test]
+async fn the_error_unauthorized_is_401_and_any_other_500() {
+    assert_eq!(status(async |_| fails("Unauthorized")).await, (401, 0));
+    assert_eq!(status(async |_| fails("Unauthorized: no token")).await, (500, 0));
+    assert_eq!(status(async |_| fails("boom")).await, (500, 0));
+}
+
+#[tokio::test]
+async fn nonsense_is_500() {
+    assert_eq!(status(async |_| answer(json!(null))).await, (500, 0));
+    assert_eq!(status(async |_| answer(json!({"principalId": "alice"}))).await, (500, 0));
+    assert_eq!(status(async |_| answer(json!({"isAuthorized": true}))).await, (500, 0));
+}
+
+#[tokio::test]
+async fn an_answer_over_8_kb_is_500() {
+    let with = |length: usize| move |_| async move { allow(json!({"long": "x".repeat(length)})) };
+    let rest = allow(json!({"long": ""})).unwrap().len();
+    assert_eq!(status(with(8_192 - rest)).await, (101, 1));
+    assert_eq!(status(with(8_193 - rest)).await, (500, 0));
+}
+
+#[tokio::test]
+async fn a_nested_context_is_500() {
+    assert_eq!(status(async |_| allow(json!({"roles": ["admin"]}))).await, (500, 0));
+    assert_eq!(status(async |_| allow(json!({"user": {"id": 1}}))).await, (500, 0));
+}
+
+#[tokio::test]
+async fn principal_and_context_stand_as_strings_in_every_later_event() {
+    let context = json!({"userId": "alice", "level": 7, "admin": true, "share": 0.5});
+    let world = Setup::new()
+        .authorizer(&[], move |_| {
+            let context = context.clone();
+            async move { allow(context) }
+        })
+        .quiet("$connect")
+        .quiet("send")
+        .quiet("$disconnect")
+        .start()
+        .await;
+    let mut client = world.connect("").await;
+    client.call("send").await;
+    world.event("authorizer").await;
+    let expected = json!({"principalId": "alice", "userId": "alice", "level": "7", "admin": "true", "share": "0.5"});
+    let of = |event: Value| event["requestContext"]["authorizer"].clone();
+    assert_eq!(of(world.event("$connect").await), expected);
+    assert_eq!(of(world.event("send").await), expected);
+    client.socket.close(None).await.unwrap();
+    assert_eq!(of(world.event("$disconnect").await), expected);
+    assert_eq!(world.waiting("authorizer"), 0, "it is asked once");
+}
+
+#[tokio::test]
+async fn the_answer_is_not_cached_from_one_connection_to_the_next() {
+    let world = Setup::new().authorizer(&[], async |_| allow(json!({}))).start().await;
+    for _ in 0..2 {
+        world.connect("?token=same").await;
+        world.event("authorizer").await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_identity_source_is_401_without_a_call() {
+    let sources = ["route.request.querystring.token", "route.request.header.X-Device", "context.identity.sourceIp"];
+    let world = Setup::new().authorizer(&sources, async |_| allow(json!({}))).start().await;
+    let device = [("x-device", "1")];
+    for (query, headers) in [("", &device[..]), ("?token=", &device), ("?token=a", &[])] {
+        assert_eq!(world.upgrade(query, headers).await.status, 401, "{query} {headers:?}");
+    }
+    assert_eq!(world.waiting("authorizer"), 0);
+    assert_eq!(world.upgrade("?token=a", &device).await.status, 101);
+    assert_eq!(world.waiting("authorizer"), 1);
+}
+
+#[tokio::test]
+async fn an_authorizer_without_identity_sources_is_always_asked() {
+    assert_eq!(status(async |_| allow(json!({}))).await, (101, 1));
+}
+
+#[tokio::test]
+async fn the_authorizers_event_has_the_shape_of_a_request_authorizers() {
+    let world = Setup::new().authorizer(&[], async |_| allow(json!({}))).start().await;
+    world.connect_with("?token=a%2Bb&token=c", &[("origin", "https://chat.example")]).await;
+    let event = world.event("authorizer").await;
+    assert_eq!(event["type"], "REQUEST");
+    assert_eq!(event["methodArn"], CONNECT);
+    assert_eq!(event["headers"]["Origin"], "https://chat.example");
+    assert_eq!(event["queryStringParameters"], json!({"token": "c"}));
+    assert_eq!(event["multiValueQueryStringParameters"], json!({"token": ["a+b", "c"]}));
+    let context = &event["requestContext"];
+    assert_eq!(context["routeKey"], "$connect");
+    assert_eq!(context["eventType"], "CONNECT");
+    assert_eq!(context["identity"], json!({"sourceIp": "127.0.0.1"}));
+    assert_eq!(context["connectionId"].as_str().unwrap().len(), 16);
+    assert!(context.get("authorizer").is_none());
+}

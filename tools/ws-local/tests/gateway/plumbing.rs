@@ -1,0 +1,285 @@
+//! A gateway whose functions are closures, and what can be asked of it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc},
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use ws_local::{
+    gateway::{Gateway, Limits, Options, Record},
+    invoke::{Answer, Invoke, InvokeError},
+    template::{Api, Authorizer, Route, Stack},
+};
+
+use crate::wire::{Answered, Client};
+
+/// Longer than anything here takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for something that has to happen.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("it never happened")
+}
+
+type BoxFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Body = Box<dyn Fn(Value) -> BoxFuture + Send + Sync>;
+
+/// The seam: functions by name, each a closure, and every event that reached one.
+struct Functions {
+    bodies: HashMap<String, Body>,
+    seen: mpsc::UnboundedSender<(String, Value)>,
+}
+
+impl Invoke for Functions {
+    fn invoke(&self, function: &str, event: Vec<u8>) -> BoxFuture {
+        let event: Value = serde_json::from_slice(&event).unwrap();
+        self.seen.send((function.to_owned(), event.clone())).ok();
+        (self.bodies[function])(event)
+    }
+}
+
+/// An answer of `{statusCode: 200}`.
+pub(crate) fn ok() -> Answer {
+    answer(json!({"statusCode": 200}))
+}
+
+pub(crate) fn answer(value: Value) -> Answer {
+    Ok(value.to_string().into_bytes())
+}
+
+/// An answer that says something to the caller.
+pub(crate) fn says(body: &str) -> Answer {
+    answer(json!({"statusCode": 200, "body": body}))
+}
+
+pub(crate) fn fails(message: &str) -> Answer {
+    Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
+}
+
+/// The body of a function that waits for `go` before it answers.
+pub(crate) fn after(go: &Arc<Notify>, answer: fn() -> Answer) -> impl Fn(Value) -> BoxFuture + Send + Sync + 'static {
+    let go = Arc::clone(go);
+    move |_| {
+        let go = Arc::clone(&go);
+        Box::pin(async move {
+            go.notified().await;
+            answer()
+        })
+    }
+}
+
+/// A stack without routes.
+pub(crate) fn stack() -> Stack {
+    let api = Api {
+        logical_id: "Api".into(),
+        api_id: "abcdef1234".into(),
+        stage: "prod".into(),
+        route_selection_expression: "$request.body.action".into(),
+        routes: BTreeMap::new(),
+        authorizer: None,
+    };
+    Stack {
+        region: "eu-west-1".into(),
+        account_id: "123456789012".into(),
+        api,
+        functions: BTreeMap::new(),
+        tables: Vec::new(),
+    }
+}
+
+/// A stack whose functions come with its routes.
+pub(crate) struct Setup {
+    stack: Stack,
+    bodies: HashMap<String, Body>,
+    pub(crate) options: Options,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self { stack: stack(), bodies: HashMap::new(), options: Options::default() }
+    }
+
+    fn add<F>(mut self, key: &str, replies: bool, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let timeout = Duration::from_secs(29);
+        let route = Route { function: key.to_owned(), replies, timeout };
+        self.stack.api.routes.insert(key.to_owned(), route);
+        self.bodies.insert(key.to_owned(), Box::new(move |event| Box::pin(body(event))));
+        self
+    }
+
+    /// A route that drops its answer. Its function is called like it.
+    pub(crate) fn route<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.add(key, false, body)
+    }
+
+    /// A route that sends its answer.
+    pub(crate) fn replying<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.add(key, true, body)
+    }
+
+    /// A route that answers 200 and nothing else.
+    pub(crate) fn quiet(self, key: &str) -> Self {
+        self.route(key, async |_| ok())
+    }
+
+    pub(crate) fn authorizer<F>(mut self, sources: &[&str], body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let identity_sources = sources.iter().map(|source| (*source).to_owned()).collect();
+        self.stack.api.authorizer = Some(Authorizer { function: "authorizer".into(), identity_sources });
+        self.bodies.insert("authorizer".into(), Box::new(move |event| Box::pin(body(event))));
+        self
+    }
+
+    pub(crate) fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.options.limits);
+        self
+    }
+
+    pub(crate) fn stack(mut self, set: impl FnOnce(&mut Stack)) -> Self {
+        set(&mut self.stack);
+        self
+    }
+
+    pub(crate) async fn start(self) -> World {
+        let (seen, events) = mpsc::unbounded_channel();
+        let (told, records) = mpsc::unbounded_channel();
+        let functions = Arc::new(Functions { bodies: self.bodies, seen });
+        let mut options = self.options;
+        options.recorder = Arc::new(move |record| drop(told.send(record)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = Gateway::start(listener, &self.stack, functions, options).unwrap();
+        World { gateway, events: Mutex::new((events, Vec::new())), records: tokio::sync::Mutex::new(records) }
+    }
+}
+
+type Events = (mpsc::UnboundedReceiver<(String, Value)>, Vec<(String, Value)>);
+
+/// A gateway that runs.
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    events: Mutex<Events>,
+    records: tokio::sync::Mutex<mpsc::UnboundedReceiver<Record>>,
+}
+
+impl World {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// The next event that reaches this function; those of others are kept.
+    pub(crate) async fn event(&self, function: &str) -> Value {
+        soon(std::future::poll_fn(|context| {
+            let (arriving, kept) = &mut *self.events.lock().unwrap();
+            while let std::task::Poll::Ready(Some(event)) = arriving.poll_recv(context) {
+                kept.push(event);
+            }
+            match kept.iter().position(|(name, _)| name == function) {
+                Some(at) => std::task::Poll::Ready(kept.remove(at).1),
+                None => std::task::Poll::Pending,
+            }
+        }))
+        .await
+    }
+
+    /// How many events have reached this function and not been taken.
+    pub(crate) fn waiting(&self, function: &str) -> usize {
+        let (arriving, kept) = &mut *self.events.lock().unwrap();
+        while let Ok(event) = arriving.try_recv() {
+            kept.push(event);
+        }
+        kept.iter().filter(|(name, _)| name == function).count()
+    }
+
+    /// The next record of this route.
+    pub(crate) async fn record(&self, route: &str) -> Record {
+        let mut records = self.records.lock().await;
+        loop {
+            let record = soon(records.recv()).await.unwrap();
+            if record.route == route {
+                return record;
+            }
+        }
+    }
+
+    /// Connects with a query such as `?userId=alice`.
+    pub(crate) async fn connect(&self, query: &str) -> Client {
+        self.connect_with(query, &[]).await
+    }
+
+    pub(crate) async fn connect_with(&self, query: &str, headers: &[(&'static str, &'static str)]) -> Client {
+        let url = format!("ws://{}/prod{query}", self.address());
+        let mut request = url.into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, response) = soon(tokio_tungstenite::connect_async(request)).await.unwrap();
+        Client { socket, response }
+    }
+
+    /// Connects, and takes the id from the event of a `$connect` route, which must be there.
+    pub(crate) async fn connect_known(&self) -> (Client, String) {
+        let client = self.connect("").await;
+        let event = self.event("$connect").await;
+        let id = event["requestContext"]["connectionId"].as_str().unwrap().to_owned();
+        (client, id)
+    }
+
+    /// Asks for a socket and takes whatever answer comes.
+    pub(crate) async fn upgrade(&self, query: &str, headers: &[(&str, &str)]) -> Answered {
+        let mut all = vec![
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        all.extend(headers);
+        self.http("GET", &format!("/prod{query}"), &all, b"").await
+    }
+
+    /// A signed call of `@connections`.
+    pub(crate) async fn manage(&self, method: &str, id: &str, body: &[u8]) -> Answered {
+        let path = format!("/prod/@connections/{}", id.replace('=', "%3D"));
+        self.http(method, &path, &[("Authorization", SIGNED)], body).await
+    }
+
+    /// One plain HTTP request.
+    pub(crate) async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answered {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address());
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += &format!("Content-Length: {}\r\n\r\n", body.len());
+        let mut stream = TcpStream::connect(self.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        soon(Answered::read(&mut stream)).await
+    }
+}
+
+/// The shape of a signature; nobody can check more.
+pub(crate) const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20221026/eu-west-1/execute-api/aws4_request, \
+     SignedHeaders=content-length;host;x-amz-date, \
+     Signature=fe5f80f77d5fa3beca038a248ff027d0445342fe2855ddc963176630326f1024";

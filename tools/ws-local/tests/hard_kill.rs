@@ -1,0 +1,65 @@
+//! No process is left when the program that runs functions is killed hard.
+//!
+//! This test has a `main` of its own because it is three programs: the test, the program that it kills, and that
+//! one's watchdog.
+
+#[allow(dead_code, reason = "it serves the other tests too")]
+#[path = "functions/project.rs"]
+mod project;
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::Read,
+    net::TcpListener,
+    process::{Command, Stdio},
+    thread,
+};
+
+use project::{LONG, Project, run};
+use ws_local::{
+    functions::{Options, watchdog},
+    invoke::Invoke,
+};
+
+fn main() {
+    match env::args().nth(1).as_deref() {
+        Some(watchdog::SUBCOMMAND) => watchdog::main(),
+        Some("victim") => victim(),
+        Some("--list") => {} // for tools that ask every test program
+        _ => a_program_that_is_killed_leaves_no_process(),
+    }
+}
+
+fn a_program_that_is_killed_leaves_no_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut victim =
+        Command::new(env::current_exe().unwrap()).args(["victim", &address]).stdin(Stdio::null()).spawn().unwrap();
+    // Two processes hold a connection each, and the event that one of them is at a third: to read from it, without end.
+    let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    for mut stream in held {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the connection ends with the process");
+    }
+    println!("test a_program_that_is_killed_leaves_no_process ... ok");
+}
+
+fn victim() {
+    let hold = env::args().nth(2).unwrap();
+    let event = format!("\"wait {hold}\"");
+    let stack = Project::shared().stack(|function| {
+        function.environment = BTreeMap::from([("HOLD".to_owned(), hold)]);
+    });
+    let options = Options { watchdog: env::current_exe().ok(), ..Options::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (functions, _notices) = run(&stack, options).await;
+        functions.warm("Worker").await.unwrap();
+        functions.warm("Worker").await.unwrap();
+        tokio::spawn(functions.invoke("Worker", event.into_bytes()));
+        thread::park();
+    });
+}

@@ -1,0 +1,199 @@
+//! The program as people start it: its messages, its exit status and the addresses it writes. The functions are answers
+//! of this test, behind a Lambda Invoke endpoint.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use axum::{Json, Router, extract::Path as Parts, routing::post};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+use ws_local::issuer::Issuer;
+
+const AUCTION: &str = include_str!("templates/auction.yaml");
+
+/// `ws-local` in a folder with this template, on free ports.
+fn program(template: &str, arguments: &[&str]) -> (TempDir, Command) {
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(project.path().join("template.yaml"), template).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ws-local"));
+    command.current_dir(project.path()).args(["--dynamodb-port", "0"]).args(arguments);
+    (project, command)
+}
+
+fn refusal(template: &str, arguments: &[&str]) -> String {
+    let (_project, mut command) = program(template, arguments);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let message = String::from_utf8(stderr).unwrap();
+    assert_eq!(message.lines().count(), 1, "{message}");
+    message
+}
+
+/// A program that is killed when the test fails.
+struct Started {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Started {
+    fn new(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    /// Reads the output up to the line that holds `text`.
+    fn until(&mut self, text: &str) -> String {
+        let mut read = String::new();
+        while !read.lines().last().is_some_and(|line| line.contains(text)) {
+            assert_ne!(self.output.read_line(&mut read).unwrap(), 0, "no {text:?} in {read}");
+        }
+        read
+    }
+
+    fn terminate(mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        status.code()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.child.kill();
+    }
+}
+
+/// The functions of the auction: everyone may enter, and a bid is answered with itself.
+async fn functions() -> String {
+    let answer = |Parts(function): Parts<String>, Json(event): Json<Value>| async move {
+        Json(match function.as_str() {
+            "DoormanFunction" => json!({
+                "principalId": "guest",
+                "policyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}],
+                },
+            }),
+            "EnterFunction" => json!({"statusCode": 200}),
+            _ => json!({"statusCode": 200, "body": event["body"]}),
+        })
+    };
+    let router = Router::new().route("/2015-03-31/functions/{function}/invocations", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_answered_and_everything_is_told() {
+    let functions = functions().await;
+    let arguments = ["--port", "0", "--memory", "--ready-file", "ready.json", "--invoke-url", &functions];
+    let (project, command) = program(AUCTION, &arguments);
+    let ready = project.path().join("ready.json");
+    std::fs::write(&ready, "of an earlier run").unwrap();
+    let mut program = Started::new(command);
+
+    let told = program.until("Ready");
+    let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
+    for name in ["page", "websocket", "dynamodb"] {
+        assert!(told.contains(addresses[name].as_str().unwrap()), "{name} is not in {told}");
+    }
+    assert!(told.contains("placeBid     BidFunction, replies"), "{told}");
+
+    let url = format!("{}?ticket=1", addresses["websocket"].as_str().unwrap());
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    socket.send(Message::text(r#"{"kind":"placeBid","sum":7}"#)).await.unwrap();
+    let reply = socket.next().await.unwrap().unwrap();
+    assert_eq!(reply.to_text().unwrap(), r#"{"kind":"placeBid","sum":7}"#);
+    program.until("placeBid 200");
+
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!ready.exists());
+}
+
+#[test]
+fn rows_are_kept_in_the_folder_that_is_asked_for() {
+    let (project, command) = program(AUCTION, &["--port", "0", "--data", "kept", "--invoke-url", "http://127.0.0.1:9"]);
+    let mut program = Started::new(command);
+    program.until("Ready");
+    assert_eq!(program.terminate(), Some(0));
+    assert!(project.path().join("kept/dynamodb.sqlite").exists());
+}
+
+#[test]
+fn a_token_is_printed_and_nothing_else() {
+    let (_project, mut command) = program(AUCTION, &[]);
+    let mut token = Command::new(command.get_program());
+    token.current_dir(command.get_current_dir().unwrap());
+    token.args(["token", "李雷", "--issuer", "https://issuer.example/", "--claim", "name", "--expires-in", "60"]);
+    let Output { status, stdout, stderr } = token.output().unwrap();
+    assert!(status.success() && stderr.is_empty());
+    let printed = String::from_utf8(stdout).unwrap();
+    let parts: Vec<&str> = printed.strip_suffix('\n').unwrap().split('.').collect();
+    assert_eq!(parts.len(), 3);
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://issuer.example/"), &json!("ws-local")));
+    assert_eq!(claims["name"], "李雷");
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+
+    // The system, started in the same folder, publishes the key of it.
+    command.args(["--port", "0", "--memory", "--invoke-url", "http://127.0.0.1:9", "--ready-file", "ready.json"]);
+    let folder = command.get_current_dir().unwrap().to_owned();
+    let mut program = Started::new(command);
+    program.until("Ready");
+    let issuer = Issuer::open(&folder.join(".local")).unwrap();
+    let addresses: Value = serde_json::from_slice(&std::fs::read(folder.join("ready.json")).unwrap()).unwrap();
+    let address = addresses["page"].as_str().unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(&issuer.jwks().to_string()), "{answer}");
+    assert_eq!(program.terminate(), Some(0));
+}
+
+#[test]
+fn the_tables_alone_are_served_where_they_are_asked_for() {
+    let arguments = ["--only-dynamodb", "--dynamodb-host", "0.0.0.0", "--memory", "--ready-file", "ready.json"];
+    let (project, command) = program(AUCTION, &arguments);
+    let mut program = Started::new(command);
+    let told = program.until("Ready");
+    let ready = project.path().join("ready.json");
+    let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
+    let url = addresses["dynamodb"].as_str().unwrap();
+    assert!(url.starts_with("http://0.0.0.0:") && told.contains(url), "{told}");
+    assert_eq!(addresses.as_object().unwrap().len(), 1);
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert_eq!(program.terminate(), Some(0));
+    assert!(!ready.exists());
+}
+
+#[test]
+fn what_is_wrong_is_one_message_and_exit_status_1() {
+    let message = refusal(&AUCTION.replace("!Ref BidsTable", "!Ref BidTable"), &["--port", "0", "--memory"]);
+    assert!(message.starts_with("error: template.yaml:"), "{message}");
+    assert!(message.contains("Resources.BidFunction.Properties.Environment.Variables.BIDS_TABLE"), "{message}");
+
+    let message = refusal(AUCTION, &["--template", "nowhere.yaml"]);
+    assert!(message.contains("the template nowhere.yaml can't be read: No such file"), "{message}");
+
+    let message = refusal(AUCTION, &["--parameter", "Doors=ajar", "--memory"]);
+    assert!(message.contains("\"ajar\" is refused: it must be one of guarded, open"), "{message}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let message = refusal(AUCTION, &["--port", &port, "--memory"]);
+    assert!(message.contains(&format!("port {port} is taken by another program")), "{message}");
+}
