@@ -4,7 +4,7 @@ use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use chat_core::lambda::{Authorize, policy};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 use tokio::runtime::Runtime;
 
 use crate::routes;
@@ -26,7 +26,7 @@ fn change(places: &[&str]) -> impl Strategy<Value = (String, Option<Value>)> + u
     (places, prop::option::weighted(0.8, support::strategies::json_value(strings.map(str::to_owned).to_vec())))
 }
 
-fn apply(event: Event, changes: &[(String, Option<Value>)]) -> Event {
+fn apply(event: Fixture, changes: &[(String, Option<Value>)]) -> Fixture {
     changes.iter().fold(event, |event, (place, value)| {
         let parent = place.rsplit_once('/').unwrap().0;
         match (event.value().pointer(parent).is_some_and(Value::is_object), value) {
@@ -40,7 +40,7 @@ fn apply(event: Event, changes: &[(String, Option<Value>)]) -> Event {
 #[test]
 fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
     let runtime = Runtime::new().unwrap();
-    let aws = runtime.block_on(Aws::start());
+    let aws = runtime.block_on(FakeAws::start());
     let routes = runtime.block_on(routes::all(&aws));
     let places = [
         "/body",
@@ -64,7 +64,7 @@ fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
     ];
     proptest!(support::strategies::cases(500), |(changes in prop::collection::vec(change(&places), 1..4))| {
         for route in &routes {
-            let event = apply(Event::of(route.name), &changes);
+            let event = apply(Fixture::named(route.name), &changes);
             // What isn't of the event's type never reaches a route: the runtime answers an error.
             if serde_json::from_value::<ApiGatewayWebsocketProxyRequest>(event.value().clone()).is_err() {
                 continue;
@@ -88,8 +88,8 @@ fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
 #[test]
 fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for() {
     let runtime = Runtime::new().unwrap();
-    let aws = runtime.block_on(Aws::start());
-    let authorizer: authorizer::Authorizer = runtime.block_on(aws.provide());
+    let aws = runtime.block_on(FakeAws::start());
+    let authorizer: authorizer::Authorizer = runtime.block_on(aws.context());
     let places = [
         "/methodArn",
         "/headers",
@@ -104,7 +104,7 @@ fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for
         "/requestContext",
     ];
     proptest!(support::strategies::cases(1_000), |(changes in prop::collection::vec(change(&places), 1..4))| {
-        let event = apply(Event::of("authorizer"), &changes);
+        let event = apply(Fixture::named("authorizer"), &changes);
         if serde_json::from_value::<Authorize>(event.value().clone()).is_err() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
@@ -54,7 +54,7 @@ fn reference(frame: &str) -> Option<Value> {
 #[track_caller]
 fn check(runtime: &Runtime, routes: &[Route], frame: &str) {
     for route in routes {
-        let event = Event::of(route.name).saying_text(frame);
+        let event = Fixture::named(route.name).text(frame);
         let answer = route.frame(&runtime.block_on(route.answer(event)));
         if let (Some(reference), false) = (reference(frame), answer.is_null()) {
             assert_eq!(answer["ref"], reference, "{}: {frame:?}", route.name);
@@ -65,7 +65,7 @@ fn check(runtime: &Runtime, routes: &[Route], frame: &str) {
 #[test]
 fn whatever_a_client_sends_is_answered_with_a_frame() {
     let runtime = Runtime::new().unwrap();
-    let aws = runtime.block_on(Aws::start());
+    let aws = runtime.block_on(FakeAws::start());
     let routes = runtime.block_on(routes::all(&aws));
     proptest!(support::strategies::cases(1_000), |(frame in prop_oneof![4 => support::strategies::changed(good()), 3 => built(), 1 => any::<String>()])| {
         check(&runtime, &routes, &frame);

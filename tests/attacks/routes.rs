@@ -4,7 +4,7 @@ use std::{pin::Pin, rc::Rc};
 
 use chat_core::{Error, Reply, Request, configuration::Provide, lambda};
 use serde_json::Value;
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 
 /// What stands in an error frame's `code`, but for faults of ours: no client may bring one about.
 const REFUSALS: [&str; 8] = [
@@ -24,13 +24,13 @@ const REPLIES: [&str; 5] = ["sent", "messages", "conversations", "read", "pong"]
 pub(crate) struct Route {
     /// Its event in `events/`.
     pub(crate) name: &'static str,
-    run: Box<dyn Fn(Event) -> Answering>,
+    run: Box<dyn Fn(Fixture) -> Answering>,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Value>>>;
 
 /// All of them, on these tables. A new route is one line more.
-pub(crate) async fn all(aws: &Aws) -> Vec<Route> {
+pub(crate) async fn all(aws: &FakeAws) -> Vec<Route> {
     vec![
         Route::new(aws, "send", send::handle).await,
         Route::new(aws, "history", history::handle).await,
@@ -43,13 +43,13 @@ pub(crate) async fn all(aws: &Aws) -> Vec<Route> {
 }
 
 impl Route {
-    async fn new<T, R>(aws: &Aws, name: &'static str, handle: R) -> Self
+    async fn new<T, R>(aws: &FakeAws, name: &'static str, handle: R) -> Self
     where
         T: Provide + 'static,
         R: AsyncFn(&T, Request) -> Result<Reply, Error> + 'static,
     {
-        let shared = Rc::new((aws.provide::<T>().await, handle));
-        let run = move |event: Event| -> Answering {
+        let shared = Rc::new((aws.context::<T>().await, handle));
+        let run = move |event: Fixture| -> Answering {
             let shared = Rc::clone(&shared);
             Box::pin(async move {
                 let (tools, handle) = &*shared;
@@ -62,7 +62,7 @@ impl Route {
     }
 
     /// What API Gateway gets: `{statusCode, headers, body}`.
-    pub(crate) async fn answer(&self, event: Event) -> Value {
+    pub(crate) async fn answer(&self, event: Fixture) -> Value {
         (self.run)(event).await
     }
 

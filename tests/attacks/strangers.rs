@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat_core::{conversation::ConversationId, user::UserId};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
@@ -113,7 +113,7 @@ fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<Stri
 }
 
 /// Every row in which mallory is nobody.
-fn rows_of_others(aws: &Aws, mallory: &str) -> BTreeMap<&'static str, BTreeSet<String>> {
+fn rows_of_others(aws: &FakeAws, mallory: &str) -> BTreeMap<&'static str, BTreeSet<String>> {
     let names = ["userId", "senderId", "recipientId", "peerId"];
     let is_others = |row: &Value| names.iter().all(|name| row[name]["S"] != mallory);
     TABLES
@@ -124,16 +124,16 @@ fn rows_of_others(aws: &Aws, mallory: &str) -> BTreeMap<&'static str, BTreeSet<S
 /// The tables of the template that hold anything of users.
 const TABLES: [&str; 3] = ["ClientsTable", "ConversationsTable", "MessagesTable"];
 
-async fn attack(routes: &[Route], aws: &Aws, [one, other, mallory]: &[String; 3], frames: &[String]) {
+async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String; 3], frames: &[String]) {
     let theirs = ConversationId::between(&user(one), &user(other)).as_str().to_owned();
     let by_name = |name| routes.iter().find(|route| route.name == name).unwrap();
     for (who, to) in [(one, other), (other, one)] {
-        by_name("connect").answer(Event::of("connect").from(who)).await;
+        by_name("connect").answer(Fixture::named("connect").user(who)).await;
         let frame = json!({ "recipientId": to, "content": SECRET });
-        let sent = by_name("send").answer(Event::of("send").from(who).saying(&frame)).await;
+        let sent = by_name("send").answer(Fixture::named("send").user(who).frame(&frame)).await;
         assert_eq!(by_name("send").frame(&sent)["type"], "sent", "{sent}");
     }
-    by_name("connect").answer(Event::of("connect").from(mallory)).await;
+    by_name("connect").answer(Fixture::named("connect").user(mallory)).await;
     let before = rows_of_others(aws, mallory);
     aws.connections.take_pushes();
 
@@ -141,9 +141,8 @@ async fn attack(routes: &[Route], aws: &Aws, [one, other, mallory]: &[String; 3]
         for route in routes {
             // On their connections, too: ids of connections are no secret that anything may lean on.
             for connection in [mallory, one] {
-                let event = Event::of(route.name).from(mallory).on(connection);
-                let event =
-                    if matches!(route.name, "connect" | "disconnect") { event } else { event.saying_text(frame) };
+                let event = Fixture::named(route.name).user(mallory).connection(connection);
+                let event = if matches!(route.name, "connect" | "disconnect") { event } else { event.text(frame) };
                 let answer = route.answer(event).await;
                 let reply = route.frame(&answer);
                 let where_ = format!("{} {frame}", route.name);
@@ -174,7 +173,7 @@ fn no_frame_reaches_a_conversation_of_two_others() {
     let scenes = users().prop_flat_map(|users| (Just(users.clone()), attacks(users)));
     proptest!(support::strategies::cases(64), |((users, frames) in scenes)| {
         runtime.block_on(async {
-            let aws = Aws::start().await;
+            let aws = FakeAws::start().await;
             attack(&routes::all(&aws).await, &aws, &users, &frames).await;
         });
     });

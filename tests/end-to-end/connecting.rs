@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use support::{Call, Client, Fate, Local, Wire};
+use support::{Call, Client, DynamoDbProxy, Local, Outcome};
 use tokio::{sync::Notify, time::sleep};
 
 const CONVERSATION: &str = "dm:5:alice:bob";
@@ -20,15 +20,19 @@ fn reads_connections_of_bob(call: &Call) -> bool {
 }
 
 /// Holds the first call of this kind by what `hold` makes of the release, and lets all others through.
-fn hold_first(wire: &Wire, is_it: fn(&Call) -> bool, hold: fn(Arc<Notify>) -> Fate) -> (Arc<Notify>, Arc<Notify>) {
+fn hold_first(
+    wire: &DynamoDbProxy,
+    is_it: fn(&Call) -> bool,
+    hold: fn(Arc<Notify>) -> Outcome,
+) -> (Arc<Notify>, Arc<Notify>) {
     let (came, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (coming, mut release) = (came.clone(), Some(released.clone()));
-    wire.disturb(move |call| match is_it(call).then(|| release.take()).flatten() {
+    wire.inject(move |call| match is_it(call).then(|| release.take()).flatten() {
         Some(release) => {
             coming.notify_one();
             hold(release)
         }
-        None => Fate::Forward,
+        None => Outcome::Forward,
     });
     (came, released)
 }
@@ -49,9 +53,9 @@ async fn until_stored(chat: &Local, count: usize) {
 
 #[tokio::test]
 async fn before_the_connections_are_read() {
-    let (chat, wire) = Local::start_wired().await;
+    let (chat, wire) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    let (came, released) = hold_first(&wire, reads_connections_of_bob, Fate::Hold);
+    let (came, released) = hold_first(&wire, reads_connections_of_bob, Outcome::Hold);
     let connecting = async {
         came.notified().await;
         let (bob, _) = connect_and_sync(&chat).await;
@@ -66,10 +70,10 @@ async fn before_the_connections_are_read() {
 
 #[tokio::test]
 async fn after_the_connections_are_read_and_before_the_message_is_stored() {
-    let (chat, wire) = Local::start_wired().await;
+    let (chat, wire) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
     wire.take_calls();
-    let (came, released) = hold_first(&wire, is_put, Fate::Hold);
+    let (came, released) = hold_first(&wire, is_put, Outcome::Hold);
     let connecting = async {
         came.notified().await;
         // The look, and the connections of both.
@@ -87,9 +91,9 @@ async fn after_the_connections_are_read_and_before_the_message_is_stored() {
 
 #[tokio::test]
 async fn after_the_message_is_stored_and_before_its_sender_knows() {
-    let (chat, wire) = Local::start_wired().await;
+    let (chat, wire) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    let (came, released) = hold_first(&wire, is_put, Fate::HoldAnswer);
+    let (came, released) = hold_first(&wire, is_put, Outcome::HoldResponse);
     let connecting = async {
         came.notified().await;
         until_stored(&chat, 1).await;
@@ -112,10 +116,10 @@ async fn after_the_message_is_stored_and_before_its_sender_knows() {
 
 #[tokio::test]
 async fn while_its_connection_is_still_being_written_down() {
-    let (chat, wire) = Local::start_wired().await;
+    let (chat, wire) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
     let is_bob = |call: &Call| call.operation == "PutItem" && call.body["Item"]["userId"]["S"] == "bob";
-    let (came, released) = hold_first(&wire, is_bob, Fate::Hold);
+    let (came, released) = hold_first(&wire, is_bob, Outcome::Hold);
     let sending = async {
         came.notified().await;
         // Stored, and pushed to nobody, before bob's device is known.
@@ -131,10 +135,10 @@ async fn while_its_connection_is_still_being_written_down() {
 
 #[tokio::test]
 async fn while_others_are_faster_and_the_message_is_stored_at_the_second_attempt() {
-    let (chat, wire) = Local::start_wired().await;
+    let (chat, wire) = Local::start_with_proxy().await;
     let (alice, carl) = tokio::join!(chat.connect("alice"), chat.connect("alice"));
     wire.take_calls();
-    let (came, released) = hold_first(&wire, is_put, Fate::Hold);
+    let (came, released) = hold_first(&wire, is_put, Outcome::Hold);
     let connecting = async {
         came.notified().await;
         wire.saw("Query", 3).await;

@@ -14,7 +14,7 @@ use chat_core::{
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::{Value, json};
-use support::{Aws, Call, Event, Fate};
+use support::{Call, FakeAws, Fixture, Outcome};
 use tokio::sync::Notify;
 use tracing::Level;
 
@@ -35,7 +35,7 @@ fn journal(namespace: Option<&str>) -> Journal {
     Journal::new(&log, namespace.map(str::to_owned), Duration::from_micros(7_649))
 }
 
-fn given<E: serde::de::DeserializeOwned>(event: &Event) -> LambdaEvent<E> {
+fn given<E: serde::de::DeserializeOwned>(event: &Fixture) -> LambdaEvent<E> {
     let mut event = event.lambda();
     event.context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     event.context.xray_trace_id = Some(TRACE.to_owned());
@@ -51,18 +51,18 @@ fn written<A: Serialize>(journal: &Journal, answered: &Answered<A>) -> String {
 
 /// Alice's `sendMessage`s, the tables, and who else is connected since an hour.
 struct World {
-    aws: Aws,
+    aws: FakeAws,
     chat: send::Chat,
     journal: Journal,
 }
 
 impl World {
     async fn with(connections: &[(&str, &str)]) -> Self {
-        let aws = Aws::start().await;
+        let aws = FakeAws::start().await;
         for (user, connection) in connections {
             aws.put_connection(user, connection, now() - 3_600_000);
         }
-        let (chat, journal) = (aws.provide().await, journal(Some("chat")));
+        let (chat, journal) = (aws.context().await, journal(Some("chat")));
         Self { aws, chat, journal }
     }
 
@@ -70,7 +70,7 @@ impl World {
     async fn line<T>(
         &self,
         tools: &T,
-        event: &Event,
+        event: &Fixture,
         route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
     ) -> (u64, Value) {
         let answered = lambda::answer_or_close(tools, &self.chat.3, given(event), route).await;
@@ -89,8 +89,8 @@ impl World {
     }
 }
 
-fn send(frame: &Value) -> Event {
-    Event::of("send").from("alice").saying(frame).at(now() - AGO)
+fn send(frame: &Value) -> Fixture {
+    Fixture::named("send").user("alice").frame(frame).received_at(now() - AGO)
 }
 
 fn hello() -> Value {
@@ -106,7 +106,7 @@ fn appends(call: &Call) -> bool {
 }
 
 /// Of the only frame that was pushed to each of these.
-fn pushed_bytes(aws: &Aws) -> u64 {
+fn pushed_bytes(aws: &FakeAws) -> u64 {
     // What the frame's bytes are in whatever order its fields stand.
     aws.connections.take_pushes().iter().map(|push| push.frame.to_string().len() as u64).sum()
 }
@@ -174,8 +174,12 @@ async fn every_put_counts_as_an_attempt() {
     let world = World::with(&[]).await;
     let (released, mut held) = (Arc::new(Notify::new()), false);
     let hold = released.clone();
-    world.aws.dynamodb.disturb(move |call| {
-        if appends(call) && !std::mem::replace(&mut held, true) { Fate::Hold(hold.clone()) } else { Fate::Forward }
+    world.aws.dynamodb.inject(move |call| {
+        if appends(call) && !std::mem::replace(&mut held, true) {
+            Outcome::Hold(hold.clone())
+        } else {
+            Outcome::Forward
+        }
     });
     let faster = async {
         // Both inboxes, and the message that is held.
@@ -228,7 +232,7 @@ async fn a_refused_frame_and_a_fault_of_ours_are_lines_that_name_the_code() {
         assert_eq!((&line["outcome"], &line["route"]), (&json!(code), &json!("sendMessage")));
         assert!(!line.to_string().contains("xyzzy"), "{line}");
     }
-    world.aws.dynamodb.disturb(|_| Fate::Fail(400, "ResourceNotFoundException"));
+    world.aws.dynamodb.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
     let (_, line) = world.line(&world.chat, &send(&hello()), send::handle).await;
     assert_eq!((&line["outcome"], line.get("Stored")), (&json!("internal"), None));
 }
@@ -240,7 +244,7 @@ async fn what_was_stored_counts_even_where_the_route_was_given_up() {
         send::handle(chat, request).await?;
         std::future::pending().await
     };
-    let event = send(&hello()).within(1_500);
+    let event = send(&hello()).timeout_ms(1_500);
     let (_, line) = world.line(&world.chat, &event, stuck).await;
     assert_eq!((&line["outcome"], &line["Stored"], &line["Pushed"]), (&json!("unavailable"), &json!(1), &json!(1)));
 }
@@ -260,7 +264,7 @@ async fn an_expired_token_is_a_line_and_its_farewell_counts_in_bytes_as_an_answe
 #[tokio::test]
 async fn a_clock_behind_api_gateway_s_measures_no_time() {
     let world = World::with(&[("bob", "bob")]).await;
-    let event = send(&hello()).at(now() + 3_600_000);
+    let event = send(&hello()).received_at(now() + 3_600_000);
     let (_, line) = world.line(&world.chat, &event, send::handle).await;
     assert_eq!((&line["TimeToStored"], &line["TimeToPushed"]), (&json!(0), &json!(0)));
 }
@@ -269,8 +273,9 @@ async fn a_clock_behind_api_gateway_s_measures_no_time() {
 async fn a_receipt_counts_its_pushes_and_no_message() {
     let world = World::with(&[("bob", "bob")]).await;
     world.aws.put_message(1, "bob", "alice", "Hi");
-    let tools: read::Chat = world.aws.provide().await;
-    let event = Event::of("read").from("alice").saying(&json!({ "targetId": "bob", "seq": 1 })).at(now() - AGO);
+    let tools: read::Chat = world.aws.context().await;
+    let event =
+        Fixture::named("read").user("alice").frame(&json!({ "targetId": "bob", "seq": 1 })).received_at(now() - AGO);
     let (_, line) = world.line(&tools, &event, read::handle).await;
     let names: Vec<_> = metrics(&line).into_iter().map(|(name, ..)| name).collect();
     assert_eq!((names, &line["Pushed"]), (["Pushed", "Bytes", "TimeToPushed"].map(str::to_owned).into(), &json!(1)));
@@ -279,19 +284,19 @@ async fn a_receipt_counts_its_pushes_and_no_message() {
 
 #[tokio::test]
 async fn what_has_nothing_to_count_is_an_ordinary_line() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     let journal = journal(Some("chat"));
-    let door: connect::Door = aws.provide().await;
-    let connect = Event::of("connect").set("/requestContext/connectionId", json!("new="));
+    let door: connect::Door = aws.context().await;
+    let connect = Fixture::named("connect").set("/requestContext/connectionId", json!("new="));
     let answered = lambda::answer(&door, given(&connect), connect::handle).await;
     let line = parse(&written(&journal, &answered));
     assert_eq!((line.get("_aws"), &line["route"], &line["outcome"]), (None, &json!("$connect"), &json!("ok")));
     assert_eq!((&line["connectionId"], &line["traceId"]), (&json!("new="), &json!(TRACE_ID)));
 
-    let authorizer: authorizer::Authorizer = aws.provide().await;
+    let authorizer: authorizer::Authorizer = aws.context().await;
     for (user, outcome) in [(json!(["alice"]), "ok"), (json!([]), "unauthenticated"), (json!(["a", "b"]), "forbidden")]
     {
-        let asked = Event::of("authorizer").set("/multiValueQueryStringParameters/userId", user);
+        let asked = Fixture::named("authorizer").set("/multiValueQueryStringParameters/userId", user);
         let answered = lambda::policy(&authorizer, given(&asked), authorizer::handle).await;
         let line = parse(&written(&journal, &lambda_line(answered)));
         assert_eq!((line.get("_aws"), &line["route"], &line["outcome"]), (None, &json!("authorizer"), &json!(outcome)));
@@ -318,8 +323,8 @@ async fn without_a_namespace_the_same_line_holds_the_figures_and_counts_nothing(
 async fn the_line_of_an_ordinary_message_has_the_bytes_that_the_documents_say() {
     let world = World::with(&[("bob", "L0SM9cOFvHcCIhw=")]).await;
     world.count(&hello()).await;
-    let event = Event::of("send").from("alice").on("L0SM9cOFvHcCIhx=").at(now() - AGO);
-    let event = event.saying(&json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1 }));
+    let event = Fixture::named("send").user("alice").connection("L0SM9cOFvHcCIhx=").received_at(now() - AGO);
+    let event = event.frame(&json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1 }));
     let answered = lambda::answer(&world.chat, given(&event), send::handle).await;
     let plain = journal(None);
     // The first line of a process has its start, too.

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Fate, Local, Wire};
+use support::{DynamoDbProxy, Local, Outcome};
 use tokio::{sync::watch, time::timeout};
 use ws_local::{
-    functions::{self, Notice},
-    system::{Event, Runner},
+    functions::{FunctionOptions, Notice},
+    system::Event,
 };
 
 use crate::embedded::{metrics, parse};
@@ -67,19 +67,19 @@ impl Output {
 }
 
 /// The whole chat, whose functions log as on Lambda at this level.
-async fn start(level: &str) -> (Local, Wire, Output) {
-    let wire = Wire::loose().await;
+async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
+    let wire = DynamoDbProxy::unbound().await;
     let output = Output { lines: Arc::default(), traces: Arc::default(), count: Arc::new(watch::Sender::new(0)) };
     let environment =
         [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level), ("AWS_ENDPOINT_URL_DYNAMODB", wire.url())];
     let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let observer = output.clone();
     let local = Local::start_with(|options| {
-        options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+        options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
         options.observer = Arc::new(move |event| observer.observe(event));
     })
     .await;
-    wire.lead_to(local.dynamodb().to_owned());
+    wire.set_upstream(local.dynamodb().to_owned());
     (local, wire, output)
 }
 
@@ -114,7 +114,7 @@ async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
     for (level, lines_of_it) in [("INFO", 2), ("ERROR", 1)] {
         let (chat, wire, output) = start(level).await;
         let alice = chat.connect("alice").await;
-        wire.disturb(|_| Fate::Fail(400, "ResourceNotFoundException"));
+        wire.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
         assert_eq!(alice.send("bob", "Hi", json!({})).await["code"], "internal");
 
         let line = output.line("SendFunction", |line| line["level"] == "ERROR").await;

@@ -3,22 +3,22 @@
 use authorizer::Authorizer;
 use chat_core::lambda;
 use serde_json::{Value, json};
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 
 /// The policy, or the error string.
-async fn authorize(event: Event) -> Result<Value, String> {
-    ask(&Aws::start().await.provide().await, event).await
+async fn authorize(event: Fixture) -> Result<Value, String> {
+    ask(&FakeAws::start().await.context().await, event).await
 }
 
-async fn ask(authorizer: &Authorizer, event: Event) -> Result<Value, String> {
+async fn ask(authorizer: &Authorizer, event: Fixture) -> Result<Value, String> {
     match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
         Ok(policy) => Ok(serde_json::to_value(policy).unwrap()),
         Err(diagnostic) => Err(diagnostic.error_message),
     }
 }
 
-fn asking_for(user_ids: &[&str]) -> Event {
-    Event::of("authorizer")
+fn asking_for(user_ids: &[&str]) -> Fixture {
+    Fixture::named("authorizer")
         .set("/queryStringParameters", json!({ "userId": user_ids.last() }))
         .set("/multiValueQueryStringParameters", json!({ "userId": user_ids }))
 }
@@ -39,7 +39,8 @@ async fn anyone_is_who_they_say_they_are() {
 
 #[tokio::test]
 async fn who_names_nobody_is_told_to_authenticate() {
-    let event = Event::of("authorizer").without("/queryStringParameters").without("/multiValueQueryStringParameters");
+    let event =
+        Fixture::named("authorizer").without("/queryStringParameters").without("/multiValueQueryStringParameters");
     assert_eq!(authorize(event).await, Err("Unauthorized".to_owned()));
 }
 
@@ -55,9 +56,9 @@ async fn who_names_two_users_or_none_that_can_be_is_denied() {
 
 #[tokio::test]
 async fn a_page_of_a_foreign_origin_is_denied() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     let allowed = [("ALLOWED_ORIGINS", "https://chat.example, https://*.example.com")];
-    let authorizer: Authorizer = aws.try_provide(&allowed).await.unwrap();
+    let authorizer: Authorizer = aws.try_context(&allowed).await.unwrap();
     for (origins, effect) in [
         (["https://chat.example"].as_slice(), "Allow"),
         (&["https://a.example.com"], "Allow"),
@@ -85,7 +86,7 @@ async fn a_page_of_a_foreign_origin_is_denied() {
 
 #[tokio::test]
 async fn an_event_without_a_time_is_no_event() {
-    let event = Event::of("authorizer").without("/requestContext/requestTimeEpoch");
+    let event = Fixture::named("authorizer").without("/requestContext/requestTimeEpoch");
     assert!(serde_json::from_value::<lambda::Authorize>(event.value().clone()).is_err());
 }
 
@@ -97,8 +98,8 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("JWT_ISSUER", "https://issuer.example/"),
         ("JWT_AUDIENCE", "chat"),
     ];
-    let aws = Aws::start().await;
-    assert!(aws.try_provide::<Authorizer>(&JWT).await.is_ok());
+    let aws = FakeAws::start().await;
+    assert!(aws.try_context::<Authorizer>(&JWT).await.is_ok());
     for (name, value) in [
         ("AUTH_MODE", ""),
         ("AUTH_MODE", "Open"),
@@ -120,7 +121,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("ALLOWED_ORIGINS", "https://*.com"),
     ] {
         let variables = [&JWT[..], &[(name, value)]].concat();
-        let error = aws.try_provide::<Authorizer>(&variables).await.err().expect("the start is stopped").to_string();
+        let error = aws.try_context::<Authorizer>(&variables).await.err().expect("the start is stopped").to_string();
         assert!(error.contains(&format!("variable {name} ")), "{name}={value}: {error}");
     }
 }

@@ -5,34 +5,34 @@ use std::sync::Arc;
 use chat_core::lambda;
 use connect::Door;
 use serde_json::{Value, json};
-use support::{Aws, Event, Fate};
+use support::{FakeAws, Fixture, Outcome};
 use tokio::sync::Notify;
 
 /// The moment of `events/connect.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_556_857;
 
-async fn connect(door: &Door, event: Event) -> Value {
+async fn connect(door: &Door, event: Fixture) -> Value {
     serde_json::to_value(lambda::answer(door, event.lambda(), connect::handle).await).unwrap()
 }
 
 /// Alice's connections in the table, in alphabetical order.
-fn rows(aws: &Aws) -> Vec<String> {
+fn rows(aws: &FakeAws) -> Vec<String> {
     let id = |row: &Value| row["connectionId"]["S"].as_str().unwrap().to_owned();
     let mut rows: Vec<_> = aws.rows("ClientsTable").iter().map(id).collect();
     rows.sort();
     rows
 }
 
-fn offering(protocols: &str) -> Event {
-    Event::of("connect").set("/headers/Sec-WebSocket-Protocol", json!(protocols))
+fn offering(protocols: &str) -> Fixture {
+    Fixture::named("connect").set("/headers/Sec-WebSocket-Protocol", json!(protocols))
 }
 
 #[tokio::test]
 async fn it_remembers_the_connection_with_two_calls_at_once() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
 
-    let answer = connect(&door, Event::of("connect")).await;
+    let answer = connect(&door, Fixture::named("connect")).await;
 
     assert_eq!((&answer["statusCode"], &answer["headers"]), (&json!(200), &json!({})));
     assert_eq!(answer.get("body"), None, "a body on $connect is never sent");
@@ -48,7 +48,7 @@ async fn it_remembers_the_connection_with_two_calls_at_once() {
 
 #[tokio::test]
 async fn it_selects_the_subprotocol_that_it_speaks() {
-    let door: Door = Aws::start().await.provide().await;
+    let door: Door = FakeAws::start().await.context().await;
     for offer in ["chat.v1", "chat.v2, chat.v1", " chat.v1 ,x"] {
         let answer = connect(&door, offering(offer)).await;
         assert_eq!(answer["headers"]["sec-websocket-protocol"], "chat.v1", "{offer}");
@@ -57,8 +57,8 @@ async fn it_selects_the_subprotocol_that_it_speaks() {
 
 #[tokio::test]
 async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     for offer in ["graphql-ws", "CHAT.V1", "chat.v1x"] {
         assert_eq!(connect(&door, offering(offer)).await["statusCode"], 400, "{offer}");
     }
@@ -67,49 +67,49 @@ async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
 
 #[tokio::test]
 async fn it_refuses_a_connection_without_a_proven_user() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     // The query says who; nobody has proved it.
-    let answer = connect(&door, Event::of("connect").without("/requestContext/authorizer")).await;
+    let answer = connect(&door, Fixture::named("connect").without("/requestContext/authorizer")).await;
     assert_eq!(answer["statusCode"], 401);
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
 
 #[tokio::test]
 async fn a_connection_that_cannot_be_remembered_is_refused() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     for (status, error, refusal) in [(500, "InternalServerError", 503), (400, "AccessDeniedException", 500)] {
-        aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
-        assert_eq!(connect(&door, Event::of("connect")).await["statusCode"], refusal);
+        aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
+        assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], refusal);
     }
 }
 
 #[tokio::test]
 async fn the_row_is_written_while_the_others_are_read() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     let released = Arc::new(Notify::new());
     let hold = released.clone();
-    aws.dynamodb.disturb(move |call| match call.operation.as_str() {
-        "PutItem" => Fate::Hold(hold.clone()),
-        _ => Fate::Forward,
+    aws.dynamodb.inject(move |call| match call.operation.as_str() {
+        "PutItem" => Outcome::Hold(hold.clone()),
+        _ => Outcome::Forward,
     });
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
         tokio::join!(aws.dynamodb.saw("Query", 1), aws.dynamodb.saw("PutItem", 1));
         released.notify_one();
     };
-    let (answer, ()) = tokio::join!(connect(&door, Event::of("connect")), release);
+    let (answer, ()) = tokio::join!(connect(&door, Fixture::named("connect")), release);
     assert_eq!(answer["statusCode"], 200);
 }
 
 #[tokio::test]
 async fn the_row_remembers_when_the_token_expires() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     for (expires_at, remembered) in [(json!("1793539999"), "1793539999"), (json!("soon"), "-9223372036854775808")] {
-        let event = Event::of("connect").set("/requestContext/authorizer/expiresAt", expires_at);
+        let event = Fixture::named("connect").set("/requestContext/authorizer/expiresAt", expires_at);
         assert_eq!(connect(&door, event).await["statusCode"], 200);
         assert_eq!(aws.rows("ClientsTable")[0]["tokenExpiresAt"]["N"], remembered);
     }
@@ -117,14 +117,14 @@ async fn the_row_remembers_when_the_token_expires() {
 
 #[tokio::test]
 async fn the_oldest_connections_are_closed_when_there_are_too_many() {
-    let aws = Aws::start().await;
-    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "3")]).await.unwrap();
+    let aws = FakeAws::start().await;
+    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "3")]).await.unwrap();
     for (connection, age_ms) in [("d", 100_000), ("a", 400_000), ("c", 200_000), ("b", 300_000), ("x", 7_801_000)] {
         aws.put_connection("alice", connection, NOW - age_ms);
     }
     aws.put_connection("bob", "bob", NOW - 900_000);
 
-    let answer = connect(&door, Event::of("connect").on("e")).await;
+    let answer = connect(&door, Fixture::named("connect").connection("e")).await;
 
     assert_eq!(answer["statusCode"], 200);
     let mut closed = aws.connections.take_closed();
@@ -140,7 +140,7 @@ async fn the_oldest_connections_are_closed_when_there_are_too_many() {
         aws.connections.answer(connection, &[410]);
     }
     aws.connections.answer("d", &[500, 500]);
-    assert_eq!(connect(&door, Event::of("connect").on("f")).await["statusCode"], 200);
+    assert_eq!(connect(&door, Fixture::named("connect").connection("f")).await["statusCode"], 200);
     assert_eq!(rows(&aws), ["bob", "d", "e", "f", "x"]);
     let counts = [("DeleteItem".to_owned(), 3), ("PutItem".to_owned(), 1), ("Query".to_owned(), 1)];
     assert_eq!(aws.dynamodb.take_counts(), counts.into());
@@ -148,42 +148,42 @@ async fn the_oldest_connections_are_closed_when_there_are_too_many() {
 
 #[tokio::test]
 async fn who_connects_again_with_the_same_event_closes_nobody() {
-    let aws = Aws::start().await;
-    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "2")]).await.unwrap();
+    let aws = FakeAws::start().await;
+    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "2")]).await.unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
     for _ in 0..3 {
-        connect(&door, Event::of("connect")).await;
+        connect(&door, Fixture::named("connect")).await;
     }
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
 
 #[tokio::test]
 async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
-    let aws = Aws::start().await;
-    let door: Door = aws.try_provide(&[("MAX_CONNECTIONS", "1")]).await.unwrap();
+    let aws = FakeAws::start().await;
+    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "1")]).await.unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
-    aws.dynamodb.disturb(|call| match call.operation.as_str() {
-        "Query" => Fate::Fail(400, "AccessDeniedException"),
-        _ => Fate::Forward,
+    aws.dynamodb.inject(|call| match call.operation.as_str() {
+        "Query" => Outcome::Fail(400, "AccessDeniedException"),
+        _ => Outcome::Forward,
     });
-    assert_eq!(connect(&door, Event::of("connect")).await["statusCode"], 200);
+    assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], 200);
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
 
 #[tokio::test]
 async fn a_limit_that_is_missing_or_wrong_is_named() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     for value in ["", "0", "-1", "1001", "many", "1.5", "99999999999"] {
-        let error = aws.try_provide::<Door>(&[("MAX_CONNECTIONS", value)]).await.unwrap_err();
+        let error = aws.try_context::<Door>(&[("MAX_CONNECTIONS", value)]).await.unwrap_err();
         assert!(error.to_string().contains("MAX_CONNECTIONS"), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
-    let aws = Aws::start().await;
-    let door: Door = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let door: Door = aws.context().await;
     let never = Arc::new(Notify::new());
-    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
-    assert_eq!(connect(&door, Event::of("connect").within(1_000)).await["statusCode"], 503);
+    aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
+    assert_eq!(connect(&door, Fixture::named("connect").timeout_ms(1_000)).await["statusCode"], 503);
 }

@@ -2,15 +2,15 @@
 
 use chat_core::{delivery::Delivery, lambda};
 use serde_json::{Value, json};
-use support::{Aws, Event, ask, broken_frames};
+use support::{FakeAws, Fixture, broken_frames, invoke};
 
 async fn say(frame: &str) -> Value {
-    ask(&(), fallback::handle, Event::of("fallback").saying_text(frame)).await
+    invoke(&(), fallback::handle, Fixture::named("fallback").text(frame)).await
 }
 
 #[tokio::test]
 async fn a_ping_is_answered_with_its_ref() {
-    assert_eq!(ask(&(), fallback::handle, Event::of("fallback")).await, json!({ "type": "pong", "ref": "3" }));
+    assert_eq!(invoke(&(), fallback::handle, Fixture::named("fallback")).await, json!({ "type": "pong", "ref": "3" }));
     assert_eq!(say(r#"{"action":"ping"}"#).await, json!({ "type": "pong" }));
 }
 
@@ -33,15 +33,15 @@ async fn what_names_no_action_is_refused() {
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200}");
     }
     // Whoever is not proved to be somebody is told nothing else.
-    let event = Event::of("fallback").without("/requestContext/authorizer");
-    assert_eq!(ask(&(), fallback::handle, event).await["code"], "unauthenticated");
+    let event = Fixture::named("fallback").without("/requestContext/authorizer");
+    assert_eq!(invoke(&(), fallback::handle, event).await["code"], "unauthenticated");
 }
 
 #[tokio::test]
 async fn an_expired_token_ends_what_a_connection_may_do() {
     const RECEIVED_AT: &str = "/requestContext/requestTimeEpoch";
     let until = |expires_at: Value, now: i64| {
-        Event::of("fallback").set("/requestContext/authorizer/expiresAt", expires_at).set(RECEIVED_AT, json!(now))
+        Fixture::named("fallback").set("/requestContext/authorizer/expiresAt", expires_at).set(RECEIVED_AT, json!(now))
     };
     for (expires_at, now, reply) in [
         // API Gateway hands what the authorizer says on as strings.
@@ -57,21 +57,22 @@ async fn an_expired_token_ends_what_a_connection_may_do() {
         (json!(null), 0, "token_expired"),
         (json!([]), 0, "token_expired"),
     ] {
-        let answer = ask(&(), fallback::handle, until(expires_at.clone(), now)).await;
+        let answer = invoke(&(), fallback::handle, until(expires_at.clone(), now)).await;
         let said = answer.get("code").unwrap_or(&answer["type"]);
         assert_eq!((said, &answer["ref"]), (&json!(reply), &json!("3")), "{expires_at} at {now}");
     }
     // Nothing of it is looked at, and no route is run.
-    let event = until(json!("1"), 1_793_540_000_000).saying_text("nonsense");
-    let answer = ask(&(), async |_: &(), _| panic!("a route was run"), event).await;
+    let event = until(json!("1"), 1_793_540_000_000).text("nonsense");
+    let answer = invoke(&(), async |_: &(), _| panic!("a route was run"), event).await;
     assert_eq!(answer["code"], "token_expired");
 }
 
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
-    let aws = Aws::start().await;
-    let delivery: Delivery = aws.provide().await;
-    let expired = Event::of("fallback").on("stolen=").set("/requestContext/authorizer/expiresAt", json!("1"));
+    let aws = FakeAws::start().await;
+    let delivery: Delivery = aws.context().await;
+    let expired =
+        Fixture::named("fallback").connection("stolen=").set("/requestContext/authorizer/expiresAt", json!("1"));
     let told = json!({
         "type": "error",
         "code": "token_expired",
@@ -98,7 +99,7 @@ async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
     }
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
 
-    let answer = lambda::answer_or_close(&(), &delivery, Event::of("fallback").lambda(), fallback::handle).await;
+    let answer = lambda::answer_or_close(&(), &delivery, Fixture::named("fallback").lambda(), fallback::handle).await;
     assert!(serde_json::to_string(&answer).unwrap().contains("pong"));
     assert_eq!((aws.connections.take_pushes().len(), aws.connections.take_closed().len()), (0, 0));
 }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use chat_core::messages::Messages;
 use serde_json::{Value, json};
-use support::{Aws, Event, Fate, ask, broken_frames};
+use support::{FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
 
 /// Numbers `1..=count` between alice and bob, each with this text.
-fn converse(aws: &Aws, count: u64, content: &str) {
+fn converse(aws: &FakeAws, count: u64, content: &str) {
     for seq in 1..=count {
         aws.put_message(seq, "bob", "alice", content);
     }
 }
 
 async fn page(messages: &Messages, user: &str, frame: Value) -> Value {
-    ask(messages, history::handle, Event::of("history").from(user).saying(&frame)).await
+    invoke(messages, history::handle, Fixture::named("history").user(user).frame(&frame)).await
 }
 
 fn seqs(page: &Value) -> Vec<u64> {
@@ -24,11 +24,11 @@ fn seqs(page: &Value) -> Vec<u64> {
 
 #[tokio::test]
 async fn it_answers_the_newest_messages_first_with_one_call() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     converse(&aws, 3, "Hi");
-    let messages: Messages = aws.provide().await;
+    let messages: Messages = aws.context().await;
 
-    let answer = ask(&messages, history::handle, Event::of("history")).await;
+    let answer = invoke(&messages, history::handle, Fixture::named("history")).await;
 
     assert_eq!(answer["type"], "messages");
     assert_eq!(answer["ref"], "2");
@@ -42,17 +42,17 @@ async fn it_answers_the_newest_messages_first_with_one_call() {
 
 #[tokio::test]
 async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
-    let aws = Aws::start().await;
-    let messages: Messages = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let messages: Messages = aws.context().await;
     let never = Arc::new(Notify::new());
-    aws.dynamodb.disturb(move |_| Fate::Hold(never.clone()));
-    let event = Event::of("history").within(1_000);
-    assert_eq!(ask(&messages, history::handle, event).await["code"], "unavailable");
+    aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
+    let event = Fixture::named("history").timeout_ms(1_000);
+    assert_eq!(invoke(&messages, history::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]
 async fn a_conversation_without_messages_is_an_empty_page() {
-    let messages: Messages = Aws::start().await.provide().await;
+    let messages: Messages = FakeAws::start().await.context().await;
     let answer = page(&messages, "alice", json!({ "targetId": "nobody" })).await;
     assert_eq!(
         answer,
@@ -62,9 +62,9 @@ async fn a_conversation_without_messages_is_an_empty_page() {
 
 #[tokio::test]
 async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     converse(&aws, 10, "Hi");
-    let messages: Messages = aws.provide().await;
+    let messages: Messages = aws.context().await;
 
     for (limit, pages) in [(5, 2), (4, 3), (10, 1), (100, 1), (1, 10)] {
         let (mut seen, mut count, mut key) = (Vec::new(), 0, Value::Null);
@@ -83,9 +83,9 @@ async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
 
 #[tokio::test]
 async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     converse(&aws, 7, "Hi");
-    let messages: Messages = aws.provide().await;
+    let messages: Messages = aws.context().await;
 
     let first = page(&messages, "alice", json!({ "targetId": "bob", "after": 2, "limit": 3 })).await;
     assert_eq!(seqs(&first), [3, 4, 5]);
@@ -104,9 +104,9 @@ async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way
 
 #[tokio::test]
 async fn a_page_has_50_messages_unless_told_and_never_more_than_100() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     converse(&aws, 120, "Hi");
-    let messages: Messages = aws.provide().await;
+    let messages: Messages = aws.context().await;
     for (limit, length) in [(json!(null), 50), (json!(100), 100), (json!(101), 100), (json!(u64::MAX), 100)] {
         let answer = page(&messages, "alice", json!({ "targetId": "bob", "limit": limit })).await;
         assert_eq!(seqs(&answer).len(), length);
@@ -118,9 +118,9 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
     for (content, count) in
         [("x".repeat(16 * 1024), 5), ("\u{1}".repeat(3_900), 5), ("\"\\".repeat(5_000), 5), ("é".repeat(300), 130)]
     {
-        let aws = Aws::start().await;
+        let aws = FakeAws::start().await;
         converse(&aws, count, &content);
-        let messages: Messages = aws.provide().await;
+        let messages: Messages = aws.context().await;
         for range in [json!({}), json!({ "after": 0 })] {
             let (mut seen, mut key) = (Vec::new(), Value::Null);
             loop {
@@ -144,9 +144,9 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
 
 #[tokio::test]
 async fn nobody_reads_a_conversation_of_others() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     converse(&aws, 3, "secret");
-    let messages: Messages = aws.provide().await;
+    let messages: Messages = aws.context().await;
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3 });
     for (frame, code) in [
         (json!({ "targetId": "alice" }), None),
@@ -163,8 +163,8 @@ async fn nobody_reads_a_conversation_of_others() {
 
 #[tokio::test]
 async fn it_refuses_what_is_not_a_request_for_a_page() {
-    let aws = Aws::start().await;
-    let messages: Messages = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let messages: Messages = aws.context().await;
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 1 });
     let mut frames = broken_frames();
     frames.extend(
@@ -195,7 +195,7 @@ async fn it_refuses_what_is_not_a_request_for_a_page() {
         .map(|frame| (frame.to_string(), "bad_request")),
     );
     for (frame, code) in frames {
-        let answer = ask(&messages, history::handle, Event::of("history").saying_text(&frame)).await;
+        let answer = invoke(&messages, history::handle, Fixture::named("history").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -204,7 +204,7 @@ async fn it_refuses_what_is_not_a_request_for_a_page() {
 
 #[tokio::test]
 async fn names_of_every_kind_and_unknown_fields_are_fine() {
-    let messages: Messages = Aws::start().await.provide().await;
+    let messages: Messages = FakeAws::start().await.context().await;
     for name in ["a#b", "dm:5:a", "\"q\"", "'", "🦀", "مريم", "\u{202e}abc", &"x".repeat(128)] {
         let answer = page(&messages, "alice", json!({ "targetId": name, "colour": "blue" })).await;
         assert_eq!(answer["type"], "messages", "{answer}");
@@ -213,14 +213,14 @@ async fn names_of_every_kind_and_unknown_fields_are_fine() {
 
 #[tokio::test]
 async fn without_a_proven_user_nothing_is_read() {
-    let aws = Aws::start().await;
-    let messages: Messages = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let messages: Messages = aws.context().await;
     for event in [
-        Event::of("history").without("/requestContext/authorizer"),
-        Event::of("history").without("/requestContext/authorizer/userId"),
-        Event::of("history").set("/requestContext/authorizer/userId", json!("")),
+        Fixture::named("history").without("/requestContext/authorizer"),
+        Fixture::named("history").without("/requestContext/authorizer/userId"),
+        Fixture::named("history").set("/requestContext/authorizer/userId", json!("")),
     ] {
-        let answer = ask(&messages, history::handle, event).await;
+        let answer = invoke(&messages, history::handle, event).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!("unauthenticated"), &json!("2")));
     }
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
@@ -228,16 +228,16 @@ async fn without_a_proven_user_nothing_is_read() {
 
 #[tokio::test]
 async fn a_table_that_fails_is_told_without_internals() {
-    let aws = Aws::start().await;
-    let messages: Messages = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let messages: Messages = aws.context().await;
     for (status, error, code) in [
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
         (400, "AccessDeniedException", "internal"),
         (400, "ResourceNotFoundException", "internal"),
     ] {
-        aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
-        let answer = ask(&messages, history::handle, Event::of("history")).await;
+        aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
+        let answer = invoke(&messages, history::handle, Fixture::named("history")).await;
         assert_eq!(answer["code"], code);
         assert_eq!(answer["ref"], "2");
         assert!(!answer.to_string().contains("Exception"), "{answer}");

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use read::Chat;
 use serde_json::{Value, json};
-use support::{Aws, Call, Event, Fate, ask, broken_frames};
+use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
 
 /// The moment of `events/read.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_562_000;
 
 /// Two users with two devices each, connected an hour ago, who have said five things.
-async fn two_users() -> (Aws, Chat) {
-    let aws = Aws::start().await;
+async fn two_users() -> (FakeAws, Chat) {
+    let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put(
             "ClientsTable",
@@ -27,16 +27,16 @@ async fn two_users() -> (Aws, Chat) {
     for seq in 1..=5 {
         aws.put_message(seq, "bob", "alice", "Hi");
     }
-    let chat = aws.provide().await;
+    let chat = aws.context().await;
     (aws, chat)
 }
 
 async fn mark(chat: &Chat, user: &str, frame: Value) -> Value {
-    ask(chat, read::handle, Event::of("read").from(user).saying(&frame)).await
+    invoke(chat, read::handle, Fixture::named("read").user(user).frame(&frame)).await
 }
 
 /// Who has read how far: whose, with whom, up to where.
-fn marks(aws: &Aws) -> Vec<String> {
+fn marks(aws: &FakeAws) -> Vec<String> {
     let row = |row: &Value| {
         let [user, entry, peer] = ["userId", "entry", "peerId"].map(|name| row[name]["S"].as_str().unwrap());
         assert_eq!(entry, format!("read:{peer}"));
@@ -52,17 +52,17 @@ fn is_transaction(call: &Call) -> bool {
 }
 
 /// What DynamoDB says of a transaction that another one was in the way of.
-fn conflict() -> Fate {
+fn conflict() -> Outcome {
     let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "Transaction is ongoing" }]);
     let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-    Fate::Answer(400, json!({ "__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons }))
+    Outcome::Respond(400, json!({ "__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons }))
 }
 
 #[tokio::test]
 async fn a_receipt_is_stored_answered_and_told_to_all_others() {
     let (aws, chat) = two_users().await;
 
-    let answer = ask(&chat, read::handle, Event::of("read").on("alice")).await;
+    let answer = invoke(&chat, read::handle, Fixture::named("read").connection("alice")).await;
 
     let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "seq": 1 });
     assert_eq!(answer, json!({ "type": "read", "ref": "5", "value": receipt }));
@@ -79,7 +79,7 @@ async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
     let (aws, chat) = two_users().await;
     let released = Arc::new(Notify::new());
     let hold = released.clone();
-    aws.dynamodb.disturb(move |call| if is_transaction(call) { Fate::Hold(hold.clone()) } else { Fate::Forward });
+    aws.dynamodb.inject(move |call| if is_transaction(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
     // If they were read after it, this would wait for ever: nothing else releases it.
     let release = async {
         tokio::join!(aws.dynamodb.saw("Query", 2), aws.dynamodb.saw("TransactWriteItems", 1));
@@ -143,9 +143,9 @@ async fn a_note_to_oneself_can_be_read_and_ones_other_devices_hear_of_it() {
 async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
     let (aws, chat) = two_users().await;
     let mut writes = 0;
-    aws.dynamodb.disturb(move |call| {
+    aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
-        if is_transaction(call) && writes == 1 { Fate::LoseAnswer } else { Fate::Forward }
+        if is_transaction(call) && writes == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
     let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
     assert_eq!(answer["value"]["seq"], 4, "{answer}");
@@ -158,14 +158,14 @@ async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
 async fn two_devices_that_get_in_each_others_way_both_succeed() {
     let (aws, chat) = two_users().await;
     let mut writes = 0;
-    aws.dynamodb.disturb(move |call| {
+    aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
-        if is_transaction(call) && writes <= 2 { conflict() } else { Fate::Forward }
+        if is_transaction(call) && writes <= 2 { conflict() } else { Outcome::Forward }
     });
     assert_eq!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
     assert_eq!(aws.dynamodb.take_counts()["TransactWriteItems"], 3);
 
-    aws.dynamodb.disturb(|call| if is_transaction(call) { conflict() } else { Fate::Forward });
+    aws.dynamodb.inject(|call| if is_transaction(call) { conflict() } else { Outcome::Forward });
     let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
     assert_eq!(answer["code"], "unavailable", "it does not try for ever");
     assert_eq!(marks(&aws), ["alice bob 4"]);
@@ -175,13 +175,13 @@ async fn two_devices_that_get_in_each_others_way_both_succeed() {
 async fn what_is_stored_is_answered_even_where_nobody_can_be_told() {
     let (aws, chat) = two_users().await;
     let never = Arc::new(Notify::new());
-    for (seq, fate) in [(1, Fate::Fail(400, "AccessDeniedException")), (2, Fate::Hold(never))] {
-        aws.dynamodb.disturb(move |call| match call.body["TableName"].as_str() {
+    for (seq, fate) in [(1, Outcome::Fail(400, "AccessDeniedException")), (2, Outcome::Hold(never))] {
+        aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
             Some("ClientsTable") => fate.clone(),
-            _ => Fate::Forward,
+            _ => Outcome::Forward,
         });
-        let event = Event::of("read").saying(&json!({ "targetId": "bob", "seq": seq })).within(1_500);
-        assert_eq!(ask(&chat, read::handle, event).await["value"]["seq"], seq);
+        let event = Fixture::named("read").frame(&json!({ "targetId": "bob", "seq": seq })).timeout_ms(1_500);
+        assert_eq!(invoke(&chat, read::handle, event).await["value"]["seq"], seq);
     }
     assert_eq!(marks(&aws), ["alice bob 2"]);
 }
@@ -206,10 +206,10 @@ async fn the_reader_is_who_the_authorizer_proved_and_nobody_else() {
         assert_eq!(answer["code"], "bad_request", "{target}");
     }
     for event in [
-        Event::of("read").without("/requestContext/authorizer").saying(&forged),
-        Event::of("read").set("/requestContext/authorizer/userId", json!("")).saying(&forged),
+        Fixture::named("read").without("/requestContext/authorizer").frame(&forged),
+        Fixture::named("read").set("/requestContext/authorizer/userId", json!("")).frame(&forged),
     ] {
-        assert_eq!(ask(&chat, read::handle, event).await["code"], "unauthenticated");
+        assert_eq!(invoke(&chat, read::handle, event).await["code"], "unauthenticated");
     }
     assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
@@ -239,7 +239,7 @@ async fn it_refuses_what_is_not_a_receipt_without_a_call() {
     ];
     frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
     for (frame, code) in frames {
-        let answer = ask(&chat, read::handle, Event::of("read").saying_text(&frame)).await;
+        let answer = invoke(&chat, read::handle, Fixture::named("read").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -255,8 +255,8 @@ async fn a_table_that_fails_is_told_without_internals() {
         (400, "AccessDeniedException", "internal"),
         (400, "TransactionCanceledException", "internal"),
     ] {
-        aws.dynamodb.disturb(move |_| Fate::Fail(status, error));
-        let answer = ask(&chat, read::handle, Event::of("read")).await;
+        aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
+        let answer = invoke(&chat, read::handle, Fixture::named("read")).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("5")));
         assert!(!answer.to_string().contains("Exception"), "{answer}");
     }
@@ -265,9 +265,9 @@ async fn a_table_that_fails_is_told_without_internals() {
 
 #[tokio::test]
 async fn a_variable_that_is_missing_is_named() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     for name in ["CLIENTS_TABLE", "MESSAGES_TABLE", "CONVERSATIONS_TABLE", "CONNECTIONS_ENDPOINT"] {
-        let error = aws.try_provide::<Chat>(&[(name, "")]).await.unwrap_err();
+        let error = aws.try_context::<Chat>(&[(name, "")]).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_core::clients::Connection;
-use support::Aws;
+use support::FakeAws;
 use tokio::time::timeout;
 
 /// What a silent connection gets: no test lasts so long, so a place that it holds stays held.
@@ -17,7 +17,7 @@ fn connection(id: String) -> Connection {
 
 #[tokio::test]
 async fn silent_connections_hold_up_nobody() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     // More of them than are begun at once, and first in the line.
     let silent: Vec<_> = (0..70).map(|number| connection(format!("silent-{number}"))).collect();
     silent.iter().for_each(|silent| aws.connections.silence(&silent.connection_id));

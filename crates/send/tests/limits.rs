@@ -2,14 +2,14 @@
 
 use send::Chat;
 use serde_json::{Value, json};
-use support::{Aws, Event, Fate, ask};
+use support::{FakeAws, Fixture, Outcome, invoke};
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_561_000;
 
 async fn say(chat: &Chat, user: &str, at: i64, frame: &Value) -> Value {
-    let event = Event::of("send").from(user).saying(frame).set("/requestContext/requestTimeEpoch", json!(at));
-    ask(chat, send::handle, event).await
+    let event = Fixture::named("send").user(user).frame(frame).set("/requestContext/requestTimeEpoch", json!(at));
+    invoke(chat, send::handle, event).await
 }
 
 fn to(recipient: &str) -> Value {
@@ -17,13 +17,13 @@ fn to(recipient: &str) -> Value {
 }
 
 /// A `send` that has never seen anybody, as each new process is.
-async fn fresh(aws: &Aws) -> Chat {
-    aws.try_provide(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).await.unwrap()
+async fn fresh(aws: &FakeAws) -> Chat {
+    aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_meet() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     let mut codes = Vec::new();
     for (number, at) in [0, 1, 2, 3, 499, 500, 501, 1_000].into_iter().enumerate() {
         let answer = say(&fresh(&aws).await, "alice", NOW + at, &to("bob")).await;
@@ -40,7 +40,7 @@ async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_mee
 
 #[tokio::test]
 async fn what_is_refused_costs_one_read_and_stores_nothing() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     for _ in 0..3 {
         assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["type"], "sent");
     }
@@ -56,7 +56,7 @@ async fn what_is_refused_costs_one_read_and_stores_nothing() {
 
 #[tokio::test]
 async fn a_process_holds_a_user_to_the_limit_whoever_they_write_to_and_without_a_call() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     let chat = fresh(&aws).await;
     for recipient in ["b", "c", "d"] {
         assert_eq!(say(&chat, "alice", NOW, &to(recipient)).await["type"], "sent");
@@ -70,7 +70,7 @@ async fn a_process_holds_a_user_to_the_limit_whoever_they_write_to_and_without_a
 
 #[tokio::test]
 async fn a_repeat_is_answered_even_where_nothing_more_may_be_stored() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     let mut first = to("bob");
     first["clientMessageId"] = json!("c1");
     assert_eq!(say(&fresh(&aws).await, "alice", NOW, &first).await["value"]["seq"], 1);
@@ -84,7 +84,7 @@ async fn a_repeat_is_answered_even_where_nothing_more_may_be_stored() {
 
 #[tokio::test]
 async fn a_message_from_before_there_were_limits_leaves_everything() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     aws.put_message(1, "alice", "bob", "Hi");
     for seq in 2..=4 {
         assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["value"]["seq"], seq);
@@ -94,13 +94,13 @@ async fn a_message_from_before_there_were_limits_leaves_everything() {
 
 #[tokio::test]
 async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
-    let aws = Aws::start().await;
-    let (slow, chat) = (fresh(&aws).await, aws.provide::<Chat>().await);
+    let aws = FakeAws::start().await;
+    let (slow, chat) = (fresh(&aws).await, aws.context::<Chat>().await);
     let released = std::sync::Arc::new(tokio::sync::Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
-    aws.dynamodb.disturb(move |call| {
+    aws.dynamodb.inject(move |call| {
         puts += usize::from(call.operation == "PutItem");
-        if call.operation == "PutItem" && puts == 1 { Fate::Hold(hold.clone()) } else { Fate::Forward }
+        if call.operation == "PutItem" && puts == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
     });
     let frame = to("bob");
     let overtake = async {
@@ -118,8 +118,8 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
 
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
-    let aws = Aws::start().await;
-    let chat: Chat = aws.provide().await;
+    let aws = FakeAws::start().await;
+    let chat: Chat = aws.context().await;
     let began = NOW - 3_600_000;
     aws.put_connection_until("bob", "bob-open", began, None);
     aws.put_connection_until("bob", "bob-valid", began, Some(NOW / 1000 + 1));

@@ -5,30 +5,30 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use send::Chat;
 use serde_json::{Value, json};
-use support::{Aws, Call, Event, Fate, ask, broken_frames};
+use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_561_000;
 
 /// Two users with two devices each: `alice`, `alice-2`, `bob`, `bob-2`, connected an hour ago.
-async fn two_users() -> (Aws, Chat) {
-    let aws = Aws::start().await;
+async fn two_users() -> (FakeAws, Chat) {
+    let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put_connection(user, connection, NOW - 3_600_000);
     }
-    let chat = aws.provide().await;
+    let chat = aws.context().await;
     (aws, chat)
 }
 
 async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
-    ask(chat, send::handle, Event::of("send").from(user).saying(&frame)).await
+    invoke(chat, send::handle, Fixture::named("send").user(user).frame(&frame)).await
 }
 
 /// Alice says something; a put that takes up to so long counts as fast.
 async fn say_with(chat: &Chat, frame: Value, fast_put: Duration) -> Value {
     let route = async |chat: &Chat, request| send::handle_with(chat, request, fast_put).await;
-    ask(chat, route, Event::of("send").from("alice").saying(&frame)).await
+    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame)).await
 }
 
 fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
@@ -41,15 +41,15 @@ fn appends(call: &Call) -> bool {
 }
 
 /// Holds every message from now on until the answer is notified.
-fn hold_puts(aws: &Aws) -> Arc<Notify> {
+fn hold_puts(aws: &FakeAws) -> Arc<Notify> {
     let released = Arc::new(Notify::new());
     let hold = released.clone();
-    aws.dynamodb.disturb(move |call| if appends(call) { Fate::Hold(hold.clone()) } else { Fate::Forward });
+    aws.dynamodb.inject(move |call| if appends(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
     released
 }
 
 /// What is stored, in order: the numbers and the texts.
-fn stored(aws: &Aws) -> Vec<(u64, String)> {
+fn stored(aws: &FakeAws) -> Vec<(u64, String)> {
     let row = |row: &Value| {
         (row["seq"]["N"].as_str().unwrap().parse().unwrap(), row["content"]["S"].as_str().unwrap().to_owned())
     };
@@ -62,7 +62,7 @@ fn stored(aws: &Aws) -> Vec<(u64, String)> {
 async fn a_message_is_stored_pushed_and_acknowledged() {
     let (aws, chat) = two_users().await;
 
-    let sent = ask(&chat, send::handle, Event::of("send").on("alice")).await;
+    let sent = invoke(&chat, send::handle, Fixture::named("send").connection("alice")).await;
 
     let message_id = &sent["value"]["messageId"];
     let acknowledged = json!({
@@ -169,9 +169,9 @@ async fn a_repeat_is_stored_once_pushed_again_and_answered_like_the_first() {
 async fn an_answer_that_is_lost_after_the_write_leaves_one_message() {
     let (aws, chat) = two_users().await;
     let mut puts = 0;
-    aws.dynamodb.disturb(move |call| {
+    aws.dynamodb.inject(move |call| {
         puts += usize::from(appends(call));
-        if appends(call) && puts == 1 { Fate::LoseAnswer } else { Fate::Forward }
+        if appends(call) && puts == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
     for client_message_id in [json!(null), json!("c1")] {
         let sent =
@@ -187,9 +187,9 @@ async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
     let (aws, chat) = two_users().await;
     let released = Arc::new(Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
-    aws.dynamodb.disturb(move |call| {
+    aws.dynamodb.inject(move |call| {
         puts += usize::from(appends(call));
-        if appends(call) && puts == 1 { Fate::Hold(hold.clone()) } else { Fate::Forward }
+        if appends(call) && puts == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "c1", "lastSeq": 0 });
     let overtake = async {
@@ -216,7 +216,7 @@ async fn concurrent_senders_share_one_dense_order() {
         async move {
             let frame = json!({ "recipientId": recipient, "content": number.to_string(), "clientMessageId": number.to_string() });
             // Thirty at once, on a busy machine, may take longer than one function has.
-            ask(chat, send::handle, Event::of("send").from(sender).saying(&frame).within(120_000)).await
+            invoke(chat, send::handle, Fixture::named("send").user(sender).frame(&frame).timeout_ms(120_000)).await
         }
     });
     let mut seqs: Vec<_> = join_all(sends).await.iter().map(|sent| sent["value"]["seq"].as_u64().unwrap()).collect();
@@ -284,9 +284,9 @@ async fn one_bad_socket_harms_nobody() {
 #[tokio::test]
 async fn what_is_stored_is_acknowledged_even_where_nobody_can_be_told() {
     let (aws, chat) = two_users().await;
-    aws.dynamodb.disturb(|call| match call.body["TableName"].as_str() {
-        Some("ClientsTable") => Fate::Fail(400, "AccessDeniedException"),
-        _ => Fate::Forward,
+    aws.dynamodb.inject(|call| match call.body["TableName"].as_str() {
+        Some("ClientsTable") => Outcome::Fail(400, "AccessDeniedException"),
+        _ => Outcome::Forward,
     });
     assert_eq!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
@@ -297,19 +297,19 @@ async fn what_is_stored_is_acknowledged_in_time_even_where_dynamodb_hangs() {
     let (aws, chat) = two_users().await;
     let never = Arc::new(Notify::new());
     let hold = never.clone();
-    aws.dynamodb.disturb(move |call| match call.body["TableName"].as_str() {
-        Some("ClientsTable") => Fate::Hold(hold.clone()),
-        _ => Fate::Forward,
+    aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
+        Some("ClientsTable") => Outcome::Hold(hold.clone()),
+        _ => Outcome::Forward,
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
-    let event = Event::of("send").from("alice").saying(&frame).within(1_500);
-    assert_eq!(ask(&chat, send::handle, event).await["type"], "sent");
+    let event = Fixture::named("send").user("alice").frame(&frame).timeout_ms(1_500);
+    assert_eq!(invoke(&chat, send::handle, event).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
 
     let hold = never.clone();
-    aws.dynamodb.disturb(move |_| Fate::Hold(hold.clone()));
-    let event = Event::of("send").from("alice").saying(&frame).within(1_500);
-    assert_eq!(ask(&chat, send::handle, event).await["code"], "unavailable");
+    aws.dynamodb.inject(move |_| Outcome::Hold(hold.clone()));
+    let event = Fixture::named("send").user("alice").frame(&frame).timeout_ms(1_500);
+    assert_eq!(invoke(&chat, send::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]
@@ -320,9 +320,9 @@ async fn a_table_that_fails_is_told_without_internals() {
         ("PutItem", 500, "InternalServerError", "unavailable"),
         ("PutItem", 400, "ResourceNotFoundException", "internal"),
     ] {
-        aws.dynamodb.disturb(
+        aws.dynamodb.inject(
             move |call| {
-                if call.operation == operation { Fate::Fail(status, error) } else { Fate::Forward }
+                if call.operation == operation { Outcome::Fail(status, error) } else { Outcome::Forward }
             },
         );
         let answer = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi", "ref": "7" })).await;
@@ -339,8 +339,8 @@ async fn the_sender_is_who_the_authorizer_proved_and_nobody_else() {
     let sent = say(&chat, "mallory", forged.clone()).await;
     assert_eq!(sent["value"]["conversationId"], "dm:3:bob:mallory");
     assert!(aws.connections.take_pushes().iter().all(|push| push.frame["value"]["senderId"] == "mallory"));
-    let event = Event::of("send").without("/requestContext/authorizer").saying(&forged);
-    assert_eq!(ask(&chat, send::handle, event).await["code"], "unauthenticated");
+    let event = Fixture::named("send").without("/requestContext/authorizer").frame(&forged);
+    assert_eq!(invoke(&chat, send::handle, event).await["code"], "unauthenticated");
     assert_eq!(stored(&aws).len(), 1);
 }
 
@@ -393,7 +393,7 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
     let large = ["x".repeat(16_385), "🦀".repeat(4_097), "\u{1}".repeat(4_096), "\\".repeat(12_000)];
     frames.extend(large.map(|content| (json!({ "recipientId": "bob", "content": content }).to_string(), "too_large")));
     for (frame, code) in frames {
-        let answer = ask(&chat, send::handle, Event::of("send").saying_text(&frame)).await;
+        let answer = invoke(&chat, send::handle, Fixture::named("send").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -404,11 +404,11 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
 async fn say_at(chat: &Chat, content: &str, moment: i64) -> Value {
     let frame = json!({ "recipientId": "bob", "content": content, "clientMessageId": content });
     let route = async |chat: &Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    ask(chat, route, Event::of("send").from("alice").saying(&frame).at(moment)).await
+    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame).received_at(moment)).await
 }
 
 /// In which hours, counted from the first, the inboxes have something: whose, since when, and with whom.
-fn inboxes(aws: &Aws) -> Vec<String> {
+fn inboxes(aws: &FakeAws) -> Vec<String> {
     let hour = |entry: &str| entry[3..13].parse::<i64>().unwrap() - NOW / HOUR;
     let row = |row: &Value| {
         let [user, entry, peer] = ["userId", "entry", "peerId"].map(|name| row[name]["S"].as_str().unwrap());
@@ -453,17 +453,18 @@ async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
     let (aws, chat) = two_users().await;
     for (nth, content) in [(1, "the first entry"), (2, "the second")] {
         let mut puts = 0;
-        aws.dynamodb.disturb(move |call| {
+        aws.dynamodb.inject(move |call| {
             puts += usize::from(call.body["TableName"] == "ConversationsTable");
             let ours = call.body["TableName"] == "ConversationsTable" && puts == nth;
-            if ours { Fate::Fail(400, "AccessDeniedException") } else { Fate::Forward }
+            if ours { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward }
         });
         assert_eq!(say_at(&chat, content, NOW).await["code"], "internal");
         assert_eq!(stored(&aws).len(), 0, "no message that nobody would find");
     }
-    aws.dynamodb.disturb(|call| if appends(call) { Fate::Fail(400, "AccessDeniedException") } else { Fate::Forward });
+    aws.dynamodb
+        .inject(|call| if appends(call) { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward });
     assert_eq!(say_at(&chat, "the message", NOW).await["code"], "internal");
-    aws.dynamodb.disturb(|_| Fate::Forward);
+    aws.dynamodb.inject(|_| Outcome::Forward);
     assert_eq!(say_at(&chat, "the message", NOW).await["value"]["seq"], 1);
     assert_eq!(inboxes(&aws), ["alice +0 bob", "bob +0 alice"]);
 }
@@ -472,9 +473,9 @@ async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
 async fn a_message_is_acknowledged_even_where_its_conversation_can_not_leave_the_hour_before() {
     let (aws, chat) = two_users().await;
     say_at(&chat, "1", NOW).await;
-    aws.dynamodb.disturb(|call| match call.operation.as_str() {
-        "DeleteItem" => Fate::Fail(400, "AccessDeniedException"),
-        _ => Fate::Forward,
+    aws.dynamodb.inject(|call| match call.operation.as_str() {
+        "DeleteItem" => Outcome::Fail(400, "AccessDeniedException"),
+        _ => Outcome::Forward,
     });
     assert_eq!(say_at(&chat, "2", NOW + HOUR).await["value"]["seq"], 2);
     assert_eq!(aws.connections.take_receivers().len(), 6);
@@ -483,7 +484,7 @@ async fn a_message_is_acknowledged_even_where_its_conversation_can_not_leave_the
 
 #[tokio::test]
 async fn a_variable_that_is_missing_or_wrong_is_named() {
-    let aws = Aws::start().await;
+    let aws = FakeAws::start().await;
     for (name, value) in [
         ("CLIENTS_TABLE", ""),
         ("MESSAGES_TABLE", " "),
@@ -496,7 +497,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("MESSAGE_BURST", "-1"),
         ("MESSAGE_BURST", "100001"),
     ] {
-        let error = aws.try_provide::<Chat>(&[(name, value)]).await.unwrap_err();
+        let error = aws.try_context::<Chat>(&[(name, value)]).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use axum::{Json, Router, routing::get};
 use serde_json::json;
 use tokio::net::TcpListener;
-use ws_local::{issuer, system::Options};
+use ws_local::{issuer, system::SystemOptions};
 
 /// What `iss` and `aud` of its tokens are.
 const NAME: &str = "tests";
@@ -32,7 +32,7 @@ impl Issuer {
     }
 
     /// Lets the system take this issuer's tokens and no other's.
-    pub fn trusted_by(&self, options: &mut Options) {
+    pub fn trusted_by(&self, options: &mut SystemOptions) {
         for (name, value) in
             [("AuthMode", "jwt"), ("JwtJwksUrl", self.url.as_str()), ("JwtIssuer", NAME), ("JwtAudience", NAME)]
         {

@@ -2,24 +2,24 @@
 //! that counts and disturbs calls, an `@connections` endpoint, the events of `events/`, and a conversation that works
 //! over whatever serves the protocol.
 
-mod aws;
 mod connections;
 mod database;
-mod event;
+mod dynamodb_proxy;
+mod fake_aws;
+mod fixture;
 mod issuer;
 pub mod jwt;
 mod local;
 pub mod strategies;
 mod upstream;
-mod wire;
 
 pub use chat_client::{Client, Person, conversation};
 
-pub use aws::{Aws, tables};
 pub use connections::{Connections, Push};
 pub use database::call;
-pub use event::{Event, ask, broken_frames};
+pub use dynamodb_proxy::{Call, DynamoDbProxy, Outcome};
+pub use fake_aws::{FakeAws, tables};
+pub use fixture::{Fixture, broken_frames, invoke};
 pub use issuer::Issuer;
 pub use local::{Local, messages, template, without_limits};
 pub use upstream::{Upstream, broken};
-pub use wire::{Call, Fate, Wire};

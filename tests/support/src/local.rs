@@ -12,20 +12,20 @@ use serde_json::Value;
 use tokio::time::timeout;
 use ws_local::{
     dynamodb::Storage,
-    functions::{self, Functions},
-    system::{Options, Runner, Running, System},
+    functions::{FunctionOptions, Functions},
+    system::{self, RunningSystem, SystemOptions},
 };
 
 use chat_client::Client;
 
-use crate::{Wire, aws};
+use crate::{DynamoDbProxy, fake_aws};
 
 /// How long the tables may take to show what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The project's template, run by `ws-local` with the real functions as processes.
 pub struct Local {
-    running: Running,
+    running: RunningSystem,
     dynamodb: DynamoDb,
 }
 
@@ -41,24 +41,24 @@ impl Local {
     }
 
     /// Starts it with a wire between the functions and DynamoDB.
-    pub async fn start_wired() -> (Self, Wire) {
-        let wire = Wire::loose().await;
+    pub async fn start_with_proxy() -> (Self, DynamoDbProxy) {
+        let wire = DynamoDbProxy::unbound().await;
         let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), wire.url().to_owned());
         let local = Self::start_with(|options| {
             let environment = BTreeMap::from([endpoint]);
-            options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+            options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
         })
         .await;
-        wire.lead_to(local.dynamodb().to_owned());
+        wire.set_upstream(local.dynamodb().to_owned());
         (local, wire)
     }
 
     /// Starts it with changed options.
-    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
-        let mut options = Options::new(template());
+    pub async fn start_with(change: impl FnOnce(&mut SystemOptions)) -> Self {
+        let mut options = SystemOptions::new(template());
         change(&mut options);
-        let running = System::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
-        let dynamodb = DynamoDb::new(&aws::config(&running.dynamodb).await);
+        let running = system::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
+        let dynamodb = DynamoDb::new(&fake_aws::config(&running.dynamodb).await);
         Self { running, dynamodb }
     }
 
@@ -69,7 +69,7 @@ impl Local {
 
     /// The functions' processes.
     pub fn functions(&self) -> &Arc<Functions> {
-        self.running.functions.as_ref().expect("the functions are processes of this machine")
+        &self.running.functions
     }
 
     /// Where DynamoDB is, past any proxy.
@@ -129,7 +129,7 @@ impl Local {
 }
 
 /// Lets a test send and connect as much as it likes, in one user's name.
-pub fn without_limits(options: &mut Options) {
+pub fn without_limits(options: &mut SystemOptions) {
     for (name, most) in [("MaxConnections", "1000"), ("MessageRate", "1000"), ("MessageBurst", "100000")] {
         options.parameters.insert(name.to_owned(), most.to_owned());
     }
@@ -137,7 +137,8 @@ pub fn without_limits(options: &mut Options) {
 
 /// Every row of a conversation in the tables of this DynamoDB, in its order.
 pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
-    let query = DynamoDb::new(&aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);
+    let query =
+        DynamoDb::new(&fake_aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);
     let rows = query
         .key_condition_expression("conversationId = :id")
         .expression_attribute_values(":id", AttributeValue::S(conversation_id.to_owned()))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use support::Event;
+use support::Fixture;
 use ws_local::{
     samconfig,
     template::{self, Function, Stack},
@@ -19,7 +19,7 @@ pub struct Action {
     /// The logical id of its function.
     pub function: &'static str,
     /// The next event, by the frame that the one before was answered.
-    pub next: Box<dyn FnMut(&Value) -> Event + Send>,
+    pub next: Box<dyn FnMut(&Value) -> Fixture + Send>,
 }
 
 /// The template's functions, without limits that would be in the way, and the one that does nothing.
@@ -43,7 +43,7 @@ pub fn stack() -> anyhow::Result<Stack> {
 /// Actions, and the events that bring about what they find.
 pub struct Workload {
     /// In this order.
-    pub before: Vec<(&'static str, Event)>,
+    pub before: Vec<(&'static str, Fixture)>,
     /// In the order of the table, the one that does nothing first.
     pub actions: Vec<Action>,
 }
@@ -58,9 +58,9 @@ pub fn every_action(rounds: usize) -> Workload {
     let repeat = send("hal", "alice", "0: again", "hal 59", 59);
     let actions = vec![
         noop(),
-        fixed("authorizer, open mode", "AuthorizerFunction", Event::of("authorizer")),
-        fixed("connect", "ConnectFunction", Event::of("connect").from("zoe")),
-        fixed("disconnect", "DisconnectFunction", Event::of("disconnect").from("zoe")),
+        fixed("authorizer, open mode", "AuthorizerFunction", Fixture::named("authorizer")),
+        fixed("connect", "ConnectFunction", Fixture::named("connect").user("zoe")),
+        fixed("disconnect", "DisconnectFunction", Fixture::named("disconnect").user("zoe")),
         sending("sendMessage, nobody is there", "nobody", 0),
         sending("sendMessage, 1 push", "one", 0),
         sending("sendMessage, 10 pushes", "ten", 0),
@@ -92,31 +92,31 @@ pub fn in_a_conversation(newest: u64) -> Workload {
     Workload { before: vec![connect("bob", 0)], actions }
 }
 
-fn connect(user: &str, number: usize) -> (&'static str, Event) {
-    ("ConnectFunction", Event::of("connect").from(user).on(&format!("connection {number} of {user}")))
+fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
+    ("ConnectFunction", Fixture::named("connect").user(user).connection(&format!("connection {number} of {user}")))
 }
 
 /// A message of somebody whose every message comes by this, from 0 on.
-pub fn say(from: &str, to: &str, number: usize) -> (&'static str, Event) {
+pub fn say(from: &str, to: &str, number: usize) -> (&'static str, Fixture) {
     let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nobody minds.");
     ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
 }
 
-fn fixed(name: &str, function: &'static str, event: Event) -> Action {
+fn fixed(name: &str, function: &'static str, event: Fixture) -> Action {
     Action { name: name.to_owned(), function, next: Box::new(move |_| event.clone()) }
 }
 
 fn asking(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
-    fixed(name, function, Event::of(file).from(user).saying(&frame))
+    fixed(name, function, Fixture::named(file).user(user).frame(&frame))
 }
 
 fn noop() -> Action {
-    fixed("no-op", NOOP, Event::of("fallback"))
+    fixed("no-op", NOOP, Fixture::named("fallback"))
 }
 
-fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Event {
+fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
     let frame = json!({ "recipientId": to, "content": text, "clientMessageId": id, "lastSeq": last_seq });
-    Event::of("send").from(from).saying(&frame)
+    Fixture::named("send").user(from).frame(&frame)
 }
 
 /// A client that is up to date, and says something; its conversation's newest message has this number.
@@ -132,10 +132,10 @@ fn sending(name: &str, to: &str, newest: u64) -> Action {
 }
 
 /// A mark that moves on by one message each time.
-fn mark_read() -> impl FnMut(&Value) -> Event + Send {
+fn mark_read() -> impl FnMut(&Value) -> Fixture + Send {
     let mut seq = 0;
     move |_| {
         seq += 1;
-        Event::of("read").from("alice").saying(&json!({ "targetId": "mark", "seq": seq }))
+        Fixture::named("read").user("alice").frame(&json!({ "targetId": "mark", "seq": seq }))
     }
 }

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use ws_local::{
-    functions::{Functions, Notice, Options, Process},
+    functions::{FunctionOptions, Functions, Notice, Process},
     invoke::Invoke,
 };
 
@@ -175,7 +175,7 @@ impl Bench {
             }
         }
         let prebuilt = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
-        let options = Options { prebuilt: Some(prebuilt), environment, ..Options::default() };
+        let options = FunctionOptions { prebuilt: Some(prebuilt), environment, ..FunctionOptions::default() };
         let share = memory.map(Share::of).transpose()?;
         let observer = Arc::new(move |notice| {
             if let (Notice::Ready(origin, _), Some(share)) = (notice, &share)

@@ -161,7 +161,7 @@ impl Writer {
             });
         }
         for device in &mut devices {
-            self.disturb(device);
+            self.inject(device);
         }
         devices
     }
@@ -248,7 +248,7 @@ impl Writer {
         }
     }
 
-    fn disturb(&mut self, device: &mut DevicePlan) {
+    fn inject(&mut self, device: &mut DevicePlan) {
         for _ in 0..self.rng.usize(0..=2) {
             let step = match self.rng.u32(0..4) {
                 0 => Step::Away(Duration::from_millis(self.rng.u64(10..400))),

@@ -12,8 +12,8 @@ use support::{Local, Upstream, without_limits};
 use tokio::net::TcpListener;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use ws_local::{
-    functions::{self, Notice, Origin},
-    system::{Event, Runner},
+    functions::{FunctionOptions, Notice, Origin, Process},
+    system::Event,
 };
 
 use crate::{
@@ -104,8 +104,8 @@ impl World {
                 ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamodb),
                 ("CONNECTIONS_ENDPOINT".to_owned(), format!("{gateway}/prod")),
             ]);
-            let functions = functions::Options { environment, release, processes, ..functions::Options::default() };
-            options.runner = Runner::Processes(functions);
+            let functions = FunctionOptions { environment, release, processes, ..FunctionOptions::default() };
+            options.functions = functions;
             options.observer = Arc::new(move |event| observed.observe(event, &counts));
         })
         .await;
@@ -177,12 +177,12 @@ impl Between {
         }
     }
 
-    fn process(&self, trace: Option<&str>) -> Option<Arc<functions::Process>> {
+    fn process(&self, trace: Option<&str>) -> Option<Arc<Process>> {
         let origin = self.state().invocations.get(trace?)?.clone();
         self.process_of(&origin)
     }
 
-    fn process_of(&self, origin: &Origin) -> Option<Arc<functions::Process>> {
+    fn process_of(&self, origin: &Origin) -> Option<Arc<Process>> {
         let functions = self.local.get()?.upgrade()?;
         functions.processes(&origin.function).into_iter().find(|process| process.id() == origin.process)
     }
@@ -241,7 +241,7 @@ impl Between {
 }
 
 /// Stops a process, and lets it go on later where it still lives.
-async fn pause(process: Arc<functions::Process>, time: Duration) {
+async fn pause(process: Arc<Process>, time: Duration) {
     let signal = move |signal| {
         let pid = Pid::from_raw(process.id().cast_signed()).filter(|_| !process.has_ended());
         if let Some(pid) = pid {

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use support::{Client, Local, without_limits};
-use ws_local::{functions, system::Runner};
+use ws_local::functions::FunctionOptions;
 
 const PAIRS: usize = 100;
 const MESSAGES_EACH: usize = 25;
@@ -20,7 +20,7 @@ const MESSAGES_EACH: usize = 25;
 async fn main() {
     let chat = Local::start_with(|options| {
         without_limits(options);
-        options.runner = Runner::Processes(functions::Options { release: true, ..functions::Options::default() });
+        options.functions = FunctionOptions { release: true, ..FunctionOptions::default() };
     })
     .await;
     // Everybody at once would be 200 cold starts; a few at a time is what a gateway sees.

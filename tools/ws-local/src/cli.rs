@@ -16,11 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     console::{self, Console, Printer},
     dynamodb::{DynamoDb, Storage},
-    functions::{self, watchdog},
+    functions::{FunctionOptions, watchdog},
     gateway::Limits,
     issuer::Issuer,
     samconfig,
-    system::{Options, Runner, Running, System},
+    system::{self, RunningSystem, SystemOptions},
 };
 
 /// Runs a SAM WebSocket project on this machine: API Gateway, Lambda and DynamoDB, as its template describes them.
@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     dynamodb_host: IpAddr,
     /// Serve the template's tables and nothing else
-    #[arg(long, conflicts_with_all = ["invoke_url", "release", "web"])]
+    #[arg(long, conflicts_with_all = ["release", "web"])]
     only_dynamodb: bool,
     /// Keep rows in memory, and forget them at the end
     #[arg(long, conflicts_with = "data")]
@@ -57,14 +57,11 @@ struct Arguments {
     #[arg(long, value_name = "DIR", default_value = ".local")]
     data: PathBuf,
     /// Build the functions with --release
-    #[arg(long, conflicts_with = "invoke_url")]
+    #[arg(long)]
     release: bool,
     /// Don't build anew when a source file changes
     #[arg(long)]
     no_watch: bool,
-    /// Let the Lambda Invoke endpoint at this URL run the functions; {function} and {binary} can stand in it
-    #[arg(long, value_name = "URL")]
-    invoke_url: Option<String>,
     /// Folder of files served at / [default: `web` beside the template, if it is there]
     #[arg(long, value_name = "DIR")]
     web: Option<PathBuf>,
@@ -161,10 +158,10 @@ async fn serve(arguments: Arguments, printer: Printer) -> anyhow::Result<()> {
     let options = options(arguments, &printer)?;
     let start = async {
         if only_dynamodb {
-            return System::start_dynamodb(&options).await.map(Served::DynamoDb);
+            return system::start_dynamodb(&options).await.map(Served::DynamoDb);
         }
         printer.starting();
-        System::start(options).await.map(|running| Served::Everything(Box::new(running)))
+        system::start(options).await.map(|running| Served::Everything(Box::new(running)))
     };
     let served = tokio::select! {
         served = start => served?,
@@ -191,7 +188,7 @@ async fn serve(arguments: Arguments, printer: Printer) -> anyhow::Result<()> {
 
 /// What was asked for, once it runs.
 enum Served {
-    Everything(Box<Running>),
+    Everything(Box<RunningSystem>),
     DynamoDb(DynamoDb),
 }
 
@@ -215,19 +212,16 @@ impl Served {
     }
 }
 
-fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
+fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<SystemOptions> {
     let printer = printer.clone();
-    let runner = match arguments.invoke_url {
-        Some(url) => Runner::Endpoint(url),
-        None => Runner::Processes(functions::Options {
-            release: arguments.release,
-            watch: !arguments.no_watch,
-            watchdog: Some(env::current_exe().context("can't find this program's own file")?),
-            ..functions::Options::default()
-        }),
+    let functions = FunctionOptions {
+        release: arguments.release,
+        watch: !arguments.no_watch,
+        watchdog: Some(env::current_exe().context("can't find this program's own file")?),
+        ..FunctionOptions::default()
     };
     let usual = Limits::default();
-    Ok(Options {
+    Ok(SystemOptions {
         template: arguments.template,
         parameters: arguments.parameters.into_iter().collect(),
         environment: arguments.config_env,
@@ -235,7 +229,7 @@ fn options(arguments: Arguments, printer: &Printer) -> anyhow::Result<Options> {
         dynamodb_port: arguments.dynamodb_port,
         dynamodb_host: arguments.dynamodb_host,
         storage: if arguments.memory { Storage::Memory } else { Storage::Directory(arguments.data.clone()) },
-        runner,
+        functions,
         web: arguments.web,
         issuer: Some(arguments.data.clone()),
         limits: Limits {
@@ -298,7 +292,7 @@ mod tests {
         Arguments::try_parse_from([&["ws-local"], words].concat()).map_err(|error| error.to_string())
     }
 
-    fn parsed(words: &[&str]) -> Options {
+    fn parsed(words: &[&str]) -> SystemOptions {
         let console = Console::new();
         options(parse(words).unwrap(), &console.printer()).unwrap()
     }
@@ -310,7 +304,7 @@ mod tests {
         assert_eq!((options.port, options.dynamodb_port), (3000, None));
         assert_eq!(options.storage, Storage::Directory(".local".into()));
         assert_eq!(options.limits.idle, Duration::from_secs(600));
-        let Runner::Processes(functions) = options.runner else { panic!("not processes") };
+        let functions = options.functions;
         assert!(functions.watch && !functions.release && functions.watchdog.is_some());
     }
 
@@ -330,15 +324,12 @@ mod tests {
             "0.5",
             "--connection-timeout",
             "3",
-            "--invoke-url",
-            "http://127.0.0.1:3001",
         ]);
         assert_eq!(options.parameters["B"], "x=y");
         assert_eq!(options.storage, Storage::Memory);
         assert_eq!((options.port, options.dynamodb_port), (0, Some(0)));
         assert_eq!(options.limits.idle, Duration::from_millis(500));
         assert_eq!(options.limits.connection, Duration::from_secs(3));
-        assert!(matches!(options.runner, Runner::Endpoint(_)));
     }
 
     #[test]

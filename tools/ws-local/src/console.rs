@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     functions::Notice,
-    system::{Event, Running},
+    system::{Event, RunningSystem},
     template::Stack,
 };
 
@@ -74,7 +74,7 @@ impl Printer {
     }
 
     /// Where everything is, once it can be used.
-    pub fn ready(&self, running: &Running) {
+    pub fn ready(&self, running: &RunningSystem) {
         self.print(format!(
             "\n  page       {}\n  WebSocket  {}\n  DynamoDB   {}\n\n{}\nReady; Ctrl-C stops everything.",
             running.page,

@@ -15,9 +15,8 @@ use tokio::net::TcpListener;
 
 use crate::{
     dynamodb::{DynamoDb, Storage},
-    functions::{self, Functions, Notice, Remote},
+    functions::{FunctionOptions, Functions, Notice},
     gateway::{self, Gateway, Limits, Record},
-    invoke::Invoke,
     samconfig,
     template::{self, Stack},
 };
@@ -32,7 +31,7 @@ const DYNAMODB_PORT: u16 = 8000;
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
 /// What to run, and how it differs from AWS.
-pub struct Options {
+pub struct SystemOptions {
     /// The SAM template.
     pub template: PathBuf,
     /// Values for its parameters, above those of `samconfig.toml`.
@@ -47,8 +46,8 @@ pub struct Options {
     pub dynamodb_host: IpAddr,
     /// Where rows are kept.
     pub storage: Storage,
-    /// What runs the functions.
-    pub runner: Runner,
+    /// How the functions are built and run.
+    pub functions: FunctionOptions,
     /// Files that are served at `/`; the folder `web` beside the template where it is not said.
     pub web: Option<PathBuf>,
     /// The folder with the key of an issuer of tokens, whose public half the gateway serves.
@@ -59,7 +58,7 @@ pub struct Options {
     pub observer: Observer,
 }
 
-impl Options {
+impl SystemOptions {
     /// What suits a test: free ports, rows in memory, nobody watching the sources or the events.
     pub fn new(template: impl Into<PathBuf>) -> Self {
         Self {
@@ -70,23 +69,13 @@ impl Options {
             dynamodb_port: Some(0),
             dynamodb_host: LOOPBACK,
             storage: Storage::Memory,
-            runner: Runner::Processes(functions::Options::default()),
+            functions: FunctionOptions::default(),
             web: None,
             issuer: None,
             limits: Limits::default(),
             observer: Arc::new(|_| {}),
         }
     }
-}
-
-/// What runs the functions.
-#[derive(Debug, Clone)]
-pub enum Runner {
-    /// Their binaries, as processes of this machine. A variable that these options give comes before the system's own,
-    /// so that something can stand between the functions and DynamoDB.
-    Processes(functions::Options),
-    /// The Lambda Invoke endpoint at this URL.
-    Endpoint(String),
 }
 
 /// Something that happened.
@@ -101,8 +90,8 @@ pub enum Event {
 /// Is told of each event in the task where it happens, so it must not block.
 pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// A system that runs. Dropped, it ends at once; [`Running::stop`] ends it in good order.
-pub struct Running {
+/// A system that runs. Dropped, it ends at once; [`RunningSystem::stop`] ends it in good order.
+pub struct RunningSystem {
     /// Address of the page.
     pub page: String,
     /// Address that clients connect to: `ws://127.0.0.1:PORT/STAGE`.
@@ -111,78 +100,65 @@ pub struct Running {
     pub dynamodb: String,
     /// The template, with the addresses of this machine in its variables.
     pub stack: Stack,
-    /// The functions' processes; none when another endpoint runs them.
-    pub functions: Option<Arc<Functions>>,
+    /// The functions and their processes.
+    pub functions: Arc<Functions>,
     /// What answers clients.
     pub gateway: Gateway,
     database: DynamoDb,
     _lock: Option<File>,
 }
 
-/// A name for [`Running`]'s start, as in `System::start(options)`.
-#[derive(Debug)]
-pub struct System;
-
-impl System {
-    /// Starts the template's tables alone, for functions that something else runs.
-    pub async fn start_dynamodb(options: &Options) -> anyhow::Result<DynamoDb> {
-        start_dynamodb(options, &read(options)?).await
-    }
-
-    /// Starts everything that the template describes, and returns when clients can connect.
-    pub async fn start(options: Options) -> anyhow::Result<Running> {
-        let mut stack = read(&options)?;
-        let listener = bind(LOOPBACK, options.port).await?;
-        let address = listener.local_addr()?;
-        let lock = options.storage.lock()?;
-        let database = start_dynamodb(&options, &stack).await?;
-        localize(&mut stack, &address.to_string());
-
-        let observer = Arc::clone(&options.observer);
-        let (invoke, functions): (Arc<dyn Invoke>, _) = match options.runner {
-            Runner::Endpoint(url) => (Arc::new(Remote::new(&stack, &url)?), None),
-            Runner::Processes(mut options) => {
-                options.environment.entry(DYNAMODB_ENDPOINT.to_owned()).or_insert_with(|| database.url());
-                let notices = Arc::new(move |notice| observer(Event::Function(notice)));
-                let functions = Arc::new(Functions::start(&stack, options, notices).await?);
-                (functions.clone(), Some(functions))
-            }
-        };
-        let observer = options.observer;
-        let gateway = gateway::Options {
-            limits: options.limits,
-            web: web(options.web, &options.template)?,
-            issuer: options.issuer,
-            recorder: Arc::new(move |record| observer(Event::Gateway(record))),
-        };
-        let gateway = Gateway::start(listener, &stack, invoke, gateway)?;
-        Ok(Running {
-            page: format!("http://{address}/"),
-            websocket: format!("ws://{address}/{}", stack.api.stage),
-            dynamodb: database.url(),
-            stack,
-            functions,
-            gateway,
-            database,
-            _lock: lock,
-        })
-    }
+/// Starts the template's tables alone, for functions that something else runs.
+pub async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
+    start_tables(options, &read(options)?).await
 }
 
-impl Running {
+/// Starts everything that the template describes, and returns when clients can connect.
+pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
+    let mut stack = read(&options)?;
+    let listener = bind(LOOPBACK, options.port).await?;
+    let address = listener.local_addr()?;
+    let lock = options.storage.lock()?;
+    let database = start_tables(&options, &stack).await?;
+    localize(&mut stack, &address.to_string());
+
+    let observer = Arc::clone(&options.observer);
+    let mut function_options = options.functions;
+    function_options.environment.entry(DYNAMODB_ENDPOINT.to_owned()).or_insert_with(|| database.url());
+    let notices = Arc::new(move |notice| observer(Event::Function(notice)));
+    let functions = Arc::new(Functions::start(&stack, function_options, notices).await?);
+    let observer = options.observer;
+    let gateway = gateway::Options {
+        limits: options.limits,
+        web: web(options.web, &options.template)?,
+        issuer: options.issuer,
+        recorder: Arc::new(move |record| observer(Event::Gateway(record))),
+    };
+    let gateway = Gateway::start(listener, &stack, functions.clone(), gateway)?;
+    Ok(RunningSystem {
+        page: format!("http://{address}/"),
+        websocket: format!("ws://{address}/{}", stack.api.stage),
+        dynamodb: database.url(),
+        stack,
+        functions,
+        gateway,
+        database,
+        _lock: lock,
+    })
+}
+
+impl RunningSystem {
     /// Closes the connections, whose `$disconnect`s still run, then stops the functions and DynamoDB.
     pub async fn stop(self) {
         self.gateway.stop().await;
-        if let Some(functions) = self.functions {
-            functions.stop().await;
-        }
+        self.functions.stop().await;
         self.database.stop().await;
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for RunningSystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
+        f.debug_struct("RunningSystem")
             .field("page", &self.page)
             .field("websocket", &self.websocket)
             .field("dynamodb", &self.dynamodb)
@@ -190,12 +166,12 @@ impl fmt::Debug for Running {
     }
 }
 
-async fn start_dynamodb(options: &Options, stack: &Stack) -> anyhow::Result<DynamoDb> {
+async fn start_tables(options: &SystemOptions, stack: &Stack) -> anyhow::Result<DynamoDb> {
     let listener = bind_dynamodb(options.dynamodb_host, options.dynamodb_port).await?;
     DynamoDb::start(listener, &options.storage, &stack.tables).await.context("DynamoDB did not start")
 }
 
-fn read(options: &Options) -> anyhow::Result<Stack> {
+fn read(options: &SystemOptions) -> anyhow::Result<Stack> {
     let mut parameters = samconfig::parameter_overrides(&options.template, options.environment.as_deref())?;
     parameters.extend(options.parameters.clone());
     Ok(template::load(&options.template, &parameters)?)
@@ -274,23 +250,21 @@ mod tests {
     }
 
     /// A project whose functions run elsewhere, and its template.
-    fn project() -> (tempfile::TempDir, Options) {
+    fn project() -> (tempfile::TempDir, SystemOptions) {
         let directory = tempfile::tempdir().unwrap();
         let template = directory.path().join("template.yaml");
         fs::write(&template, include_str!("../tests/templates/auction.yaml")).unwrap();
-        let mut options = Options::new(template);
-        options.runner = Runner::Endpoint("http://127.0.0.1:9".to_owned());
+        let options = SystemOptions::new(template);
         (directory, options)
     }
 
     #[tokio::test]
     async fn a_system_has_the_addresses_and_tables_of_its_template() {
         let (_directory, options) = project();
-        let running = System::start(options).await.unwrap();
+        let running = start(options).await.unwrap();
         assert!(running.websocket.starts_with("ws://127.0.0.1:") && running.websocket.ends_with("/live"));
         assert_eq!(running.page, format!("http://{}/", running.gateway.address()));
         assert_ne!(running.dynamodb, running.page);
-        assert!(running.functions.is_none());
         running.stop().await;
     }
 

@@ -18,7 +18,7 @@ use std::{
 
 use project::{LONG, Project, run};
 use ws_local::{
-    functions::{Options, watchdog},
+    functions::{FunctionOptions, watchdog},
     invoke::Invoke,
 };
 
@@ -53,7 +53,7 @@ fn victim() {
     let stack = Project::shared().stack(|function| {
         function.environment = BTreeMap::from([("HOLD".to_owned(), hold)]);
     });
-    let options = Options { watchdog: env::current_exe().ok(), ..Options::default() };
+    let options = FunctionOptions { watchdog: env::current_exe().ok(), ..FunctionOptions::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (functions, _notices) = run(&stack, options).await;

@@ -1,7 +1,7 @@
 //! Tokens that must be refused, and the few that must not.
 
 use serde_json::json;
-use support::Event;
+use support::Fixture;
 
 use crate::{
     Claims, NOW, asking, authorizer, claiming, claims,
@@ -84,7 +84,7 @@ async fn who_brings_no_token_is_told_to_authenticate() {
         asking(&[("token", "")]),
         offering(asking(&[("userId", "alice")]), "chat.v1"),
         offering(asking(&[]), "chat.v1, chat.v2,"),
-        Event::of("authorizer").without("/queryStringParameters").without("/multiValueQueryStringParameters"),
+        Fixture::named("authorizer").without("/queryStringParameters").without("/multiValueQueryStringParameters"),
     ] {
         assert_eq!(status(&authorizer, event).await.0, 401);
     }

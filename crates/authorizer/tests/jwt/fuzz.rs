@@ -3,7 +3,7 @@
 use authorizer::Authorizer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::Aws;
+use support::FakeAws;
 use tokio::runtime::Runtime;
 
 use crate::{NOW, asking, claiming, claims, offering, status};
@@ -14,7 +14,7 @@ struct Scene {
     runtime: Runtime,
     key: Key,
     issuer: Issuer,
-    aws: Aws,
+    aws: FakeAws,
 }
 
 impl Scene {
@@ -22,7 +22,7 @@ impl Scene {
         let runtime = Runtime::new().unwrap();
         let key = Key::ed25519("ed");
         let issuer = runtime.block_on(Issuer::start(&[&key]));
-        let aws = runtime.block_on(Aws::start());
+        let aws = runtime.block_on(FakeAws::start());
         Self { runtime, key, issuer, aws }
     }
 
@@ -33,7 +33,7 @@ impl Scene {
             ("JWT_ISSUER", "https://issuer.example/"),
             ("JWT_AUDIENCE", "chat"),
         ];
-        self.runtime.block_on(self.aws.try_provide(&variables)).unwrap()
+        self.runtime.block_on(self.aws.try_context(&variables)).unwrap()
     }
 
     fn connect(&self, authorizer: &Authorizer, token: &str) -> (u16, Value) {

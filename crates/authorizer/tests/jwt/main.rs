@@ -10,7 +10,7 @@ mod system;
 use authorizer::Authorizer;
 use chat_core::lambda;
 use serde_json::{Value, json};
-use support::{Aws, Event};
+use support::{FakeAws, Fixture};
 
 use support::jwt::Issuer;
 
@@ -25,7 +25,7 @@ async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Authorizer {
         ("JWT_ISSUER", "https://issuer.example/"),
         ("JWT_AUDIENCE", "chat"),
     ];
-    Aws::start().await.try_provide(&[&jwt[..], more].concat()).await.unwrap()
+    FakeAws::start().await.try_context(&[&jwt[..], more].concat()).await.unwrap()
 }
 
 /// What good tokens say at a time, in seconds since 1970.
@@ -66,8 +66,8 @@ fn claiming(name: &str, value: impl Into<Value>) -> Value {
 }
 
 /// A connection attempt with these query parameters.
-fn asking(query: &[(&str, &str)]) -> Event {
-    let mut event = Event::of("authorizer")
+fn asking(query: &[(&str, &str)]) -> Fixture {
+    let mut event = Fixture::named("authorizer")
         .set("/queryStringParameters", json!({}))
         .set("/multiValueQueryStringParameters", json!({}));
     for (name, _) in query {
@@ -79,18 +79,18 @@ fn asking(query: &[(&str, &str)]) -> Event {
 }
 
 /// One that offers these subprotocols.
-fn offering(event: Event, header: &str) -> Event {
+fn offering(event: Fixture, header: &str) -> Fixture {
     event
         .set("/headers/Sec-WebSocket-Protocol", json!(header))
         .set("/multiValueHeaders/Sec-WebSocket-Protocol", json!([header]))
 }
 
-fn at(event: Event, seconds: i64) -> Event {
+fn at(event: Fixture, seconds: i64) -> Fixture {
     event.set("/requestContext/requestTimeEpoch", json!(seconds * 1000))
 }
 
 /// The status that API Gateway makes of the answer, and the context.
-async fn status(authorizer: &Authorizer, event: Event) -> (u16, Value) {
+async fn status(authorizer: &Authorizer, event: Fixture) -> (u16, Value) {
     match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
         Ok(policy) => {
             let policy = serde_json::to_value(policy).unwrap();

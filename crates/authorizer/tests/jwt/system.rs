@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     connect_async,
     tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
 };
-use ws_local::{functions, system::Runner};
+use ws_local::functions::FunctionOptions;
 
 use crate::{
     Claims,
@@ -37,7 +37,7 @@ async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
     let chat = Local::start_with(|options| {
         options.parameters = parameters.into();
         let environment = [("AWS_LAMBDA_LOG_LEVEL".to_owned(), "TRACE".to_owned())].into();
-        options.runner = Runner::Processes(functions::Options { environment, ..functions::Options::default() });
+        options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
         options.observer = Arc::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
     });
     (chat.await, lines)

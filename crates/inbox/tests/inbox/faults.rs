@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use support::{Event, Fate, ask};
+use support::{Fixture, Outcome, invoke};
 use tokio::sync::Notify;
 
 use crate::people::{HOUR, NOW, People, peers, unread, walk_at};
@@ -48,17 +48,17 @@ async fn a_send_that_dies_half_way_shows_nothing_wrong_and_the_next_one_repairs(
             people.say("alice", "bob", "before", NOW - HOUR).await;
         }
         let mut puts = 0;
-        people.aws.dynamodb.disturb(move |call| {
+        people.aws.dynamodb.inject(move |call| {
             puts += usize::from(call.operation == "PutItem");
             if call.operation == "PutItem" && puts >= died_at {
-                Fate::Fail(400, "AccessDeniedException")
+                Outcome::Fail(400, "AccessDeniedException")
             } else {
-                Fate::Forward
+                Outcome::Forward
             }
         });
         let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "1", "lastSeq": before });
         assert_eq!(people.try_to_send("alice", frame.clone(), NOW).await["code"], "internal");
-        people.aws.dynamodb.disturb(|_| Fate::Forward);
+        people.aws.dynamodb.inject(|_| Outcome::Forward);
         for (user, peer, count) in [("bob", "alice", before), ("alice", "bob", 0)] {
             let page = people.page(user, json!({})).await;
             assert_eq!(unread(&page), vec![(peer, count); before as usize], "{before} {died_at}");
@@ -78,10 +78,10 @@ async fn a_conversation_that_moves_while_it_is_read_is_there() {
     let released = Arc::new(Notify::new());
     let hold = released.clone();
     let mut held = false;
-    people.aws.dynamodb.disturb(move |call| {
+    people.aws.dynamodb.inject(move |call| {
         let look = call.operation == "Query" && call.body["TableName"] == "MessagesTable" && !held;
         held |= look;
-        if look { Fate::Hold(hold.clone()) } else { Fate::Forward }
+        if look { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
     });
     let move_on = async {
         people.aws.dynamodb.saw("Query", 2).await;
@@ -129,22 +129,24 @@ async fn what_dynamodb_leaves_for_another_call_is_asked_again() {
     people.say("bob", "alice", "1", NOW).await;
     people.mark("alice", "bob", 1).await;
     let mut asked = 0;
-    people.aws.dynamodb.disturb(move |call| {
+    people.aws.dynamodb.inject(move |call| {
         asked += usize::from(call.operation == "BatchGetItem");
         if call.operation == "BatchGetItem" && asked == 1 {
-            Fate::Answer(200, json!({ "Responses": {}, "UnprocessedKeys": call.body["RequestItems"] }))
+            Outcome::Respond(200, json!({ "Responses": {}, "UnprocessedKeys": call.body["RequestItems"] }))
         } else {
-            Fate::Forward
+            Outcome::Forward
         }
     });
     people.aws.dynamodb.take_calls();
     assert_eq!(unread(&people.page("alice", json!({})).await), [("bob", 0)]);
     assert_eq!(people.aws.dynamodb.take_counts()["BatchGetItem"], 2);
     // For ever: it gives up in time.
-    people.aws.dynamodb.disturb(|call| match call.operation.as_str() {
-        "BatchGetItem" => Fate::Answer(200, json!({ "Responses": {}, "UnprocessedKeys": call.body["RequestItems"] })),
-        _ => Fate::Forward,
+    people.aws.dynamodb.inject(|call| match call.operation.as_str() {
+        "BatchGetItem" => {
+            Outcome::Respond(200, json!({ "Responses": {}, "UnprocessedKeys": call.body["RequestItems"] }))
+        }
+        _ => Outcome::Forward,
     });
-    let event = Event::of("inbox").within(1_500);
-    assert_eq!(ask(&people.inbox, inbox::handle, event).await["code"], "unavailable");
+    let event = Fixture::named("inbox").timeout_ms(1_500);
+    assert_eq!(invoke(&people.inbox, inbox::handle, event).await["code"], "unavailable");
 }

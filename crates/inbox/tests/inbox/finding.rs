@@ -1,7 +1,7 @@
 //! Who finds which conversations, and what is unread in them.
 
 use serde_json::json;
-use support::{Event, ask};
+use support::{Fixture, invoke};
 
 use crate::people::{NOW, People, peers, unread};
 
@@ -12,7 +12,7 @@ async fn who_was_never_there_finds_every_conversation_begun_with_them() {
     let last = people.say("alice", "bob", "Are you there?", NOW + 1).await;
     people.say("carol", "bob", "Hi", NOW + 2).await;
 
-    let page = ask(&people.inbox, inbox::handle, Event::of("inbox").from("bob")).await;
+    let page = invoke(&people.inbox, inbox::handle, Fixture::named("inbox").user("bob")).await;
 
     assert_eq!((&page["type"], &page["ref"]), (&json!("conversations"), &json!("4")));
     assert_eq!(page["value"].get("lastEvaluatedKey"), None);

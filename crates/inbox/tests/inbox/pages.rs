@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use support::{Call, Fate};
+use support::{Call, Outcome};
 use tokio::sync::Notify;
 
 use crate::people::{HOUR, NOW, People, peers, walk};
@@ -30,19 +30,19 @@ async fn a_page_takes_two_steps_whatever_is_on_it() {
         people.aws.dynamodb.take_calls();
         let held: Arc<Mutex<Vec<Arc<Notify>>>> = Arc::default();
         let hold = held.clone();
-        people.aws.dynamodb.disturb(move |call| {
+        people.aws.dynamodb.inject(move |call| {
             if call.operation == "Query" && call.body["TableName"] == "ConversationsTable" {
-                return Fate::Forward;
+                return Outcome::Forward;
             }
             let released = Arc::new(Notify::new());
             hold.lock().unwrap().push(released.clone());
-            Fate::Hold(released)
+            Outcome::Hold(released)
         });
         // All of the second step are on their way before any is answered, or this would wait for ever.
         let release = async {
             let wire = &people.aws.dynamodb;
             tokio::join!(wire.saw("Query", 1 + looks), wire.saw("BatchGetItem", batches));
-            people.aws.dynamodb.disturb(|_| Fate::Forward);
+            people.aws.dynamodb.inject(|_| Outcome::Forward);
             held.lock().unwrap().iter().for_each(|released| released.notify_one());
         };
         let (page, ()) = tokio::join!(people.page("alice", json!({ "limit": limit })), release);

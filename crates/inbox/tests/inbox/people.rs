@@ -1,7 +1,7 @@
 //! People who talk and read by the real routes, on tables of their own.
 
 use serde_json::{Value, json};
-use support::{Aws, Event, ask};
+use support::{FakeAws, Fixture, invoke};
 
 /// The moment of `events/inbox.json`, in milliseconds since 1970.
 pub(crate) const NOW: i64 = 1_793_535_562_000;
@@ -10,7 +10,7 @@ pub(crate) const HOUR: i64 = 3_600_000;
 
 /// The routes, and the tables that they share.
 pub(crate) struct People {
-    pub(crate) aws: Aws,
+    pub(crate) aws: FakeAws,
     pub(crate) inbox: inbox::Chat,
     send: send::Chat,
     read: read::Chat,
@@ -19,10 +19,10 @@ pub(crate) struct People {
 impl People {
     /// Nobody has said anything yet.
     pub(crate) async fn meet() -> Self {
-        let aws = Aws::start().await;
-        let (inbox, read) = (aws.provide().await, aws.provide().await);
+        let aws = FakeAws::start().await;
+        let (inbox, read) = (aws.context().await, aws.context().await);
         // Clocks that go back here take from a user what they have left: a second for each message, 100,000 of them.
-        let send = aws.try_provide(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "100000")]).await.unwrap();
+        let send = aws.try_context(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "100000")]).await.unwrap();
         Self { aws, inbox, send, read }
     }
 
@@ -41,14 +41,15 @@ impl People {
     /// The same, which may fail.
     pub(crate) async fn try_to_send(&self, sender: &str, frame: Value, moment: i64) -> Value {
         // On a busy machine many at once may take longer than one function has.
-        let event = Event::of("send").from(sender).saying(&frame).at(moment).within(120_000);
-        ask(&self.send, send::handle, event).await
+        let event = Fixture::named("send").user(sender).frame(&frame).received_at(moment).timeout_ms(120_000);
+        invoke(&self.send, send::handle, event).await
     }
 
     /// One has read what the other one said up to there.
     pub(crate) async fn mark(&self, user: &str, peer: &str, seq: u64) -> Value {
-        let event = Event::of("read").from(user).saying(&json!({ "targetId": peer, "seq": seq })).within(120_000);
-        ask(&self.read, read::handle, event).await
+        let event =
+            Fixture::named("read").user(user).frame(&json!({ "targetId": peer, "seq": seq })).timeout_ms(120_000);
+        invoke(&self.read, read::handle, event).await
     }
 
     /// `getConversations` with these fields.
@@ -58,8 +59,8 @@ impl People {
 
     /// The same at another moment.
     pub(crate) async fn page_at(&self, user: &str, frame: Value, moment: i64) -> Value {
-        let event = Event::of("inbox").from(user).saying(&frame).at(moment).within(120_000);
-        let page = ask(&self.inbox, inbox::handle, event).await;
+        let event = Fixture::named("inbox").user(user).frame(&frame).received_at(moment).timeout_ms(120_000);
+        let page = invoke(&self.inbox, inbox::handle, event).await;
         assert_eq!(page["type"], "conversations", "{page}");
         page
     }

@@ -1,7 +1,7 @@
 //! What is refused, and what a client hears of failures.
 
 use serde_json::json;
-use support::{Event, Fate, ask, broken_frames};
+use support::{Fixture, Outcome, broken_frames, invoke};
 
 use crate::people::{NOW, People};
 
@@ -34,15 +34,15 @@ async fn it_refuses_what_is_not_a_request_for_a_page_without_a_call() {
     ];
     frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
     for (frame, code) in frames {
-        let answer = ask(&people.inbox, inbox::handle, Event::of("inbox").saying_text(&frame)).await;
+        let answer = invoke(&people.inbox, inbox::handle, Fixture::named("inbox").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
     for event in [
-        Event::of("inbox").without("/requestContext/authorizer"),
-        Event::of("inbox").set("/requestContext/authorizer/userId", json!("")),
+        Fixture::named("inbox").without("/requestContext/authorizer"),
+        Fixture::named("inbox").set("/requestContext/authorizer/userId", json!("")),
     ] {
-        assert_eq!(ask(&people.inbox, inbox::handle, event).await["code"], "unauthenticated");
+        assert_eq!(invoke(&people.inbox, inbox::handle, event).await["code"], "unauthenticated");
     }
     assert_eq!(people.aws.dynamodb.take_calls().len(), 0);
 }
@@ -57,16 +57,16 @@ async fn a_table_that_fails_is_told_without_internals() {
             (500, "InternalServerError", "unavailable"),
             (400, "AccessDeniedException", "internal"),
         ] {
-            people.aws.dynamodb.disturb(move |call| {
-                if call.body.to_string().contains(table) { Fate::Fail(status, error) } else { Fate::Forward }
+            people.aws.dynamodb.inject(move |call| {
+                if call.body.to_string().contains(table) { Outcome::Fail(status, error) } else { Outcome::Forward }
             });
-            let answer = ask(&people.inbox, inbox::handle, Event::of("inbox")).await;
+            let answer = invoke(&people.inbox, inbox::handle, Fixture::named("inbox")).await;
             assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("4")));
             assert!(!answer.to_string().contains("Exception"), "{answer}");
         }
     }
     for name in ["MESSAGES_TABLE", "CONVERSATIONS_TABLE"] {
-        let error = people.aws.try_provide::<inbox::Chat>(&[(name, "")]).await.unwrap_err();
+        let error = people.aws.try_context::<inbox::Chat>(&[(name, "")]).await.unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

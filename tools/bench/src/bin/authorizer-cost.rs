@@ -14,11 +14,11 @@ use std::{
 
 use serde_json::{Value, json};
 use support::{
-    Event,
+    Fixture,
     jwt::{Issuer, Key},
 };
 use ws_local::{
-    functions::{Functions, Options},
+    functions::{FunctionOptions, Functions},
     invoke::Invoke,
     template,
 };
@@ -43,11 +43,11 @@ impl Mode {
             parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         let mut stack = template::load(&path, &parameters).unwrap();
         stack.functions.retain(|id, _| id == FUNCTION);
-        let options = Options { release: true, ..Options::default() };
+        let options = FunctionOptions { release: true, ..FunctionOptions::default() };
         let functions = Functions::start(&stack, options, Arc::new(|_| {})).await.unwrap();
         let lists: serde_json::Map<_, _> =
             query.as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
-        let event = Event::of("authorizer")
+        let event = Fixture::named("authorizer")
             .set("/queryStringParameters", query)
             .set("/multiValueQueryStringParameters", lists.into())
             .set("/requestContext/requestTimeEpoch", json!(now() * 1000));

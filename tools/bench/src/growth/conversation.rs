@@ -14,7 +14,7 @@ use chat_core::{
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use support::{Event, ask};
+use support::{Fixture, invoke};
 use tokio::{
     runtime,
     time::{Instant, sleep_until},
@@ -125,10 +125,10 @@ async fn converse(chat: &send::Chat, writer: usize, messages: usize) -> Vec<Dura
 async fn say(chat: &send::Chat, writer: usize, text: &str, newest: u64) -> (u64, Duration) {
     let (user, peer) = if writer.is_multiple_of(2) { ("alice", "bob") } else { ("bob", "alice") };
     let frame = json!({ "recipientId": peer, "content": text, "clientMessageId": text, "lastSeq": newest });
-    let event = Event::of("send").from(user).saying(&frame).within(NO_END_MS);
+    let event = Fixture::named("send").user(user).frame(&frame).timeout_ms(NO_END_MS);
     let began = Instant::now();
     let route = async |chat: &send::Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    let sent: Value = ask(chat, route, event).await;
+    let sent: Value = invoke(chat, route, event).await;
     (sent["value"]["seq"].as_u64().unwrap_or_else(|| panic!("{sent}")), began.elapsed())
 }
 

@@ -7,7 +7,6 @@ mod cargo;
 mod group;
 mod pool;
 mod process;
-mod remote;
 mod runtime_api;
 mod watch;
 pub mod watchdog;
@@ -29,6 +28,7 @@ use anyhow::{Context, anyhow};
 use axum::body::Bytes;
 use tokio::task::AbortHandle;
 
+pub use self::process::Process;
 use self::{
     cargo::{Builder, Built, Executable},
     pool::Pool,
@@ -36,7 +36,6 @@ use self::{
     watch::Sources,
     watchdog::Watchdog,
 };
-pub use self::{process::Process, remote::Remote};
 use crate::{
     invoke::{Answer, Invoke, InvokeError},
     template::{Function, Stack},
@@ -54,7 +53,7 @@ pub struct Functions {
 
 /// How to run functions.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct FunctionOptions {
     /// Build with `--release`.
     pub release: bool,
     /// Build nothing, and take the binaries of this folder, as `cargo lambda build` leaves them: `NAME/bootstrap`. Every
@@ -120,7 +119,7 @@ pub struct Origin {
 /// the functions for anything.
 pub type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
 
-impl Default for Options {
+impl Default for FunctionOptions {
     fn default() -> Self {
         Self {
             release: false,
@@ -143,7 +142,7 @@ struct Running {
 
 impl Functions {
     /// Builds all functions; processes are started only for events.
-    pub async fn start(stack: &Stack, options: Options, observer: Observer) -> anyhow::Result<Self> {
+    pub async fn start(stack: &Stack, options: FunctionOptions, observer: Observer) -> anyhow::Result<Self> {
         let watchdog = options.watchdog.as_deref().map(Watchdog::start).transpose()?.map(Arc::new);
         let builder = Builder::new(stack, options.release, watchdog.clone());
         let mut built = match &options.prebuilt {
@@ -263,7 +262,7 @@ async fn rebuild(running: Arc<Running>, mut sources: Sources) {
 }
 
 /// What each process of a function finds in its environment, but for the variables that each has of its own.
-fn environment(stack: &Stack, function: &Function, options: &Options) -> BTreeMap<String, String> {
+fn environment(stack: &Stack, function: &Function, options: &FunctionOptions) -> BTreeMap<String, String> {
     let defaults = [
         ("LANG", "en_US.UTF-8"),
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use ws_local::{
-    functions::{Functions, Notice, Options},
+    functions::{FunctionOptions, Functions, Notice},
     invoke::Invoke,
     template::Stack,
 };
@@ -11,7 +11,7 @@ use ws_local::{
 use crate::project::{Notices, Project, run};
 
 async fn refusal(stack: &Stack) -> String {
-    match Functions::start(stack, Options::default(), Arc::new(|_| {})).await {
+    match Functions::start(stack, FunctionOptions::default(), Arc::new(|_| {})).await {
         Ok(_) => panic!("it starts"),
         Err(error) => format!("{error:#}"),
     }
@@ -29,7 +29,7 @@ async fn a_binary_is_found_by_its_name_anywhere_in_the_workspace() {
         function.code_uri = project.folder.clone();
         function.binary = Some("worker".to_owned());
     });
-    let (functions, _notices) = run(&stack, Options::default()).await;
+    let (functions, _notices) = run(&stack, FunctionOptions::default()).await;
     assert_eq!(word(&functions).await, "first");
 }
 
@@ -61,7 +61,7 @@ async fn code_that_does_not_compile_is_one_error() {
 #[tokio::test]
 async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
     let project = Project::own();
-    let options = Options { watch: true, ..Options::default() };
+    let options = FunctionOptions { watch: true, ..FunctionOptions::default() };
     let (functions, mut notices) = run(&project.stack(|_| {}), options).await;
     assert_eq!(word(&functions).await, "first");
     let old = functions.processes("Worker").remove(0);

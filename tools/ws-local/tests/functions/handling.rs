@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use ws_local::{
-    functions::{Notice, Options},
+    functions::{FunctionOptions, Notice},
     invoke::{Answer, Invoke, InvokeError},
 };
 
@@ -26,13 +26,13 @@ async fn json_of(functions: &impl Invoke, event: &str) -> Value {
 
 #[tokio::test]
 async fn an_event_is_answered_by_the_function() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     assert_eq!(json_of(&functions, "hello \u{1f980}").await, json!("hello \u{1f980}"));
 }
 
 #[tokio::test]
 async fn events_one_after_the_other_are_handled_by_one_process() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let first = json_of(&functions, "pid").await;
     for _ in 0..100 {
         assert_eq!(json_of(&functions, "pid").await, first);
@@ -43,7 +43,7 @@ async fn events_one_after_the_other_are_handled_by_one_process() {
 
 #[tokio::test]
 async fn events_at_once_are_handled_by_a_process_each_up_to_the_bound() {
-    let options = Options { processes: 2, ..Options::default() };
+    let options = FunctionOptions { processes: 2, ..FunctionOptions::default() };
     let (functions, _notices) = run(&Project::shared().stack(|_| {}), options).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = format!("wait {}", listener.local_addr().unwrap());
@@ -67,7 +67,7 @@ async fn events_at_once_are_handled_by_a_process_each_up_to_the_bound() {
 #[tokio::test]
 async fn an_event_past_the_reserved_concurrency_is_throttled_at_once() {
     let stack = Project::shared().stack(|function| function.reserved_concurrency = Some(1));
-    let (functions, _notices) = run(&stack, Options::default()).await;
+    let (functions, _notices) = run(&stack, FunctionOptions::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = format!("wait {}", listener.local_addr().unwrap());
 
@@ -87,7 +87,7 @@ async fn an_event_past_the_reserved_concurrency_is_throttled_at_once() {
 #[tokio::test]
 async fn an_event_that_finds_no_process_free_within_the_time_out_is_throttled() {
     let stack = Project::shared().stack(|function| function.timeout = Duration::from_millis(300));
-    let options = Options { processes: 1, ..Options::default() };
+    let options = FunctionOptions { processes: 1, ..FunctionOptions::default() };
     let (functions, mut notices) = run(&stack, options).await;
     functions.warm("Worker").await.unwrap();
     // The first event gets the process, and the second has waited for as long when that one's time is up; which of the
@@ -104,7 +104,7 @@ async fn an_event_that_finds_no_process_free_within_the_time_out_is_throttled() 
 async fn a_function_past_its_time_out_is_killed_and_the_next_event_is_handled() {
     let time = Duration::from_millis(500);
     let stack = Project::shared().stack(|function| function.timeout = time);
-    let (functions, _notices) = run(&stack, Options::default()).await;
+    let (functions, _notices) = run(&stack, FunctionOptions::default()).await;
     let process = functions.warm("Worker").await.unwrap();
     let answer = invoke(&functions, "hang").await;
     assert!(matches!(answer, Err(InvokeError::TimedOut(limit)) if limit == time), "{answer:?}");
@@ -115,7 +115,7 @@ async fn a_function_past_its_time_out_is_killed_and_the_next_event_is_handled() 
 
 #[tokio::test]
 async fn a_process_that_dies_of_an_event_gives_its_last_words() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let answer = invoke(&functions, "panic").await;
     let Err(InvokeError::Exited(how)) = answer else { panic!("{answer:?}") };
     assert!(how.contains("exit status: 101") && how.contains("as told"), "{how}");
@@ -124,7 +124,7 @@ async fn a_process_that_dies_of_an_event_gives_its_last_words() {
 
 #[tokio::test]
 async fn a_function_that_reports_an_error_lives_on() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let answer = invoke(&functions, "fail").await;
     let Err(InvokeError::Failed(error)) = answer else { panic!("{answer:?}") };
     let error: Value = serde_json::from_str(&error).unwrap();
@@ -135,7 +135,7 @@ async fn a_function_that_reports_an_error_lives_on() {
 
 #[tokio::test]
 async fn an_answer_may_have_six_megabytes_and_no_more() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     // With its two quotes.
     assert_eq!(invoke(&functions, "big 6291554").await.unwrap().len(), 6_291_556);
     let answer = invoke(&functions, "big 6291555").await;
@@ -147,7 +147,7 @@ async fn an_answer_may_have_six_megabytes_and_no_more() {
 
 #[tokio::test]
 async fn a_function_goes_on_when_its_caller_waits_no_more() {
-    let options = Options { processes: 1, ..Options::default() };
+    let options = FunctionOptions { processes: 1, ..FunctionOptions::default() };
     let (functions, _notices) = run(&Project::shared().stack(|_| {}), options).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = format!("wait {}", listener.local_addr().unwrap());
@@ -162,7 +162,7 @@ async fn a_function_goes_on_when_its_caller_waits_no_more() {
 
 #[tokio::test]
 async fn an_unknown_function_is_unreachable() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let answer = functions.invoke("Other", Vec::new()).await;
     assert!(matches!(answer, Err(InvokeError::Unreachable(_))), "{answer:?}");
 }

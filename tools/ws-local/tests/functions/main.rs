@@ -4,4 +4,3 @@ mod building;
 mod handling;
 mod processes;
 mod project;
-mod remote;

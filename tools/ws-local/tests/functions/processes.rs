@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use ws_local::{
-    functions::{Notice, Options},
+    functions::{FunctionOptions, Notice},
     invoke::{Invoke, InvokeError},
 };
 
@@ -19,7 +19,7 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
         ]);
     });
     let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
-    let options = Options { environment: BTreeMap::from([endpoint]), ..Options::default() };
+    let options = FunctionOptions { environment: BTreeMap::from([endpoint]), ..FunctionOptions::default() };
     let (functions, _notices) = run(&stack, options).await;
 
     let answer = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
 
 #[tokio::test]
 async fn what_a_function_prints_is_told_with_its_name() {
-    let (functions, mut notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, mut notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     functions.invoke("Worker", b"\"print hello\"".to_vec()).await.unwrap();
     let process = functions.processes("Worker")[0].id();
     let mut lines = Vec::new();
@@ -72,7 +72,7 @@ async fn what_a_function_prints_is_told_with_its_name() {
 
 #[tokio::test]
 async fn single_processes_are_started_counted_timed_and_killed() {
-    let options = Options { processes: 2, ..Options::default() };
+    let options = FunctionOptions { processes: 2, ..FunctionOptions::default() };
     let (functions, mut notices) = run(&Project::shared().stack(|_| {}), options).await;
     let first = functions.warm("Worker").await.unwrap();
     let second = functions.warm("Worker").await.unwrap();
@@ -106,7 +106,7 @@ async fn a_process_that_cannot_start_tells_why() {
         let stack = Project::shared().stack(|function| {
             function.environment = BTreeMap::from([("INIT".to_owned(), init.to_owned())]);
         });
-        let options = Options { init_timeout: Duration::from_millis(500), ..Options::default() };
+        let options = FunctionOptions { init_timeout: Duration::from_millis(500), ..FunctionOptions::default() };
         let (functions, _notices) = run(&stack, options).await;
         let answer = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
         let Err(InvokeError::Exited(how)) = answer else { panic!("{init}: {answer:?}") };
@@ -122,7 +122,7 @@ async fn stopping_leaves_no_process_whatever_it_was_at() {
         let address = listener.local_addr().unwrap().to_string();
         function.environment = BTreeMap::from([("HOLD".to_owned(), address)]);
     });
-    let (functions, mut notices) = run(&stack, Options::default()).await;
+    let (functions, mut notices) = run(&stack, FunctionOptions::default()).await;
     functions.warm("Worker").await.unwrap();
     let hanging = functions.invoke("Worker", b"\"hang\"".to_vec());
     let starting = functions.warm("Worker");
@@ -145,7 +145,7 @@ async fn stopping_leaves_no_process_whatever_it_was_at() {
 
 #[tokio::test]
 async fn a_dropped_handle_leaves_no_process() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), Options::default()).await;
+    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let process = functions.warm("Worker").await.unwrap();
     drop(functions);
     tokio::time::timeout(LONG, process.ended()).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use ws_local::{
-    functions::{Functions, Notice, Options},
+    functions::{FunctionOptions, Functions, Notice},
     template::{Api, Function, Stack},
 };
 
@@ -77,7 +77,7 @@ impl Project {
 }
 
 /// Runs a stack, and hears what happens.
-pub(crate) async fn run(stack: &Stack, options: Options) -> (Functions, Notices) {
+pub(crate) async fn run(stack: &Stack, options: FunctionOptions) -> (Functions, Notices) {
     let (sender, notices) = mpsc::unbounded_channel();
     let observer = move |notice| drop(sender.send(notice));
     let functions = Functions::start(stack, options, Arc::new(observer)).await.unwrap();

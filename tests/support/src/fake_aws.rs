@@ -14,43 +14,43 @@ use tokio::net::TcpListener;
 use ws_local::{samconfig, template};
 
 use crate::{
-    Call, Connections, Wire,
+    Call, Connections, DynamoDbProxy,
     database::{self, call},
     local,
 };
 
-/// The template's tables in memory behind a [`Wire`], and an `@connections` endpoint.
-pub struct Aws {
+/// The template's tables in memory behind a [`DynamoDbProxy`], and an `@connections` endpoint.
+pub struct FakeAws {
     /// Every call to DynamoDB goes through it.
-    pub dynamodb: Wire,
+    pub dynamodb: DynamoDbProxy,
     /// Every push arrives here.
     pub connections: Connections,
     database: Database,
     config: SdkConfig,
 }
 
-impl Aws {
+impl FakeAws {
     /// Starts both, empty, on free ports.
     pub async fn start() -> Self {
         let database = tables();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let target = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
-        let dynamodb = Wire::start(target).await;
+        let dynamodb = DynamoDbProxy::start(target).await;
         let config = config(dynamodb.url()).await;
         Self { dynamodb, connections: Connections::start().await, database, config }
     }
 
     /// What a route works with, made as in production.
-    pub async fn provide<T: Provide>(&self) -> T {
-        self.try_provide(&[]).await.expect("the variables are all there")
+    pub async fn context<T: Provide>(&self) -> T {
+        self.try_context(&[]).await.expect("the variables are all there")
     }
 
-    /// As [`Aws::provide`], with some variables changed or, where empty, missing.
+    /// As [`FakeAws::provide`], with some variables changed or, where empty, missing.
     ///
     /// # Errors
     /// Those of [`Provide::provide`].
-    pub async fn try_provide<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
+    pub async fn try_context<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
         let mut variables = HashMap::from([
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
@@ -71,18 +71,18 @@ impl Aws {
         Delivery::patient(&self.config, self.connections.url().to_owned(), patience, patience)
     }
 
-    /// Puts a row into a table, past the [`Wire`].
+    /// Puts a row into a table, past the [`DynamoDbProxy`].
     pub fn put(&self, table: &str, item: &Value) {
         let put = json!({ "TableName": table, "Item": item });
         call(&self.database, "PutItem", put).expect("the table takes the row");
     }
 
-    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`Wire`].
+    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`DynamoDbProxy`].
     pub fn put_connection(&self, user: &str, connection_id: &str, at: i64) {
         self.put_connection_until(user, connection_id, at, None);
     }
 
-    /// As [`Aws::put_connection`], opened with a token that expires then (seconds since 1970).
+    /// As [`FakeAws::put_connection`], opened with a token that expires then (seconds since 1970).
     pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
         let mut row = json!({
             "userId": { "S": user },
@@ -96,13 +96,13 @@ impl Aws {
         self.put("ClientsTable", &row);
     }
 
-    /// Puts many rows into a table, past the [`Wire`].
+    /// Puts many rows into a table, past the [`DynamoDbProxy`].
     pub fn put_all(&self, table: &str, items: &[Value]) {
         let items = items.iter().map(|item| from(item.clone())).collect();
         self.database.import_items(table, items, ImportOptions::default()).expect("the table takes the rows");
     }
 
-    /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`Wire`].
+    /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`DynamoDbProxy`].
     ///
     /// Its `createdAt` is its `seq`, and its `clientMessageId` too.
     pub fn put_message(&self, seq: u64, sender: &str, recipient: &str, content: &str) {
@@ -119,7 +119,7 @@ impl Aws {
         self.put("MessagesTable", &row);
     }
 
-    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`Wire`].
+    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`DynamoDbProxy`].
     pub fn read_units(&self, calls: &[Call]) -> f64 {
         let units = |call: &Call| {
             let mut request = call.body.clone();
@@ -134,7 +134,7 @@ impl Aws {
         calls.iter().map(units).sum()
     }
 
-    /// Takes every row out of a table, past the [`Wire`].
+    /// Takes every row out of a table, past the [`DynamoDbProxy`].
     pub fn clear(&self, table: &str) {
         let description =
             self.database.describe_table(from(json!({ "TableName": table }))).expect("the table is there");

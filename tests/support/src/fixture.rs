@@ -11,14 +11,14 @@ const TIMEOUT_MS: u64 = 10_000;
 
 /// An event of one route.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub struct Fixture {
     event: Value,
     timeout_ms: u64,
 }
 
-impl Event {
+impl Fixture {
     /// The one of `events/NAME.json`.
-    pub fn of(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name).with_extension("json");
         let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let event = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -26,27 +26,27 @@ impl Event {
     }
 
     /// From this user instead, on a connection that is named like them.
-    pub fn from(self, user: &str) -> Self {
-        self.set("/requestContext/authorizer", json!({ "principalId": user, "userId": user })).on(user)
+    pub fn user(self, user: &str) -> Self {
+        self.set("/requestContext/authorizer", json!({ "principalId": user, "userId": user })).connection(user)
     }
 
     /// On this connection instead.
-    pub fn on(self, connection_id: &str) -> Self {
+    pub fn connection(self, connection_id: &str) -> Self {
         self.set("/requestContext/connectionId", json!(connection_id))
     }
 
     /// With this frame instead.
-    pub fn saying(self, frame: &Value) -> Self {
-        self.saying_text(&frame.to_string())
+    pub fn frame(self, frame: &Value) -> Self {
+        self.text(&frame.to_string())
     }
 
     /// With this text instead, JSON or not.
-    pub fn saying_text(self, frame: &str) -> Self {
+    pub fn text(self, frame: &str) -> Self {
         self.set("/body", json!(frame))
     }
 
     /// At this moment instead, in milliseconds since 1970.
-    pub fn at(self, moment: i64) -> Self {
+    pub fn received_at(self, moment: i64) -> Self {
         self.set("/requestContext/requestTimeEpoch", json!(moment))
     }
 
@@ -67,7 +67,7 @@ impl Event {
     }
 
     /// With so much time for the function, in milliseconds.
-    pub fn within(mut self, timeout_ms: u64) -> Self {
+    pub fn timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.timeout_ms = timeout_ms;
         self
     }
@@ -87,7 +87,7 @@ impl Event {
 }
 
 /// Asks a route, and gives the frame of its answer; null where there is none.
-pub async fn ask<T>(tools: &T, route: impl AsyncFn(&T, Request) -> Result<Reply, Error>, event: Event) -> Value {
+pub async fn invoke<T>(tools: &T, route: impl AsyncFn(&T, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
     let answer = serde_json::to_value(lambda::answer(tools, event.lambda(), route).await).expect("an answer is JSON");
     assert_eq!(answer["statusCode"], 200, "what a client sees of another status is not documented: {answer}");
     answer["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))

@@ -27,26 +27,26 @@ pub struct Call {
 
 /// What becomes of a call.
 #[derive(Clone)]
-pub enum Fate {
+pub enum Outcome {
     /// It goes through.
     Forward,
     /// It is done, but the caller gets a dropped connection instead of the answer.
-    LoseAnswer,
+    LoseResponse,
     /// It is not done; the caller gets this status and DynamoDB error.
     Fail(u16, &'static str),
     /// It is not done; the caller gets this status and body.
-    Answer(u16, Value),
+    Respond(u16, Value),
     /// It goes through once this is notified.
     Hold(Arc<Notify>),
     /// It is done, and the caller gets the answer once this is notified.
-    HoldAnswer(Arc<Notify>),
+    HoldResponse(Arc<Notify>),
 }
 
-type Plan = dyn FnMut(&Call) -> Fate + Send;
+type Plan = dyn FnMut(&Call) -> Outcome + Send;
 
 /// The proxy.
 #[derive(Clone)]
-pub struct Wire {
+pub struct DynamoDbProxy {
     url: String,
     state: Arc<Shared>,
 }
@@ -58,22 +58,22 @@ struct Shared {
     arrived: Notify,
 }
 
-impl Wire {
+impl DynamoDbProxy {
     /// Listens on a free port and forwards to `target`.
     pub async fn start(target: String) -> Self {
-        let wire = Self::loose().await;
-        wire.lead_to(target);
+        let wire = Self::unbound().await;
+        wire.set_upstream(target);
         wire
     }
 
     /// Listens on a free port, and leads nowhere yet.
-    pub async fn loose() -> Self {
+    pub async fn unbound() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared {
             upstream: OnceLock::new(),
             calls: Mutex::default(),
-            plan: Mutex::new(Box::new(|_| Fate::Forward)),
+            plan: Mutex::new(Box::new(|_| Outcome::Forward)),
             arrived: Notify::new(),
         });
         let router = Router::new().fallback(forward).with_state(state.clone());
@@ -82,7 +82,7 @@ impl Wire {
     }
 
     /// Leads a loose one to `target`. One that leads somewhere already stays so.
-    pub fn lead_to(&self, target: String) {
+    pub fn set_upstream(&self, target: String) {
         let _ = self.state.upstream.set(Upstream::new(target));
     }
 
@@ -92,7 +92,7 @@ impl Wire {
     }
 
     /// Decides what becomes of every call from now on.
-    pub fn disturb(&self, plan: impl FnMut(&Call) -> Fate + Send + 'static) {
+    pub fn inject(&self, plan: impl FnMut(&Call) -> Outcome + Send + 'static) {
         *self.state.plan.lock().expect("no test panics while it holds this") = Box::new(plan);
     }
 
@@ -133,19 +133,19 @@ async fn forward(State(state): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     state.calls.lock().expect("no test panics while it holds this").push(call);
     state.arrived.notify_waiters();
     match &fate {
-        Fate::Fail(status, error) => {
+        Outcome::Fail(status, error) => {
             let kind = format!("com.amazonaws.dynamodb.v20120810#{error}");
             return answer(*status, &json!({ "__type": kind, "message": "disturbed" }));
         }
-        Fate::Answer(status, body) => return answer(*status, body),
-        Fate::Hold(released) => released.notified().await,
-        Fate::Forward | Fate::LoseAnswer | Fate::HoldAnswer(_) => {}
+        Outcome::Respond(status, body) => return answer(*status, body),
+        Outcome::Hold(released) => released.notified().await,
+        Outcome::Forward | Outcome::LoseResponse | Outcome::HoldResponse(_) => {}
     }
     let upstream = state.upstream.get().expect("the wire leads somewhere");
     let answer = upstream.forward(Method::POST, "", headers, body).await.expect("the embedded DynamoDB answers");
     match fate {
-        Fate::LoseAnswer => return broken(),
-        Fate::HoldAnswer(released) => released.notified().await,
+        Outcome::LoseResponse => return broken(),
+        Outcome::HoldResponse(released) => released.notified().await,
         _ => {}
     }
     answer.map(Body::from)
