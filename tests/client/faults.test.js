@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IDBFactory } from '../../target/tools/web/node_modules/fake-indexeddb/build/esm/index.js';
+import { IDBFactory } from 'fake-indexeddb';
 import { connect, contents, until } from './people.js';
 import { Service } from './service.js';
 
