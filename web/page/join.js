@@ -6,7 +6,11 @@ const $ = (/** @type {string} */ id) => /** @type {HTMLElement & HTMLInputElemen
 
 /** Storage may be forbidden; the page works without it. @param {'localStorage' | 'sessionStorage'} store @param {string} key @param {string} [value] */
 export function stored(store, key, value) {
-  try { return value === undefined ? window[store].getItem(key) : window[store].setItem(key, value); } catch { return null; }
+  try {
+    return value === undefined ? window[store].getItem(key) : window[store].setItem(key, value);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -14,7 +18,8 @@ export function stored(store, key, value) {
  * neither the history nor whoever looks over a shoulder keeps it.
  */
 function takeToken() {
-  const fragment = new URLSearchParams(location.hash.slice(1)), token = fragment.get('token');
+  const fragment = new URLSearchParams(location.hash.slice(1)),
+    token = fragment.get('token');
   if (token === null) return;
   history.replaceState(null, '', location.pathname + location.search);
   stored('sessionStorage', 'token', token.trim());
@@ -26,11 +31,15 @@ function takeToken() {
 
 /** Asks who it is, where that is not known. @param {(pass: Pass) => void} start */
 export function join(start) {
-  const query = new URLSearchParams(location.search), token = takeToken() ?? stored('sessionStorage', 'token');
-  addEventListener('hashchange', () => { if (takeToken()) location.reload(); });
+  const query = new URLSearchParams(location.search),
+    token = takeToken() ?? stored('sessionStorage', 'token');
+  addEventListener('hashchange', () => {
+    if (takeToken()) location.reload();
+  });
   $('join').addEventListener('submit', (event) => {
     event.preventDefault();
-    const name = $('name').value.trim(), problem = problemOf(name, 'A name');
+    const name = $('name').value.trim(),
+      problem = problemOf(name, 'A name');
     $('join-error').textContent = problem;
     if (!problem) enter({ userId: name });
   });
@@ -40,7 +49,8 @@ export function join(start) {
     location.reload();
   });
   if (token) return enter({ token, claim: stored('sessionStorage', 'claim') || undefined });
-  const name = query.get('userId') ?? stored('sessionStorage', 'name') ?? '', problem = problemOf(name, 'A name');
+  const name = query.get('userId') ?? stored('sessionStorage', 'name') ?? '',
+    problem = problemOf(name, 'A name');
   if (!problem) return enter({ userId: name });
   $('join').hidden = false;
   if (name) [$('name').value, $('join-error').textContent] = [name, problem];

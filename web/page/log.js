@@ -23,8 +23,14 @@ export const TICKS = {
 /** Makes `nodes` the children of `parent` without touching those that are there already. @param {Node} parent @param {Node[]} nodes */
 export function place(parent, nodes) {
   let at = parent.firstChild;
-  for (const node of nodes) if (node === at) at = at.nextSibling; else parent.insertBefore(node, at);
-  while (at) { const next = at.nextSibling; parent.removeChild(at); at = next; }
+  for (const node of nodes)
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  while (at) {
+    const next = at.nextSibling;
+    parent.removeChild(at);
+    at = next;
+  }
 }
 
 export class Log {
@@ -39,19 +45,24 @@ export class Log {
 
   /** @returns {HTMLElement[]} */
   nodes() {
-    const { messages, pending } = this.conversation, me = this.chat.userId;
+    const { messages, pending } = this.conversation,
+      me = this.chat.userId;
     /** @type {(Message | Entry)[]} */
     const all = [...messages, ...pending];
     const sender = (/** @type {Message | Entry} */ m) => ('senderId' in m ? m.senderId : me);
-    const at = (/** @type {Message | Entry} */ m) => ('createdAt' in m ? m.createdAt : m.sent?.createdAt ?? m.queuedAt);
+    const at = (/** @type {Message | Entry} */ m) =>
+      'createdAt' in m ? m.createdAt : (m.sent?.createdAt ?? m.queuedAt);
     /** @type {HTMLElement[]} */
     const nodes = [];
     let day = '';
     all.forEach((m, index) => {
-      const before = all[index - 1], after = all[index + 1], today = dayOf(at(m));
+      const before = all[index - 1],
+        after = all[index + 1],
+        today = dayOf(at(m));
       const newDay = today !== day;
-      if (newDay) nodes.push(this.#day(day = today));
-      const joins = (/** @type {Message | Entry | undefined} */ one) => one && sender(one) === sender(m) && Math.abs(at(one) - at(m)) < TOGETHER;
+      if (newDay) nodes.push(this.#day((day = today)));
+      const joins = (/** @type {Message | Entry | undefined} */ one) =>
+        one && sender(one) === sender(m) && Math.abs(at(one) - at(m)) < TOGETHER;
       const node = this.#message(m, sender(m) === me, at(m));
       node.classList.toggle('first', newDay || !joins(before));
       node.classList.toggle('last', !joins(after) || dayOf(at(after)) !== today);
@@ -69,7 +80,8 @@ export class Log {
   #message(m, mine, at) {
     const key = m.clientMessageId && mine ? m.clientMessageId : 'messageId' in m ? m.messageId : '';
     const node = this.#keep(key, () => {
-      const about = make('span', 'about'), bubble = make('div', 'bubble', make('p', '', ...linked(m.content)), about);
+      const about = make('span', 'about'),
+        bubble = make('div', 'bubble', make('p', '', ...linked(m.content)), about);
       bubble.dir = 'auto';
       about.dir = 'ltr';
       const name = make('span', 'sr', mine ? 'You:' : `${seen(/** @type {Message} */ (m).senderId)}:`);
@@ -99,7 +111,15 @@ export class Log {
   /** The time, the ticks, and what went wrong. @param {HTMLElement} node @param {Message | Entry} m @param {boolean} mine @param {number} at */
   #describe(node, m, mine, at) {
     const failed = 'failed' in m ? m.failed : undefined;
-    const state = !mine ? undefined : failed ? 'failed' : 'seq' in m ? this.chat.stateOf(m) : 'sent' in m && m.sent ? 'sent' : 'queued';
+    const state = !mine
+      ? undefined
+      : failed
+        ? 'failed'
+        : 'seq' in m
+          ? this.chat.stateOf(m)
+          : 'sent' in m && m.sent
+            ? 'sent'
+            : 'queued';
     const shown = `${state} ${at} ${failed?.message ?? ''}`;
     if (node.dataset.shown === shown) return;
     node.dataset.shown = shown;
@@ -110,7 +130,9 @@ export class Log {
     node.classList.toggle('failed', state === 'failed');
     node.querySelector('.failure')?.remove();
     if (!failed || !m.clientMessageId) return;
-    const id = m.clientMessageId, again = make('button', '', 'Try again'), away = make('button', '', 'Delete');
+    const id = m.clientMessageId,
+      again = make('button', '', 'Try again'),
+      away = make('button', '', 'Delete');
     again.onclick = () => this.chat.retry(id);
     away.onclick = () => this.chat.discard(id);
     node.append(make('div', 'failure', `Not sent: ${failed.message}`, again, away));
@@ -119,7 +141,7 @@ export class Log {
   /** @param {string} key @param {() => HTMLElement} make */
   #keep(key, make) {
     let node = this.#nodes.get(key);
-    if (!node) this.#nodes.set(key, node = make());
+    if (!node) this.#nodes.set(key, (node = make()));
     return node;
   }
 }

@@ -9,7 +9,8 @@ import { make, paintAvatar, seen } from './text.js';
 
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 
-const $ = (/** @type {string} */ id) => /** @type {HTMLElement & HTMLInputElement & HTMLAnchorElement} */ (document.getElementById(id));
+const $ = (/** @type {string} */ id) =>
+  /** @type {HTMLElement & HTMLInputElement & HTMLAnchorElement} */ (document.getElementById(id));
 const query = new URLSearchParams(location.search);
 const FRIENDS = ['bob', 'alice', 'carol'];
 /** Milliseconds without a connection until somebody is told: most breaks are shorter. */
@@ -23,11 +24,15 @@ let list;
 let current = null;
 /** @type {Map<string, { log: Log, draft: string }>} */
 const screens = new Map();
-let atEnd = true, turning = false, below = 0, hasBeenOnline = false, byToken = false;
+let atEnd = true,
+  turning = false,
+  below = 0,
+  hasBeenOnline = false,
+  byToken = false;
 
 const screenOf = (/** @type {Conversation} */ c) => {
   let screen = screens.get(c.peer);
-  if (!screen) screens.set(c.peer, screen = { log: new Log(chat, c), draft: '' });
+  if (!screen) screens.set(c.peer, (screen = { log: new Log(chat, c), draft: '' }));
   return screen;
 };
 
@@ -38,7 +43,10 @@ let asked = false;
 function changed() {
   if (asked) return;
   asked = true;
-  queueMicrotask(() => { asked = false; draw(); });
+  queueMicrotask(() => {
+    asked = false;
+    draw();
+  });
 }
 
 function draw() {
@@ -51,15 +59,26 @@ function draw() {
   if (!current) return;
   const box = $('scroll');
   place($('log'), screenOf(current).log.nodes());
-  const isEmpty = !current.messages.length && !current.pending.length, isTold = !$('notice').hidden;
-  $('hint').textContent = !isEmpty ? '' : !current.loaded ? (isTold ? 'Earlier messages appear once you are connected.' : 'Loading …')
-    : current.peer === chat.userId ? 'Notes to yourself. Nobody else sees them.'
-    : byToken ? `No messages yet. What you write will be there when ${seen(current.peer)} signs in.`
-    : `No messages yet. Whoever opens this page as “${seen(current.peer)}” will see what you write.`;
+  const isEmpty = !current.messages.length && !current.pending.length,
+    isTold = !$('notice').hidden;
+  $('hint').textContent = !isEmpty
+    ? ''
+    : !current.loaded
+      ? isTold
+        ? 'Earlier messages appear once you are connected.'
+        : 'Loading …'
+      : current.peer === chat.userId
+        ? 'Notes to yourself. Nobody else sees them.'
+        : byToken
+          ? `No messages yet. What you write will be there when ${seen(current.peer)} signs in.`
+          : `No messages yet. Whoever opens this page as “${seen(current.peer)}” will see what you write.`;
   if (atEnd) box.scrollTop = box.scrollHeight;
   $('latest').hidden = atEnd;
   /** @type {HTMLElement} */ ($('latest').firstElementChild).textContent = below ? `${below} new` : '';
-  $('latest').setAttribute('aria-label', below ? `${below} new messages: go to the newest` : 'Go to the newest message');
+  $('latest').setAttribute(
+    'aria-label',
+    below ? `${below} new messages: go to the newest` : 'Go to the newest message',
+  );
   see();
 }
 
@@ -71,12 +90,15 @@ function see() {
 }
 
 async function older() {
-  const c = current, box = $('scroll');
+  const c = current,
+    box = $('scroll');
   if (!c?.loaded || turning || c.older === undefined) return;
   turning = true;
   try {
     await chat.older(c.peer);
-  } catch { /* without a connection: scrolling asks again */ }
+  } catch {
+    /* without a connection: scrolling asks again */
+  }
   turning = false;
   if (c !== current) return;
   // The same message stays where it was, whatever came above it.
@@ -87,20 +109,32 @@ async function older() {
 }
 
 /** Tells calmly how the connection stands. */
-let telling = 0, since = 0;
+let telling = 0,
+  since = 0;
 function tell() {
-  const { state, reason } = chat.connection, node = $('state'), notice = $('notice');
-  if (state === 'online') since = 0; else since ||= Date.now();
+  const { state, reason } = chat.connection,
+    node = $('state'),
+    notice = $('notice');
+  if (state === 'online') since = 0;
+  else since ||= Date.now();
   hasBeenOnline ||= state === 'online';
   // It was only in trouble: nobody needs a token any more.
   if (state === 'online') [$('pass').hidden, $('app').hidden] = [true, false];
   // Who has nothing on the screen yet is asked at once; the others find it in the notice.
-  if (state === 'refused' && !hasBeenOnline && !current && $('pass').hidden) askForToken(byToken ? reason ?? '' : '');
-  const [word, text, act] = state === 'online' ? ['Connected', '', '']
-    : state === 'displaced' ? ['Paused', 'You have this open in many places; this one is paused.', 'Continue here']
-    : state === 'refused' ? [...(byToken ? ['Sign-in needed', 'You are not signed in. Messages wait here.']
-      : ['Not let in', 'The service does not let you in. Messages wait here.']), 'Try again']
-    : ['No connection', 'No connection. Messages wait here.', 'Try now'];
+  if (state === 'refused' && !hasBeenOnline && !current && $('pass').hidden) askForToken(byToken ? (reason ?? '') : '');
+  const [word, text, act] =
+    state === 'online'
+      ? ['Connected', '', '']
+      : state === 'displaced'
+        ? ['Paused', 'You have this open in many places; this one is paused.', 'Continue here']
+        : state === 'refused'
+          ? [
+              ...(byToken
+                ? ['Sign-in needed', 'You are not signed in. Messages wait here.']
+                : ['Not let in', 'The service does not let you in. Messages wait here.']),
+              'Try again',
+            ]
+          : ['No connection', 'No connection. Messages wait here.', 'Try now'];
   const isCalm = state !== 'online' && (state === 'displaced' || state === 'refused' || Date.now() - since >= CALM);
   if (isCalm || state === 'online') {
     if (node.textContent !== word) node.textContent = word;
@@ -146,7 +180,8 @@ function open(peer) {
 
 /** The link to another tab with somebody to talk to. */
 function offerSecond() {
-  const me = chat.userId ?? '', other = current && current.peer !== me ? current.peer : FRIENDS.find((name) => name !== me) ?? 'bob';
+  const me = chat.userId ?? '',
+    other = current && current.peer !== me ? current.peer : (FRIENDS.find((name) => name !== me) ?? 'bob');
   for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll('a.second'))) {
     link.href = pageFor(other, me);
     link.firstElementChild?.replaceChildren('Be ', make('bdi', '', seen(other)), ' in a new tab');
@@ -155,7 +190,8 @@ function offerSecond() {
 }
 
 async function send() {
-  const c = current, text = $('text').value;
+  const c = current,
+    text = $('text').value;
   if (!c || $('send').disabled) return;
   $('text').value = '';
   $('error').textContent = '';
@@ -175,9 +211,11 @@ async function send() {
 
 const TOO_LONG = 'Too long by about ';
 function typed() {
-  const text = $('text').value, excess = text.length > 4_000 ? excessOf(text) : 0;
+  const text = $('text').value,
+    excess = text.length > 4_000 ? excessOf(text) : 0;
   $('send').disabled = !text.trim() || excess > 0;
-  if (excess) $('error').textContent = `${TOO_LONG}${excess.toLocaleString()} characters. Shorten it, or send it in parts.`;
+  if (excess)
+    $('error').textContent = `${TOO_LONG}${excess.toLocaleString()} characters. Shorten it, or send it in parts.`;
   else if ($('error').textContent?.startsWith(TOO_LONG)) $('error').textContent = '';
 }
 
@@ -185,15 +223,24 @@ function typed() {
 
 /** @returns {string[]} with whom this user talked on this machine; newest first */
 function remembered() {
-  try { return JSON.parse(stored('localStorage', `chat ${chat.userId}`) ?? '[]').filter((/** @type {string} */ name) => !problemOf(name)); } catch { return []; }
+  try {
+    return JSON.parse(stored('localStorage', `chat ${chat.userId}`) ?? '[]').filter(
+      (/** @type {string} */ name) => !problemOf(name),
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** @param {string} peer */
-const remember = (peer) => stored('localStorage', `chat ${chat.userId}`, JSON.stringify([...new Set([peer, ...remembered()])].slice(0, 100)));
+const remember = (peer) =>
+  stored('localStorage', `chat ${chat.userId}`, JSON.stringify([...new Set([peer, ...remembered()])].slice(0, 100)));
 
 /** The address of this page for somebody, keeping the server that was asked for. @param {string} [userId] @param {string} [peer] */
 function pageFor(userId, peer) {
-  const fields = Object.entries({ userId: byToken ? '' : userId, with: peer, ws: query.get('ws') }).filter(([, value]) => value);
+  const fields = Object.entries({ userId: byToken ? '' : userId, with: peer, ws: query.get('ws') }).filter(
+    ([, value]) => value,
+  );
   return `${location.pathname}?${new URLSearchParams(/** @type {string[][]} */ (fields))}`;
 }
 
@@ -206,13 +253,16 @@ async function start(pass) {
   // With a token it is most likely the token; without one it may be something else as well.
   if (byToken) $('again').before($('use-token'));
   try {
-    chat = new ChatClient({ url: query.get('ws') || '/prod', ...('token' in pass ? { token: () => pass.token, userClaim: pass.claim } : pass) });
+    chat = new ChatClient({
+      url: query.get('ws') || '/prod',
+      ...('token' in pass ? { token: () => pass.token, userClaim: pass.claim } : pass),
+    });
   } catch (error) {
     $('app').hidden = false;
     $('state').textContent = `This address can't be used: ${/** @type {Error} */ (error).message}`;
     return;
   }
-  Object.assign(window, { chat });                              // for whoever tries it out in the console
+  Object.assign(window, { chat }); // for whoever tries it out in the console
   list = new List($('list'), chat, open);
   chat.addEventListener('connection', tell);
   // Who somebody with a token is, the token says.
@@ -226,10 +276,12 @@ async function start(pass) {
     if (m.senderId === userId) return;
     remember(m.senderId);
     if (m.senderId === current?.peer && !atEnd) below += 1;
-    $('news').textContent = m.senderId === current?.peer ? `${seen(m.senderId)}: ${m.content}` : `New message from ${seen(m.senderId)}`;
+    $('news').textContent =
+      m.senderId === current?.peer ? `${seen(m.senderId)}: ${m.content}` : `New message from ${seen(m.senderId)}`;
   });
   remembered().forEach((peer) => chat.conversation(peer));
-  const peer = query.get('with') ?? '', problem = peer && problemOf(peer, 'A name');
+  const peer = query.get('with') ?? '',
+    problem = peer && problemOf(peer, 'A name');
   open(problem ? null : peer || null);
   if (problem) [$('with').value, $('start-error').textContent] = [peer, problem];
   tell();
@@ -237,16 +289,20 @@ async function start(pass) {
 
 $('start').addEventListener('submit', (event) => {
   event.preventDefault();
-  const name = $('with').value.trim(), problem = problemOf(name, 'A name');
+  const name = $('with').value.trim(),
+    problem = problemOf(name, 'A name');
   $('start-error').textContent = problem;
   if (problem) return;
   $('with').value = '';
   open(name);
 });
-$('compose').addEventListener('submit', (event) => { event.preventDefault(); send(); });
+$('compose').addEventListener('submit', (event) => {
+  event.preventDefault();
+  send();
+});
 $('text').addEventListener('input', typed);
 $('text').addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;      // composing: Enter picks a word
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return; // composing: Enter picks a word
   event.preventDefault();
   send();
 });
@@ -258,15 +314,23 @@ $('back-to-name').onclick = (event) => {
   [$('pass').hidden, $('app').hidden] = [true, false];
 };
 $('use-token').onclick = () => askForToken('');
-$('latest').onclick = () => { atEnd = true; draw(); };
+$('latest').onclick = () => {
+  atEnd = true;
+  draw();
+};
 $('again').onclick = () => chat.connect();
 $('scroll').onscroll = () => {
-  const box = $('scroll'), was = atEnd;
+  const box = $('scroll'),
+    was = atEnd;
   atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
   if (atEnd !== was) changed();
   if (box.scrollTop < box.clientHeight) older();
 };
-new ResizeObserver(() => { if (atEnd) $('scroll').scrollTop = $('scroll').scrollHeight; }).observe($('scroll'));
-document.addEventListener('visibilitychange', () => { if (!document.hidden && current) changed(); });
+new ResizeObserver(() => {
+  if (atEnd) $('scroll').scrollTop = $('scroll').scrollHeight;
+}).observe($('scroll'));
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden && current) changed();
+});
 
 join(start);

@@ -17,7 +17,9 @@ export function make(tag, className = '', ...children) {
 
 /** A drawing of `page.css`'s kind. @param {string} path @param {string} name what it means, read out */
 export function icon(path, name) {
-  const space = 'http://www.w3.org/2000/svg', svg = document.createElementNS(space, 'svg'), line = document.createElementNS(space, 'path');
+  const space = 'http://www.w3.org/2000/svg',
+    svg = document.createElementNS(space, 'svg'),
+    line = document.createElementNS(space, 'path');
   svg.setAttribute('viewBox', '0 0 20 20');
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', name);
@@ -28,7 +30,7 @@ export function icon(path, name) {
 
 /** Without what ends the sentence; a bracket that was opened within the address belongs to it. @param {string} address */
 function trimmed(address) {
-  for (let end; (end = TRAILING.exec(address)?.[0]);) {
+  for (let end; (end = TRAILING.exec(address)?.[0]); ) {
     if (end === ')' && address.split('(').length >= address.split(')').length) break;
     address = address.slice(0, -end.length);
   }
@@ -55,7 +57,8 @@ export function linked(text) {
 export const isEmojiOnly = (text) => EMOJI_ONLY.test(text) && !/^[\d#*\s]+$/u.test(text);
 
 // What has no shape of its own, or turns the order of others: two names that look the same must not be told apart by it.
-const UNSEEN = /(?!(?<=\p{Emoji}\uFE0F?\p{Emoji_Modifier}?)\u200D(?=\p{Extended_Pictographic}))[\p{Cf}\p{Zl}\p{Zp}\u00A0\u034F\u115F\u1160\u17B4\u17B5\u2000-\u200A\u202F\u205F\u2800\u3000\u3164\uFFA0]/gu;
+const UNSEEN =
+  /(?!(?<=\p{Emoji}\uFE0F?\p{Emoji_Modifier}?)\u200D(?=\p{Extended_Pictographic}))[\p{Cf}\p{Zl}\p{Zp}\u00A0\u034F\u115F\u1160\u17B4\u17B5\u2000-\u200A\u202F\u205F\u2800\u3000\u3164\uFFA0]/gu;
 
 /** A name with what can't be seen of it as a mark. @param {string} name */
 export const seen = (name) =>
@@ -66,7 +69,8 @@ export function paintAvatar(node, name) {
   const first = [...new Intl.Segmenter().segment(name)][0]?.segment ?? '?';
   node.textContent = first.toUpperCase();
   // FNV-1a: names that are alike get colours that are not.
-  const hash = new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+  const hash =
+    new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
   node.dataset.hue = String(hash % 8);
   return node;
 }
@@ -88,8 +92,13 @@ export const timeOf = (at) => clock.format(at);
 /** "Today", "Yesterday", "Monday", "3 March 2026". @param {number} at */
 export function dayOf(at) {
   const days = daysAgo(at);
-  return days < 2 && days >= 0 ? capital(words.format(-days, 'day')) : days < 7 && days > 0 ? weekday.format(at) : date.format(at);
+  return days < 2 && days >= 0
+    ? capital(words.format(-days, 'day'))
+    : days < 7 && days > 0
+      ? weekday.format(at)
+      : date.format(at);
 }
 
 /** As short as a list wants it. @param {number} at */
-export const momentOf = (at) => (daysAgo(at) <= 0 ? timeOf(at) : daysAgo(at) === 1 ? capital(words.format(-1, 'day')) : short.format(at));
+export const momentOf = (at) =>
+  daysAgo(at) <= 0 ? timeOf(at) : daysAgo(at) === 1 ? capital(words.format(-1, 'day')) : short.format(at);
