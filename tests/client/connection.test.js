@@ -9,8 +9,8 @@ import { Service } from './service.js';
 const state = (chat, name) => until(() => chat.connection.state === name);
 
 test('a lost connection is reopened', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   for (const code of [1006, 1001]) {
     const [socket] = service.sockets;
@@ -32,8 +32,8 @@ test('a lost connection is reopened', async () => {
 });
 
 test('a dead connection is detected and replaced', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice', { times: { idle: 30, check: 30 } });
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { idle: 30, check: 30 } });
   await online(chat);
   const [dead] = service.sockets;
   service.script = (_, socket) => (socket === dead ? 'ignore' : undefined);
@@ -43,8 +43,8 @@ test('a dead connection is detected and replaced', async () => {
 });
 
 test('pings keep an idle connection', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice', { times: { idle: 10 } });
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { idle: 10 } });
   await online(chat);
   await new Promise((resolve) => {
     service.script = ({ action }) => void (action === 'ping' && resolve());
@@ -54,12 +54,12 @@ test('pings keep an idle connection', async () => {
 });
 
 test('an old connection is renewed without a gap: the new one opens before the old one closes', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice', { times: { life: 60, early: 60, answer: 40 } });
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { life: 60, early: 60, answer: 40 } });
   await online(chat);
   const [first] = service.sockets;
-  let said = 0,
-    most = 0;
+  let said = 0;
+  let most = 0;
   const talk = setInterval(() => {
     service.say('bob', 'alice', `${++said}`);
     most = Math.max(most, service.sockets.size);
@@ -73,12 +73,12 @@ test('an old connection is renewed without a gap: the new one opens before the o
 });
 
 test('a displaced connection is reopened only when the user acts', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   for (const act of [() => chat.connect(), () => chat.send('bob', 'Hi')]) {
-    const [socket] = service.sockets,
-      { attempts } = service;
+    const [socket] = service.sockets;
+    const { attempts } = service;
     socket.drop(1000);
     await state(chat, 'displaced');
     assert.equal(service.attempts, attempts);
@@ -132,8 +132,8 @@ test('a connection closed without an error frame is reopened if its token expire
 });
 
 test('a token of another user is not used', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice', { token: async () => token('mallory') });
+  const service = new Service();
+  const chat = connect(service, 'alice', { token: async () => token('mallory') });
   await state(chat, 'refused');
   assert.match(chat.connection.reason, /another user/);
   assert.equal(service.attempts, 0);
@@ -151,8 +151,8 @@ test('a failed token call is repeated', async () => {
 });
 
 test('two failed upgrades of a reachable service count as a refusal, and attempts become rare', async (t) => {
-  const service = new Service(),
-    asked = [];
+  const service = new Service();
+  const asked = [];
   service.refuses = () => true;
   t.mock.method(globalThis, 'fetch', async (address) => {
     asked.push(String(address));
@@ -220,8 +220,8 @@ test('without a WebSocket the constructor says what to do', (t) => {
 });
 
 test('a closed client stays closed', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   chat.close();
   assert.equal(chat.connection.state, 'closed');

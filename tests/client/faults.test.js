@@ -18,8 +18,8 @@ const MESSAGES = 60;
 
 for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
   test(`random faults lose, duplicate and reorder nothing (seed ${seed})`, async () => {
-    const chance = random(seed),
-      service = new Service();
+    const chance = random(seed);
+    const service = new Service();
     let faulty = true;
     service.refuses = () => faulty && chance() < 0.2;
     service.loses = () => faulty && chance() < 0.3;
@@ -40,9 +40,9 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
     const chats = { alice: join('alice'), bob: join('bob') };
 
     for (let number = 0; number < MESSAGES; number += 1) {
-      const me = chance() < 0.5 ? 'alice' : 'bob',
-        peer = me === 'alice' ? 'bob' : 'alice',
-        text = `${me} ${number}`;
+      const me = chance() < 0.5 ? 'alice' : 'bob';
+      const peer = me === 'alice' ? 'bob' : 'alice';
+      const text = `${me} ${number}`;
       chats[me].send(peer, text).catch(() => {});
       await until(
         () =>

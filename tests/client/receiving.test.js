@@ -8,8 +8,8 @@ import { Service } from './service.js';
 const asked = (service, action) => service.frames.filter((frame) => frame.action === action);
 
 test('pushes that are reordered, duplicated or lost are emitted once and in order', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   service.say('bob', 'alice', '1');
   await until(() => chat.seen.length === 1);
@@ -23,8 +23,8 @@ test('pushes that are reordered, duplicated or lost are emitted once and in orde
 });
 
 test('every known conversation catches up after a reconnect', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   for (const peer of ['bob', 'carol']) service.say(peer, 'alice', `${peer} 1`);
   await until(() => chat.seen.length === 2);
@@ -63,8 +63,8 @@ test('history yields each message once, from the newest page to the first messag
   const service = new Service();
   for (let number = 1; number <= 1010; number += 1)
     service.append(number % 2 ? 'bob' : 'alice', number % 2 ? 'alice' : 'bob', `${number}`);
-  const chat = connect(service, 'alice'),
-    pages = [];
+  const chat = connect(service, 'alice');
+  const pages = [];
   for await (const page of chat.history('bob')) pages.push(page);
   assert.deepEqual(
     pages.map((page) => page.length),
@@ -149,9 +149,9 @@ test('a conversation that was opened before the inbox arrived is still marked as
 });
 
 test('a message becomes read when the peer marks it or replies', async () => {
-  const service = new Service(),
-    alice = connect(service, 'alice'),
-    bob = connect(service, 'bob');
+  const service = new Service();
+  const alice = connect(service, 'alice');
+  const bob = connect(service, 'bob');
   await online(bob);
   const sent = await alice.send('bob', 'Hi');
   assert.equal(alice.stateOf(sent), 'sent');
@@ -168,8 +168,8 @@ test('a message becomes read when the peer marks it or replies', async () => {
 });
 
 test('unknown and malformed frames are ignored', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   const [socket] = service.sockets;
   for (const frame of [

@@ -10,8 +10,8 @@ import { Service } from './service.js';
 const sends = (service) => service.frames.filter((frame) => frame.action === 'sendMessage');
 
 test('messages are stored in the order of the calls, and each call resolves', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   const stored = await Promise.all(['1', '2', '3'].map((text) => chat.send('bob', text)));
   assert.deepEqual(
     stored.map((m) => [m.seq, m.content, m.senderId]),
@@ -33,8 +33,8 @@ test('messages are stored in the order of the calls, and each call resolves', as
 });
 
 test('a send without a reply is repeated with the same clientMessageId and lastSeq, and stored once', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice', { times: { answer: 50 } });
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { answer: 50 } });
   let lost = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || lost++ >= 2) return undefined;
@@ -50,8 +50,8 @@ test('a send without a reply is repeated with the same clientMessageId and lastS
 });
 
 test('a connection that is lost during a send changes nothing', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let broken = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || broken++ >= 2) return undefined;
@@ -65,8 +65,8 @@ test('a connection that is lost during a send changes nothing', async () => {
 
 for (const code of ['unavailable', 'internal', 'rate_limited']) {
   test(`${code} is repeated with the same clientMessageId`, async () => {
-    const service = new Service(),
-      chat = connect(service, 'alice');
+    const service = new Service();
+    const chat = connect(service, 'alice');
     let refused = 0;
     service.script = ({ action }) =>
       action === 'sendMessage' && refused++ < 1 ? { type: 'error', code, message: 'later' } : undefined;
@@ -77,9 +77,9 @@ for (const code of ['unavailable', 'internal', 'rate_limited']) {
 }
 
 test('a rate-limited send is repeated after retryAfter', async (t) => {
-  const service = new Service(),
-    chat = connect(service, 'alice'),
-    waits = t.mock.method(globalThis, 'setTimeout').mock;
+  const service = new Service();
+  const chat = connect(service, 'alice');
+  const waits = t.mock.method(globalThis, 'setTimeout').mock;
   let refused = 0;
   service.script = ({ action }) =>
     action === 'sendMessage' && refused++ < 3
@@ -90,8 +90,8 @@ test('a rate-limited send is repeated after retryAfter', async (t) => {
 });
 
 test('a send is repeated after an error frame of API Gateway, which names no request', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let failed = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || failed++) return undefined;
@@ -103,13 +103,13 @@ test('a send is repeated after an error frame of API Gateway, which names no req
 });
 
 test('a refused message fails with a reason, and does not delay others', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let refuse = true;
   service.script = ({ content }) =>
     content === 'bad' && refuse ? { type: 'error', code: 'forbidden', message: 'not this one' } : undefined;
-  const bad = chat.send('bob', 'bad'),
-    good = chat.send('bob', 'good');
+  const bad = chat.send('bob', 'bad');
+  const good = chat.send('bob', 'good');
   await assert.rejects(bad, { code: 'forbidden', message: 'not this one' });
   assert.equal((await good).seq, 1);
   const [{ clientMessageId, failed }] = chat.conversation('bob').pending;
@@ -122,8 +122,8 @@ test('a refused message fails with a reason, and does not delay others', async (
 });
 
 test('a failed message can be discarded', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   service.script = ({ action }) =>
     action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined;
   await assert.rejects(chat.send('bob', 'Hi'));
@@ -154,8 +154,8 @@ test('a message that is not valid is refused before it is queued', async () => {
 });
 
 test('messages that were queued offline are sent by the next page, in order', async () => {
-  const service = new Service(),
-    indexedDB = new IDBFactory();
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   service.refuses = () => true;
   const before = connect(service, 'alice', { indexedDB });
   const queued = ['1', '2', '3'].map((text) => before.send('bob', text));
@@ -171,8 +171,8 @@ test('messages that were queued offline are sent by the next page, in order', as
 });
 
 test('a message that was stored before a reload is recognised after it, whatever other messages follow', async () => {
-  const service = new Service(),
-    indexedDB = new IDBFactory();
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   service.say('bob', 'alice', 'Hi');
   const before = connect(service, 'alice', { indexedDB });
   service.script = ({ action }) => (action === 'sendMessage' ? 'mute' : undefined);
@@ -195,8 +195,8 @@ test('a message that was stored before a reload is recognised after it, whatever
 
 for (const wasStored of [true, false]) {
   test(`out_of_date: the client reads all that followed, and ${wasStored ? 'finds' : 'sends'} the message`, async () => {
-    const service = new Service(),
-      indexedDB = new IDBFactory();
+    const service = new Service();
+    const indexedDB = new IDBFactory();
     service.say('bob', 'alice', 'Hi');
     const before = connect(service, 'alice', { indexedDB });
     service.script = ({ action }) => (action === 'sendMessage' ? (wasStored ? 'mute' : 'ignore') : undefined);
@@ -214,8 +214,8 @@ for (const wasStored of [true, false]) {
 }
 
 test('two tabs with one outbox send each message once, in order, and both show it', async () => {
-  const service = new Service(),
-    indexedDB = new IDBFactory();
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   const tabs = ['one', 'other'].map(() => connect(service, 'alice', { indexedDB }));
   await Promise.all(tabs.map(online));
   const texts = Array.from({ length: 20 }, (_, number) => `${number}`);
@@ -240,8 +240,8 @@ test('two tabs with one outbox send each message once, in order, and both show i
 });
 
 test('after the service lost its data, numbering starts again', async () => {
-  const service = new Service(),
-    chat = connect(service, 'alice');
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await chat.send('bob', 'before');
   await chat.send('bob', 'before too');
   service.messages.clear();
@@ -250,15 +250,15 @@ test('after the service lost its data, numbering starts again', async () => {
 });
 
 test('tabs without locks send the same lastSeq, and restore nothing that another tab has removed', async () => {
-  const indexedDB = new IDBFactory(),
-    open = async () => {
-      const box = new Outbox('alice', { indexedDB }, () => {});
-      await box.open();
-      return box;
-    };
+  const indexedDB = new IDBFactory();
+  const open = async () => {
+    const box = new Outbox('alice', { indexedDB }, () => {});
+    await box.open();
+    return box;
+  };
   const [left, right] = [await open(), await open()];
-  const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 }),
-    [same] = await right.all();
+  const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });
+  const [same] = await right.all();
   assert.deepEqual([await left.begin(entry, 3), await right.begin(same, 5)], [true, true]);
   assert.deepEqual([entry.lastSeq, same.lastSeq], [3, 3]);
   await left.remove(entry);
@@ -266,9 +266,9 @@ test('tabs without locks send the same lastSeq, and restore nothing that another
 });
 
 test('a message that turns out to be stored while the client catches up is not sent again', async () => {
-  const service = new Service(),
-    indexedDB = new IDBFactory(),
-    { host, pathname } = new URL(service.url);
+  const service = new Service();
+  const indexedDB = new IDBFactory();
+  const { host, pathname } = new URL(service.url);
   const earlier = new Outbox(`${host}${pathname} alice`, { indexedDB }, () => {});
   await earlier.open();
   await earlier.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });

@@ -60,8 +60,8 @@ export class Service {
       readyState = 0;
       /** @param {string} url @param {string[]} protocols */
       constructor(url, protocols) {
-        const asked = new URL(url),
-          [, token] = protocols;
+        const asked = new URL(url);
+        const [, token] = protocols;
         service.attempts += 1;
         this.user = token ? JSON.parse(atob(token.split('.')[1])).sub : asked.searchParams.get('userId');
         this.token = token;
@@ -111,9 +111,9 @@ export class Service {
   }
 
   append(sender, recipient, content, clientMessageId) {
-    const row = this.of(sender, recipient),
-      seq = row.length + 1,
-      id = conversationId(sender, recipient);
+    const row = this.of(sender, recipient);
+    const seq = row.length + 1;
+    const id = conversationId(sender, recipient);
     const message = {
       messageId: `m${Math.random()}`,
       conversationId: id,
@@ -149,8 +149,8 @@ export class Service {
 
   answer(socket, frame) {
     const error = (code, message) => ({ type: 'error', code, message });
-    const me = socket.user,
-      row = frame.targetId ? this.of(me, frame.targetId) : [];
+    const me = socket.user;
+    const row = frame.targetId ? this.of(me, frame.targetId) : [];
     switch (frame.action) {
       case 'ping':
         return { type: 'pong' };
@@ -169,11 +169,11 @@ export class Service {
         };
       }
       case 'getMessages': {
-        const limit = Math.min(frame.limit ?? 50, 100),
-          { after, startKey } = frame;
+        const limit = Math.min(frame.limit ?? 50, 100);
+        const { after, startKey } = frame;
         const all = after === undefined ? row.slice(0, (startKey?.seq ?? Infinity) - 1).reverse() : row.slice(after);
-        const messages = all.slice(0, limit),
-          more = all.length > limit;
+        const messages = all.slice(0, limit);
+        const more = all.length > limit;
         const value = { conversationId: conversationId(me, frame.targetId), messages };
         return { type: 'messages', value: more ? { ...value, lastEvaluatedKey: { seq: messages.at(-1).seq } } : value };
       }
@@ -185,8 +185,8 @@ export class Service {
           type: 'conversations',
           value: {
             conversations: mine.map(([id, stored]) => {
-              const last = stored.at(-1),
-                peerId = last.senderId === me ? last.recipientId : last.senderId;
+              const last = stored.at(-1);
+              const peerId = last.senderId === me ? last.recipientId : last.senderId;
               const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);
               return {
                 conversationId: id,
