@@ -1,4 +1,4 @@
-//! A gateway whose functions are closures, and what can be asked of it.
+//! `TestGateway`: a gateway whose functions are closures, with the events and records that it produces.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,12 +24,12 @@ use ws_local::{
     template::{Api, Authorizer, Route, Stack},
 };
 
-use crate::wire::{Answered, Client};
+use crate::wire::{Client, HttpResponse};
 
-/// Longer than anything here takes: a test that waits so long has failed.
+/// Longer than any step of a test takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits for something that has to happen.
+/// Waits for `what`, and panics if it takes too long.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never happened")
 }
@@ -37,7 +37,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 type BoxFuture = Pin<Box<dyn Future<Output = InvokeResult> + Send>>;
 type Body = Box<dyn Fn(Value) -> BoxFuture + Send + Sync>;
 
-/// The seam: functions by name, each a closure, and every event that reached one.
+/// Functions by name, each a closure. Every event that reaches one goes to `seen`.
 struct Functions {
     bodies: HashMap<String, Body>,
     seen: mpsc::UnboundedSender<(String, Value)>,
@@ -51,35 +51,35 @@ impl Invoke for Functions {
     }
 }
 
-/// An answer of `{statusCode: 200}`.
+/// The response `{statusCode: 200}`.
 pub(crate) fn ok() -> InvokeResult {
-    answer(json!({"statusCode": 200}))
+    respond(json!({"statusCode": 200}))
 }
 
-pub(crate) fn answer(value: Value) -> InvokeResult {
+pub(crate) fn respond(value: Value) -> InvokeResult {
     Ok(value.to_string().into_bytes())
 }
 
-/// An answer that says something to the caller.
-pub(crate) fn says(body: &str) -> InvokeResult {
-    answer(json!({"statusCode": 200, "body": body}))
+/// A response with a body for the client.
+pub(crate) fn reply(body: &str) -> InvokeResult {
+    respond(json!({"statusCode": 200, "body": body}))
 }
 
-pub(crate) fn fails(message: &str) -> InvokeResult {
+pub(crate) fn fail(message: &str) -> InvokeResult {
     Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
 }
 
-/// The body of a function that waits for `go` before it answers.
+/// A function that waits for `go` before it returns.
 pub(crate) fn after(
     go: &Arc<Notify>,
-    answer: fn() -> InvokeResult,
+    result: fn() -> InvokeResult,
 ) -> impl Fn(Value) -> BoxFuture + Send + Sync + 'static {
     let go = Arc::clone(go);
     move |_| {
         let go = Arc::clone(&go);
         Box::pin(async move {
             go.notified().await;
-            answer()
+            result()
         })
     }
 }
@@ -103,7 +103,7 @@ pub(crate) fn stack() -> Stack {
     }
 }
 
-/// A stack whose functions come with its routes.
+/// A stack under construction. Each route is added with its function.
 pub(crate) struct Setup {
     stack: Stack,
     bodies: HashMap<String, Body>,
@@ -126,7 +126,7 @@ impl Setup {
         self
     }
 
-    /// A route that drops its answer. Its function is called like it.
+    /// Adds a route that does not reply. Its function has the name of the route.
     pub(crate) fn route<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = InvokeResult> + Send + 'static,
@@ -134,7 +134,7 @@ impl Setup {
         self.add(key, false, body)
     }
 
-    /// A route that sends its answer.
+    /// Adds a route that replies.
     pub(crate) fn replying<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = InvokeResult> + Send + 'static,
@@ -142,7 +142,7 @@ impl Setup {
         self.add(key, true, body)
     }
 
-    /// A route that answers 200 and nothing else.
+    /// Adds a route whose function returns 200 without a body.
     pub(crate) fn quiet(self, key: &str) -> Self {
         self.route(key, async |_| ok())
     }
@@ -167,7 +167,7 @@ impl Setup {
         self
     }
 
-    pub(crate) async fn start(self) -> World {
+    pub(crate) async fn start(self) -> TestGateway {
         let (seen, events) = mpsc::unbounded_channel();
         let (recorded, records) = mpsc::unbounded_channel();
         let functions = Arc::new(Functions { bodies: self.bodies, seen });
@@ -178,25 +178,24 @@ impl Setup {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = Gateway::start(listener, &self.stack, functions, options).unwrap();
-        World { gateway, events: Mutex::new((events, Vec::new())), records: tokio::sync::Mutex::new(records) }
+        TestGateway { gateway, events: Mutex::new((events, Vec::new())), records: tokio::sync::Mutex::new(records) }
     }
 }
 
 type Events = (mpsc::UnboundedReceiver<(String, Value)>, Vec<(String, Value)>);
 
-/// A gateway that runs.
-pub(crate) struct World {
+pub(crate) struct TestGateway {
     pub(crate) gateway: Gateway,
     events: Mutex<Events>,
     records: tokio::sync::Mutex<mpsc::UnboundedReceiver<RequestRecord>>,
 }
 
-impl World {
+impl TestGateway {
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateway.address()
     }
 
-    /// The next event that reaches this function; those of others are kept.
+    /// The next event that reaches this function. Events of other functions are kept.
     pub(crate) async fn event(&self, function: &str) -> Value {
         soon(std::future::poll_fn(|context| {
             let (arriving, kept) = &mut *self.events.lock().unwrap();
@@ -211,7 +210,7 @@ impl World {
         .await
     }
 
-    /// How many events have reached this function and not been taken.
+    /// The number of events that have reached this function and that [`Self::event`] has not returned.
     pub(crate) fn waiting(&self, function: &str) -> usize {
         let (arriving, kept) = &mut *self.events.lock().unwrap();
         while let Ok(event) = arriving.try_recv() {
@@ -220,7 +219,7 @@ impl World {
         kept.iter().filter(|(name, _)| name == function).count()
     }
 
-    /// The next record of this route.
+    /// The next record of this route. Earlier records of other routes are dropped.
     pub(crate) async fn record(&self, route: &str) -> RequestRecord {
         let mut records = self.records.lock().await;
         loop {
@@ -246,7 +245,7 @@ impl World {
         Client { socket, response }
     }
 
-    /// Connects, and takes the id from the event of a `$connect` route, which must be there.
+    /// Connects, and returns the id in the event of the `$connect` route, which the stack must have.
     pub(crate) async fn connect_known(&self) -> (Client, String) {
         let client = self.connect("").await;
         let event = self.event("$connect").await;
@@ -254,8 +253,8 @@ impl World {
         (client, id)
     }
 
-    /// Asks for a socket and takes whatever answer comes.
-    pub(crate) async fn upgrade(&self, query: &str, headers: &[(&str, &str)]) -> Answered {
+    /// Sends an upgrade request and returns the response, whatever its status.
+    pub(crate) async fn upgrade(&self, query: &str, headers: &[(&str, &str)]) -> HttpResponse {
         let mut all = vec![
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
@@ -267,13 +266,13 @@ impl World {
     }
 
     /// A signed call of `@connections`.
-    pub(crate) async fn manage(&self, method: &str, id: &str, body: &[u8]) -> Answered {
+    pub(crate) async fn manage(&self, method: &str, id: &str, body: &[u8]) -> HttpResponse {
         let path = format!("/prod/@connections/{}", id.replace('=', "%3D"));
         self.http(method, &path, &[("Authorization", SIGNED)], body).await
     }
 
-    /// One plain HTTP request.
-    pub(crate) async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answered {
+    /// Sends a plain HTTP request.
+    pub(crate) async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address());
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -282,11 +281,11 @@ impl World {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.write_all(body).await.unwrap();
-        soon(Answered::read(&mut stream)).await
+        soon(HttpResponse::read(&mut stream)).await
     }
 }
 
-/// The shape of a signature; nobody can check more.
+/// A signature in the right format.
 pub(crate) const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20221026/eu-west-1/execute-api/aws4_request, \
      SignedHeaders=content-length;host;x-amz-date, \
      Signature=fe5f80f77d5fa3beca038a248ff027d0445342fe2855ddc963176630326f1024";
