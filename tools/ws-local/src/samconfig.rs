@@ -42,7 +42,7 @@ fn read(text: &str, environment: Option<&str>) -> anyhow::Result<BTreeMap<String
 }
 
 /// Reads `NAME=VALUE`, or SAM's longer `ParameterKey=NAME,ParameterValue=VALUE`.
-pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
+pub(crate) fn pair(text: &str) -> anyhow::Result<(String, String)> {
     let long = text.strip_prefix("ParameterKey=").and_then(|rest| rest.split_once(",ParameterValue="));
     let (name, value) = long
         .or_else(|| text.split_once('='))

@@ -98,7 +98,7 @@ pub struct RunningSystem {
 }
 
 /// Starts only the template's tables, for functions that run elsewhere.
-pub async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
+pub(crate) async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
     start_tables(options, &read(options)?).await
 }
 
