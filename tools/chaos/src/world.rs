@@ -12,8 +12,8 @@ use support::{Local, Upstream, without_limits};
 use tokio::net::TcpListener;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use ws_local::{
-    functions::{FunctionOptions, Notice, Origin, Process},
-    system::Event,
+    event::{Event, EventSink, ProcessRef},
+    functions::{FunctionOptions, Process},
 };
 
 use crate::{
@@ -72,8 +72,8 @@ pub struct Between {
 struct State {
     storms: HashMap<u64, Arc<Storm>>,
     /// Which process deals with which event.
-    invocations: HashMap<String, Origin>,
-    events: HashMap<Origin, String>,
+    invocations: HashMap<String, ProcessRef>,
+    events: HashMap<ProcessRef, String>,
     /// Connections that a client has, or had, and since when.
     opened: HashMap<String, Instant>,
     /// Connections whose `$disconnect` never comes.
@@ -106,7 +106,7 @@ impl World {
             ]);
             let functions = FunctionOptions { environment, release, processes, ..FunctionOptions::default() };
             options.functions = functions;
-            options.observer = Arc::new(move |event| observed.observe(event, &counts));
+            options.events = EventSink::new(move |event| observed.observe(event, &counts));
         })
         .await;
         // They are set once, here.
@@ -182,38 +182,38 @@ impl Between {
         self.process_of(&origin)
     }
 
-    fn process_of(&self, origin: &Origin) -> Option<Arc<Process>> {
+    fn process_of(&self, origin: &ProcessRef) -> Option<Arc<Process>> {
         let functions = self.local.get()?.upgrade()?;
         functions.processes(&origin.function).into_iter().find(|process| process.id() == origin.process)
     }
 
     fn observe(self: &Arc<Self>, event: Event, total: &Arc<Counts>) {
         match event {
-            Event::Gateway(record) if record.route == "$connect" && record.status == 200 => {
+            Event::Request(record) if record.route == "$connect" && record.status == 200 => {
                 self.state().opened.insert(record.connection, Instant::now());
             }
-            Event::Function(Notice::Asked(number, event)) => {
-                if let Some(storm) = self.storm_of(&event.0) {
+            Event::InvocationQueued { number, payload } => {
+                if let Some(storm) = self.storm_of(&payload.0) {
                     self.state().events_of.insert(number, storm.events.token());
                 }
             }
-            Event::Function(Notice::Done(number)) => {
+            Event::InvocationEnded { number } => {
                 self.state().events_of.remove(&number);
             }
-            Event::Function(Notice::Given(origin, trace)) => {
+            Event::InvocationSent { process: origin, trace_id: trace } => {
                 let mut state = self.state();
                 if let Some(before) = state.events.insert(origin.clone(), trace.clone()) {
                     state.invocations.remove(&before);
                 }
                 state.invocations.insert(trace, origin);
             }
-            Event::Function(Notice::Ended(origin, _)) => {
+            Event::ProcessEnded { process: origin, .. } => {
                 let mut state = self.state();
                 if let Some(before) = state.events.remove(&origin) {
                     state.invocations.remove(&before);
                 }
             }
-            Event::Function(Notice::Started(origin)) => {
+            Event::ProcessStarted(origin) => {
                 let number = {
                     let mut state = self.state();
                     state.started += 1;

@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -18,6 +17,7 @@ use support::{
     jwt::{Issuer, Key},
 };
 use ws_local::{
+    event::EventSink,
     functions::{FunctionOptions, Functions},
     invoke::Invoke,
     template,
@@ -44,7 +44,7 @@ impl Mode {
         let mut stack = template::load(&path, &parameters).unwrap();
         stack.functions.retain(|id, _| id == FUNCTION);
         let options = FunctionOptions { release: true, ..FunctionOptions::default() };
-        let functions = Functions::start(&stack, options, Arc::new(|_| {})).await.unwrap();
+        let functions = Functions::start(&stack, options, EventSink::default()).await.unwrap();
         let lists: serde_json::Map<_, _> =
             query.as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
         let event = Fixture::named("authorizer")

@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use ws_local::{
-    functions::{FunctionOptions, Functions, Notice, Process},
+    event::{Event, EventSink},
+    functions::{FunctionOptions, Functions, Process},
     invoke::Invoke,
 };
 
@@ -68,14 +69,14 @@ impl Bench {
         let prebuilt = folder.canonicalize().with_context(|| format!("{} does not exist", folder.display()))?;
         let options = FunctionOptions { prebuilt: Some(prebuilt), environment, ..FunctionOptions::default() };
         let share = memory.map(CpuShare::for_memory).transpose()?;
-        let observer = Arc::new(move |notice| {
-            if let (Notice::Ready(origin, _), Some(share)) = (notice, &share)
-                && let Err(error) = share.limit(origin.process)
+        let events = EventSink::new(move |event| {
+            if let (Event::ProcessReady { process, .. }, Some(share)) = (event, &share)
+                && let Err(error) = share.limit(process.process)
             {
-                eprintln!("{}: {error:#}", origin.function);
+                eprintln!("{}: {error:#}", process.function);
             }
         });
-        let functions = Functions::start(&actions::stack()?, options, observer).await?;
+        let functions = Functions::start(&actions::stack()?, options, events).await?;
         for (function, event) in workload.set_up {
             parse_frame(&functions.invoke(function, event.value().to_string().into_bytes()).await?)?;
         }
