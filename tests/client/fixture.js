@@ -1,12 +1,14 @@
-// What the tests of the client share.
+// Clients for the tests.
 
 import { after } from 'node:test';
 import { ChatClient } from '../../web/chat-client.js';
 
 const open = new Set();
-after(() => open.forEach((chat) => chat.close()));
+after(() => {
+  for (const chat of open) chat.close();
+});
 
-/** A client of this service, closed when the tests of a file are over. */
+/** Connects a client, which is closed after the tests of a file. It records what it emits. */
 export function connect(service, userId, options = {}) {
   const chat = new ChatClient({ url: service.url, userId, WebSocket: service.WebSocket, indexedDB: null, ...options });
   open.add(chat);
@@ -19,14 +21,15 @@ export function connect(service, userId, options = {}) {
   return chat;
 }
 
-/** Resolves when `holds` does. */
+/** Resolves when `holds` returns true. */
 export async function until(holds) {
-  // Some of what is waited for is the service's, which has no events.
+  // The scripted service has no events, so this polls.
   while (!holds()) await new Promise(setImmediate);
 }
 
 export const online = (chat) => until(() => chat.connection.state === 'online');
 export const contents = (messages) => messages.map((m) => m.content);
 
-/** A token of the kind that a client can read, and nobody checks. */
-export const token = (sub, claims = {}) => ['{}', JSON.stringify({ sub, ...claims }), 's'].map((part) => btoa(part)).join('.');
+/** An unsigned token; the scripted service does not verify it. */
+export const token = (sub, claims = {}) =>
+  ['{}', JSON.stringify({ sub, ...claims }), 's'].map((part) => btoa(part)).join('.');
