@@ -39,9 +39,7 @@ def main():
         required=True,
         help="architecture that `sam build` compiled for",
     )
-    arguments.add_argument(
-        "--emulator", required=True, help="path of the program `ministack`"
-    )
+    arguments.add_argument("--emulator", required=True, help="path of the program `ministack`")
     arguments.add_argument("--smoke", required=True, help="path of the program `smoke`")
     arguments = arguments.parse_args()
     # Makes a termination signal run the `finally` blocks, as a failure does.
@@ -52,16 +50,8 @@ def main():
         emulator(program, folder) as port,
     ):
         template = pathlib.Path(folder) / "template.json"
-        template.write_text(
-            json.dumps(
-                fit_for_emulator(
-                    yaml_parse((BUILT / "template.yaml").read_text()), port
-                )
-            )
-        )
-        test_deployments(
-            template, f"Architecture={arguments.architecture}", arguments.smoke, port
-        )
+        template.write_text(json.dumps(fit_for_emulator(yaml_parse((BUILT / "template.yaml").read_text()), port)))
+        test_deployments(template, f"Architecture={arguments.architecture}", arguments.smoke, port)
 
 
 def test_deployments(template, architecture, smoke, port):
@@ -98,9 +88,7 @@ def test_deployments(template, architecture, smoke, port):
 
     def outputs():
         stack = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
-        return {
-            output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]
-        }
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     print_step("sam deploy: a new stack")
     deploy()
@@ -140,9 +128,7 @@ def test_deployments(template, architecture, smoke, port):
         "--no-prompts",
     )
     with contextlib.suppress(clients["cloudformation"].exceptions.ClientError):
-        state = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0][
-            "StackStatus"
-        ]
+        state = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
         check(state == "DELETE_COMPLETE", state)
     tables = clients["dynamodb"].list_tables()["TableNames"]
     check(
@@ -156,9 +142,7 @@ def fit_for_emulator(template, port):
     resources = template["Resources"]
     # MiniStack sends replies without route responses and refuses to create them.
     for name in [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::ApiGatewayV2::RouteResponse"
+        name for name, resource in resources.items() if resource["Type"] == "AWS::ApiGatewayV2::RouteResponse"
     ]:
         del resources[name]
     for name, resource in resources.items():
@@ -171,9 +155,7 @@ def fit_for_emulator(template, port):
     address = f"127.0.0.1:{port}/_aws/execute-api/${{ChatApi}}"
     text = json.dumps(template)
     for secure, plain in [("https", "http"), ("wss", "ws")]:
-        text = text.replace(
-            f"{secure}://${{ChatApi}}{AWS_HOST}", f"{plain}://{address}"
-        )
+        text = text.replace(f"{secure}://${{ChatApi}}{AWS_HOST}", f"{plain}://{address}")
     check(
         text.count(address) >= 2,
         "the template has the API's address in an unexpected form",
@@ -228,9 +210,7 @@ def wait_until_ready(process, url):
 
 def emulator_environment(port):
     """Environment variables that select the emulator and hide the user's credentials."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("AWS_")
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return inherited | {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "test",
@@ -243,9 +223,7 @@ def emulator_environment(port):
 
 
 def sam(environment, *arguments):
-    program = (
-        shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-    )
+    program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
     return run(environment, program, *arguments)
 
 
@@ -264,13 +242,9 @@ def run(environment, *command):
             timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
-        raise Failure(
-            f"{command[:2]} took more than {TIMEOUT} s: {error.output}"
-        ) from error
+        raise Failure(f"{command[:2]} took more than {TIMEOUT} s: {error.output}") from error
     if done.returncode != 0:
-        raise Failure(
-            f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
-        )
+        raise Failure(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 

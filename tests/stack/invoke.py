@@ -35,18 +35,12 @@ def main():
         required=True,
         help="architecture that `sam build` compiled for",
     )
-    arguments.add_argument(
-        "--check", action="store_true", help="run every event and check each reply"
-    )
+    arguments.add_argument("--check", action="store_true", help="run every event and check each reply")
     arguments.add_argument("function", nargs="?", help="logical id in template.yaml")
-    arguments.add_argument(
-        "event", nargs="?", help="file with the event, such as events/send.json"
-    )
+    arguments.add_argument("event", nargs="?", help="file with the event, such as events/send.json")
     arguments = arguments.parse_args()
     if not arguments.check and not arguments.event:
-        raise Failure(
-            "name a function and an event: make invoke FUNCTION=SendFunction EVENT=events/send.json"
-        )
+        raise Failure("name a function and an event: make invoke FUNCTION=SendFunction EVENT=events/send.json")
     if arguments.event and not pathlib.Path(arguments.event).is_file():
         raise Failure(f"{arguments.event} does not exist")
     # Makes a termination signal run the `finally` blocks, as a failure does.
@@ -84,10 +78,7 @@ def check_all(function_invoker, url):
         return reply
 
     def connection_ids():
-        return [
-            row["connectionId"]["S"]
-            for row in dynamodb.scan(TableName="ClientsTable")["Items"]
-        ]
+        return [row["connectionId"]["S"] for row in dynamodb.scan(TableName="ClientsTable")["Items"]]
 
     event = json.loads((ROOT / "events" / "connect.json").read_text())["requestContext"]
     user = event["authorizer"]["userId"]
@@ -116,10 +107,7 @@ def check_all(function_invoker, url):
     check_equal(duplicate["value"], first["value"] | {"duplicate": True})
 
     page = frame(invoke("HistoryFunction", "history"))
-    stored = {
-        name: first["value"][name]
-        for name in ["messageId", "seq", "createdAt", "conversationId"]
-    }
+    stored = {name: first["value"][name] for name in ["messageId", "seq", "createdAt", "conversationId"]}
     stored |= {"senderId": user, "recipientId": "bob", "content": "Hello, Bob!"}
     stored["clientMessageId"] = first["value"]["clientMessageId"]
     check_equal(
@@ -145,9 +133,7 @@ def check_all(function_invoker, url):
         {"type": "read", "ref": "5", "value": read},
     )
 
-    check_equal(
-        frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"}
-    )
+    check_equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 
     check_equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)
     check_equal(connection_ids(), [])
@@ -162,11 +148,7 @@ class Functions:
         # `sam local` does not evaluate conditions, so the parameter DynamoDbEndpoint has no effect.
         variables = pathlib.Path(folder) / "variables.json"
         port = url.rsplit(":", 1)[1]
-        variables.write_text(
-            json.dumps(
-                {"Parameters": {"AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST}:{port}"}}
-            )
-        )
+        variables.write_text(json.dumps({"Parameters": {"AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST}:{port}"}}))
         self.options = [
             "--parameter-overrides",
             f"Architecture={architecture} AuthMode=open",
@@ -176,26 +158,15 @@ class Functions:
             f"{HOST}:host-gateway",
         ]
         # Without this option, SAM asks the registry for a newer image each time.
-        if (
-            run_captured(
-                "docker", "image", "inspect", f"{IMAGE}-{architecture}"
-            ).returncode
-            == 0
-        ):
+        if run_captured("docker", "image", "inspect", f"{IMAGE}-{architecture}").returncode == 0:
             self.options.append("--skip-pull-image")
 
     def __call__(self, function, event):
         """Invokes a function and returns its reply."""
-        program = (
-            shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-        )
+        program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
         # Hides the user's credentials, because SAM would look them up at AWS and pass them to the function. Without
         # credentials it passes placeholders.
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("AWS_")
-        } | {
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -215,9 +186,7 @@ class Functions:
         try:
             reply = json.loads(done.stdout)
         except ValueError:
-            raise Failure(
-                f"{function} did not reply:\n{done.stderr}{done.stdout}"
-            ) from None
+            raise Failure(f"{function} did not reply:\n{done.stderr}{done.stdout}") from None
         if done.returncode != 0 or "errorMessage" in reply:
             raise Failure(f"{function} failed:\n{done.stderr}{done.stdout}")
         return reply
@@ -250,9 +219,7 @@ def container_gateway():
         raise Failure(f"Docker does not respond: {found.stderr.strip()}")
     network = json.loads(found.stdout)
     # Some versions of Docker omit the gateway, which is then the first address.
-    gateway = network.get("Gateway") or str(
-        next(ipaddress.ip_network(network["Subnet"]).hosts())
-    )
+    gateway = network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
     try:
         with socket.socket() as probe:
             probe.bind((gateway, 0))
@@ -278,9 +245,7 @@ def tables(folder, in_memory):
         *(["--memory"] if in_memory else []),
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         end = time.monotonic() + TIMEOUT
         while not ready.exists():
@@ -306,9 +271,7 @@ def run_captured(*command, env=None):
             timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
-        raise Failure(
-            f"{' '.join(command[:3])} took more than {TIMEOUT} s: {error.stderr}"
-        ) from error
+        raise Failure(f"{' '.join(command[:3])} took more than {TIMEOUT} s: {error.stderr}") from error
 
 
 class Failure(Exception):

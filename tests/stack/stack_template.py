@@ -37,11 +37,7 @@ ROUTES = {
     "sendMessage": "SendFunction",
 }
 # The environment variables of every function.
-NAMESPACE = {
-    "METRICS_NAMESPACE": {
-        "Fn::If": ["RecordsMetrics", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]
-    }
-}
+NAMESPACE = {"METRICS_NAMESPACE": {"Fn::If": ["RecordsMetrics", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]}}
 
 # The translator requires a region and does not use it.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
@@ -87,8 +83,4 @@ class TemplateTest(unittest.TestCase):
         cls.resources = cls.template["Resources"]
 
     def of_type(self, kind):
-        return {
-            name: resource
-            for name, resource in self.resources.items()
-            if resource["Type"] == kind
-        }
+        return {name: resource for name, resource in self.resources.items() if resource["Type"] == kind}

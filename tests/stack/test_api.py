@@ -61,9 +61,7 @@ class Api(TemplateTest):
         condition, log, otherwise = self.stage()["AccessLogSettings"]["Fn::If"]
         self.assertEqual((condition, otherwise), ("LogsApi", {"Ref": "AWS::NoValue"}))
         fields = json.loads(log["Format"])
-        other = {
-            field for field in fields.values() if not field.startswith("$context.")
-        }
+        other = {field for field in fields.values() if not field.startswith("$context.")}
         self.assertEqual(other, set())
 
     def test_the_stage_is_throttled(self):

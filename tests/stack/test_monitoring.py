@@ -117,9 +117,7 @@ class Dashboard(MonitoringTest):
                 for first, second in [(one, other), (other, one)]
                 for start, size in [("x", "width"), ("y", "height")]
             )
-            self.assertTrue(
-                apart, f"{one['properties']} overlaps {other['properties']}"
-            )
+            self.assertTrue(apart, f"{one['properties']} overlaps {other['properties']}")
 
     def test_every_variable_of_the_dashboard_exists(self):
         known = set(self.monitoring["Resources"]) | set(self.monitoring["Parameters"])
@@ -136,9 +134,7 @@ class Dashboard(MonitoringTest):
         sources = (ROOT / "crates/chat-core/src/lambda").glob("*.rs")
         # Such as `metric("Stored", Unit::Count, …)`.
         call = re.compile(r'\w\("(\w+)", (?:Unit::|milliseconds\b)')
-        recorded = {
-            name for source in sources for name in call.findall(source.read_text())
-        }
+        recorded = {name for source in sources for name in call.findall(source.read_text())}
         self.assertEqual(recorded, set(METRICS))
 
 
@@ -162,11 +158,7 @@ class Prices(MonitoringTest):
         self.assertIn(metrics, parameters["Metrics"]["Description"])
         self.assertIn(f"metrics ({metrics})", self.body)
         # An alarm over an expression is billed for each metric of the expression.
-        watched = sum(
-            "MetricStat" in metric
-            for alarm in self.alarms().values()
-            for metric in alarm["Metrics"]
-        )
+        watched = sum("MetricStat" in metric for alarm in self.alarms().values() for metric in alarm["Metrics"])
         month = watched * PRICES["AlarmMetricMonth"] + PRICES["DashboardMonth"]
         description = parameters["Monitoring"]["Description"]
         self.assertIn(f"{month:.2f} USD per month", description)

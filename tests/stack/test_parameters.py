@@ -40,10 +40,7 @@ class Console(TemplateTest):
 class Rules(TemplateTest):
     def violations(self, **parameters):
         """The messages of the rules that these parameters violate."""
-        defaults = {
-            name: parameter.get("Default", "")
-            for name, parameter in self.template["Parameters"].items()
-        }
+        defaults = {name: parameter.get("Default", "") for name, parameter in self.template["Parameters"].items()}
         values = defaults | parameters
 
         def evaluate(node):

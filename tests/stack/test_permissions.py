@@ -11,11 +11,10 @@ TRACES = {
     ("if Traces: xray:PutTraceSegments", "*"),
     ("if Traces: xray:PutTelemetryRecords", "*"),
 }
-CONNECTIONS = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/%s/@connections/*"
-POST, DELETE = [
-    ("execute-api:ManageConnections", CONNECTIONS % method)
-    for method in ("POST", "DELETE")
-]
+CONNECTIONS = (
+    "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/%s/@connections/*"
+)
+POST, DELETE = [("execute-api:ManageConnections", CONNECTIONS % method) for method in ("POST", "DELETE")]
 
 # All permissions of each function. A wider policy fails the test until it is added here, and thereby reviewed.
 ALLOWED = {
@@ -71,16 +70,10 @@ def permissions(document):
             case {"Fn::If": [condition, inner, {"Ref": "AWS::NoValue"}]}:
                 prefix, statement = f"if {condition}: ", inner
         elements = set(statement) - {"Sid"}
-        if (
-            elements != {"Effect", "Action", "Resource"}
-            or statement["Effect"] != "Allow"
-        ):
+        if elements != {"Effect", "Action", "Resource"} or statement["Effect"] != "Allow":
             raise AssertionError(f"unexpected form of a statement: {statement}")
         for action in as_list(statement["Action"]):
-            found |= {
-                (prefix + action, short_form(resource))
-                for resource in as_list(statement["Resource"])
-            }
+            found |= {(prefix + action, short_form(resource)) for resource in as_list(statement["Resource"])}
     return found
 
 
@@ -106,9 +99,7 @@ class Permissions(TemplateTest):
                 policy,
                 f"{role_id} has an AWS managed policy, which names no resource",
             )
-            documents.append(
-                self.resources[policy["Ref"]]["Properties"]["PolicyDocument"]
-            )
+            documents.append(self.resources[policy["Ref"]]["Properties"]["PolicyDocument"])
         return set().union(*map(permissions, documents))
 
     def test_each_function_may_do_exactly_what_it_needs(self):
@@ -132,8 +123,7 @@ class Permissions(TemplateTest):
         )
         self.assertEqual(self.of_type("AWS::IAM::Policy"), {})
         function_roles = {
-            short_form(function["Properties"]["Role"])
-            for function in self.of_type("AWS::Lambda::Function").values()
+            short_form(function["Properties"]["Role"]) for function in self.of_type("AWS::Lambda::Function").values()
         }
         roles = {f"{role}.Arn" for role in self.of_type("AWS::IAM::Role")}
         self.assertEqual(roles - function_roles, {"ApiLogRole.Arn"})
@@ -150,10 +140,6 @@ class Permissions(TemplateTest):
             self.assertIn(api, source)
             function = short_form(properties["FunctionName"]).removesuffix(".Arn")
             sources[function] = source.split("/", 1)[1]
-        routes = {
-            function: "${__StageName__}/" + key for key, function in ROUTES.items()
-        }
-        self.assertEqual(
-            {name: source for name, source in sources.items() if name in routes}, routes
-        )
+        routes = {function: "${__StageName__}/" + key for key, function in ROUTES.items()}
+        self.assertEqual({name: source for name, source in sources.items() if name in routes}, routes)
         self.assertEqual(set(sources), set(ALLOWED))
