@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use browser::Browser;
 use serde_json::json;
-use support::{Issuer, Local};
+use support::{Local, LocalIssuer};
 
 #[tokio::main]
 async fn main() {
@@ -48,7 +48,7 @@ async fn main() {
     for peer in ["bob", "carol"] {
         let friend = chat.connect(peer).await;
         for text in ["Are we still on for tonight?", "I could be there at eight."] {
-            friend.send("alice", text, json!({})).await;
+            friend.send("alice", text, json!({})).await.unwrap();
         }
     }
     page.until("chat.unread === 4 && chat.conversation('Maya').loaded").await;
@@ -62,7 +62,7 @@ async fn main() {
     page.until("!document.querySelector('#notice').hidden").await;
     shoot("offline").await;
 
-    let issuer = Issuer::start(&folder).await;
+    let issuer = LocalIssuer::start(&folder).await;
     let chat = Local::start_with(|options| issuer.trusted_by(options)).await;
     page.go(&format!("{}?userId=zoe", chat.page())).await;
     page.until("!document.querySelector('#pass').hidden").await;
@@ -71,7 +71,7 @@ async fn main() {
     page.until("!document.querySelector('#use-token').hidden && !document.querySelector('#notice').hidden").await;
     shoot("refused").await;
     std::fs::remove_file(folder.join("issuer.pk8")).unwrap();
-    let stranger = Issuer::start(&folder).await.token("zoe", 3600);
+    let stranger = LocalIssuer::start(&folder).await.token("zoe", 3600);
     page.go(&format!("{}?with=Maya#token={stranger}", chat.page())).await;
     page.until("document.querySelector('#state').textContent === 'Sign-in needed'").await;
     shoot("signed-out").await;
@@ -82,8 +82,8 @@ async fn main() {
 async fn talk(chat: &Local) {
     let (alice, maya) = (chat.connect("alice").await, chat.connect("Maya").await);
     let old = chat.connect("Dr. Bartholomew Featherstonehaugh-Cholmondeley").await;
-    old.send("alice", "Please find the papers attached.", json!({})).await;
-    chat.connect("مريم").await.send("alice", "مرحبا! كيف حالك اليوم؟", json!({})).await;
+    old.send("alice", "Please find the papers attached.", json!({})).await.unwrap();
+    chat.connect("مريم").await.send("alice", "مرحبا! كيف حالك اليوم؟", json!({})).await.unwrap();
     let lines = [
         (0, "Morning! Did the deploy go through?"),
         (
@@ -115,6 +115,6 @@ async fn talk(chat: &Local) {
     ];
     for (who, line) in lines {
         let (sender, recipient) = if who == 0 { (&alice, "Maya") } else { (&maya, "alice") };
-        sender.send(recipient, line, json!({})).await;
+        sender.send(recipient, line, json!({})).await.unwrap();
     }
 }

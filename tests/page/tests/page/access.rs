@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use browser::{Browser, Page};
 use serde_json::json;
-use support::{Issuer, Local};
+use support::{Local, LocalIssuer};
 
 use crate::{free_port, say, tab, until_shown, until_state};
 
@@ -34,7 +34,7 @@ async fn only_a_page_of_an_allowed_origin_connects() {
 #[tokio::test]
 async fn tokens_are_replaced_before_and_after_they_expire() {
     let (browser, folder) = (Browser::start().await, tempfile::tempdir().unwrap());
-    let issuer = Issuer::start(folder.path()).await;
+    let issuer = LocalIssuer::start(folder.path()).await;
     let chat = Local::start_with(|options| issuer.trusted_by(options)).await;
     for (times, what) in [
         ("{ early: 1000, answer: 500 }", "renewed before it expires"),
@@ -65,7 +65,7 @@ async fn tokens_are_replaced_before_and_after_they_expire() {
 #[tokio::test]
 async fn a_token_is_taken_from_the_address_or_asked_for_where_a_name_is_not_enough() {
     let (browser, folder) = (Browser::start().await, tempfile::tempdir().unwrap());
-    let issuer = Issuer::start(folder.path()).await;
+    let issuer = LocalIssuer::start(folder.path()).await;
     let chat = Local::start_with(|options| issuer.trusted_by(options)).await;
     let address = format!("{}?with=bob#token={}", chat.page(), issuer.token("alice", 3600));
     let alice = browser.person().await.open(&address).await;
@@ -134,12 +134,12 @@ async fn axe_finds_nothing_serious() {
     let person = browser.person().await;
     let bob = chat.connect("bob").await;
     for text in ["Hello, Alice!", "See https://example.com", "🎉"] {
-        bob.send("alice", text, json!({})).await;
+        bob.send("alice", text, json!({})).await.unwrap();
     }
     let alice = tab(&person, &chat, "alice", "bob").await;
     say(&alice, "Thank you: https://example.com").await;
     alice.until("document.querySelectorAll('#log .message').length === 4").await;
-    chat.connect("carol").await.send("alice", "And me?", json!({})).await;
+    chat.connect("carol").await.send("alice", "And me?", json!({})).await.unwrap();
     alice.until("document.querySelector('#list .mark')").await;
     let join = person.open(&format!("{}?userId=%20", chat.page())).await;
     join.value("sessionStorage.clear()").await;

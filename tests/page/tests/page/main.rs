@@ -49,7 +49,7 @@ async fn until_state(page: &Page, state: &str) {
 
 /// What the table holds between two people, as a third device of the first one reads it.
 async fn stored(chat: &Local, me: &str, peer: &str) -> Vec<Value> {
-    chat.connect(me).await.catch_up(peer, 0).await.into_iter().map(|message| message["content"].clone()).collect()
+    chat.connect(me).await.catch_up(peer, 0).await.into_iter().map(|message| message.content.into()).collect()
 }
 
 /// A port that was free a moment ago, for a system whose configuration must name it.

@@ -54,10 +54,10 @@ async fn contents_stay_text() {
         "\u{202e}gnp.exe",
     ];
     for text in texts {
-        mallory.send("alice", text, json!({})).await;
+        mallory.send("alice", text, json!({})).await.unwrap();
     }
     let name = "<b onclick=alert()>x</b>";
-    chat.connect(name).await.send("alice", "From a strange name", json!({})).await;
+    chat.connect(name).await.send("alice", "From a strange name", json!({})).await.unwrap();
     let alice = tab(&browser.person().await, &chat, "alice", "mallory").await;
     until_shown(&alice, &texts).await;
     let links = alice.value("[...document.querySelectorAll('#log a')].map((a) => [a.href, a.rel, a.target])").await;
@@ -85,7 +85,7 @@ async fn names_are_shown_as_they_are_and_refused_with_a_reason() {
     let (chat, browser) = (Local::start().await, Browser::start().await);
     let names = ["bob\u{200b}", "\u{202e}ecila", "👩\u{200d}🚀", "a\u{a0}b", "alice"];
     for name in names {
-        chat.connect(name).await.send("alice", "Hello", json!({})).await;
+        chat.connect(name).await.send("alice", "Hello", json!({})).await.unwrap();
     }
     let person = browser.person().await;
     let page = tab(&person, &chat, "alice", "alice").await;
@@ -144,8 +144,7 @@ async fn a_thousand_messages_are_scrolled_without_a_jump() {
     .await;
     let bob = chat.connect("bob").await;
     for seq in 0..1_000 {
-        let sent = bob.send("alice", &format!("Message {}", seq + 1), json!({ "lastSeq": seq })).await;
-        assert_eq!(sent["type"], "sent", "{sent}");
+        bob.send("alice", &format!("Message {}", seq + 1), json!({ "lastSeq": seq })).await.unwrap();
     }
     let alice = tab(&browser.person().await, &chat, "alice", "bob").await;
     alice.until("document.querySelectorAll('#log .message').length >= 50").await;
@@ -172,7 +171,7 @@ async fn a_thousand_messages_are_scrolled_without_a_jump() {
     assert_eq!(shown(&alice).await, json!(expected));
 
     // Who reads what is old is not torn away by what is new, and is told of it.
-    bob.send("alice", "Still there?", json!({})).await;
+    bob.send("alice", "Still there?", json!({})).await.unwrap();
     alice.until("document.querySelector('#latest').innerText.trim() === '1 new'").await;
     let top = alice.value("document.querySelector('#scroll').scrollTop").await.as_f64().unwrap();
     assert!(top < 20_000.0, "{top}");
@@ -185,14 +184,14 @@ async fn a_thousand_messages_are_scrolled_without_a_jump() {
 async fn the_example_page_talks() {
     let (chat, browser) = (Local::start().await, Browser::start().await);
     let support = chat.connect("support").await;
-    support.send("visitor", "How can I help?", json!({})).await;
+    support.send("visitor", "How can I help?", json!({})).await.unwrap();
     let page = browser.person().await.open(&format!("{}example.html", chat.page())).await;
     page.until("document.querySelector('#support ol').innerText === 'support: How can I help?'").await;
     page.value("document.querySelector('#support input').focus()").await;
     page.write("Where is my order?").await;
     page.press("Enter").await;
-    assert_eq!(support.next().await["value"]["content"], "Where is my order?");
-    support.send("visitor", "On its way.", json!({})).await;
+    assert_eq!(support.next_message().await.content, "Where is my order?");
+    support.send("visitor", "On its way.", json!({})).await.unwrap();
     page.until("document.querySelectorAll('#support li').length === 3").await;
     let rows = page.value("[...document.querySelectorAll('#support li')].map((row) => row.innerText)").await;
     assert_eq!(rows, json!(["support: How can I help?", "You: Where is my order?", "support: On its way."]));

@@ -96,7 +96,7 @@ mod tests {
         /// What a JSON reader that takes the whole message finds is found; beyond that, anything but a panic.
         #[test]
         fn whatever_a_message_is_it_names_a_route(
-            message in support::strategies::changed(vec![
+            message in support::strategies::mutated(vec![
                 r#"{"action":"send","ref":"1","content":"\u00e9"}"#.to_owned(),
                 r#"{"content":{"action":"x"},"action":[1,{"a":null}]}"#.to_owned(),
             ]),

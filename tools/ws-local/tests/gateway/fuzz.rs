@@ -70,7 +70,7 @@ fn whatever_asks_for_a_socket_is_answered_or_left() {
     let other = Mutex::new(runtime.block_on(world.connect("")));
     let good = upgrade_request(world.address()).replace("/prod", "/prod?userId=%C3%BC&a&=b%&userId=2");
     let with_offers = good.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat.v1, x\r\nOrigin: null\r\n\r\n");
-    proptest!(support::strategies::cases(500), |(request in support::strategies::changed(vec![good, with_offers]))| {
+    proptest!(support::strategies::cases(500), |(request in support::strategies::mutated(vec![good, with_offers]))| {
         runtime.block_on(async {
             let mut stream = TcpStream::connect(world.address()).await.unwrap();
             let _ = stream.write_all(request.as_bytes()).await;
