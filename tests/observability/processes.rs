@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use support::{DynamoDbProxy, Local, Outcome};
 use tokio::{sync::watch, time::timeout};
 use ws_local::{
-    functions::{FunctionOptions, Notice},
-    system::Event,
+    event::{Event, EventSink},
+    functions::FunctionOptions,
 };
 
 use crate::embedded::{metrics, parse};
@@ -30,12 +30,12 @@ struct Output {
 impl Output {
     fn observe(&self, event: Event) {
         match event {
-            Event::Function(Notice::Printed(origin, line)) => {
-                self.lines.lock().unwrap().push((origin.function, line));
+            Event::Printed { process, line } => {
+                self.lines.lock().unwrap().push((process.function, line));
                 self.count.send_modify(|count| *count += 1);
             }
-            Event::Function(Notice::Given(origin, trace)) => {
-                self.traces.lock().unwrap().push((origin.function, trace));
+            Event::InvocationSent { process, trace_id } => {
+                self.traces.lock().unwrap().push((process.function, trace_id));
             }
             _ => {}
         }
@@ -73,10 +73,10 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
     let environment =
         [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level), ("AWS_ENDPOINT_URL_DYNAMODB", wire.url())];
     let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let observer = output.clone();
+    let observed = output.clone();
     let local = Local::start_with(|options| {
         options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
-        options.observer = Arc::new(move |event| observer.observe(event));
+        options.events = EventSink::new(move |event| observed.observe(event));
     })
     .await;
     wire.set_upstream(local.dynamodb().to_owned());

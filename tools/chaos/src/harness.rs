@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use support::{FaultProxy, Local, without_limits};
-use ws_local::functions::FunctionOptions;
+use ws_local::{event::EventSink, functions::FunctionOptions};
 
 use crate::{fault::FaultCounts, injection, plan::Plan, proxies::Proxies, schedule::FaultSchedule};
 
@@ -38,7 +38,7 @@ impl Harness {
                 ("CONNECTIONS_ENDPOINT".to_owned(), format!("{}/prod", gateway.url())),
             ]);
             options.functions = FunctionOptions { environment, processes: PROCESSES, ..FunctionOptions::default() };
-            options.observer = Arc::new(move |event| observed.observe(event));
+            options.events = EventSink::new(move |event| observed.observe(event));
         })
         .await;
         dynamodb.set_upstream(local.dynamodb().to_owned());

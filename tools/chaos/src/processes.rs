@@ -7,7 +7,10 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use ws_local::functions::{Functions, Origin, Process};
+use ws_local::{
+    event::ProcessRef,
+    functions::{Functions, Process},
+};
 
 #[derive(Default)]
 pub(crate) struct Processes {
@@ -18,8 +21,8 @@ pub(crate) struct Processes {
 /// The current event of each process. Events have their `X-Amzn-Trace-Id` as their name.
 #[derive(Default)]
 struct Events {
-    by_event: HashMap<String, Origin>,
-    by_process: HashMap<Origin, String>,
+    by_event: HashMap<String, ProcessRef>,
+    by_process: HashMap<ProcessRef, String>,
 }
 
 impl Processes {
@@ -30,7 +33,7 @@ impl Processes {
     }
 
     /// A process begins to handle an event.
-    pub(crate) fn begin(&self, process: Origin, event: String) {
+    pub(crate) fn begin(&self, process: ProcessRef, event: String) {
         let mut events = self.lock();
         if let Some(previous) = events.by_process.insert(process.clone(), event.clone()) {
             events.by_event.remove(&previous);
@@ -39,7 +42,7 @@ impl Processes {
     }
 
     /// A process has ended.
-    pub(crate) fn end(&self, process: &Origin) {
+    pub(crate) fn end(&self, process: &ProcessRef) {
         let mut events = self.lock();
         if let Some(event) = events.by_process.remove(process) {
             events.by_event.remove(&event);
@@ -57,9 +60,9 @@ impl Processes {
         self.find(&process)
     }
 
-    pub(crate) fn find(&self, origin: &Origin) -> Option<Arc<Process>> {
+    pub(crate) fn find(&self, process: &ProcessRef) -> Option<Arc<Process>> {
         let functions = self.functions.get()?.upgrade()?;
-        functions.processes(&origin.function).into_iter().find(|process| process.id() == origin.process)
+        functions.processes(&process.function).into_iter().find(|found| found.id() == process.process)
     }
 
     /// Kills the process that handles an event, and waits until it is dead.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use ws_local::{functions::Notice, system::Event};
+use ws_local::event::Event;
 
 use crate::{
     fault::{Fault, FaultCounts},
@@ -79,20 +79,20 @@ impl Proxies {
     /// Follows the system.
     pub(crate) fn observe(self: &Arc<Self>, event: Event) {
         match event {
-            Event::Gateway(record) if record.route == "$connect" && record.status == 200 => {
+            Event::Request(record) if record.route == "$connect" && record.status == 200 => {
                 self.state().opened.insert(record.connection, Instant::now());
             }
-            Event::Function(Notice::Asked(number, event)) => {
-                if let Some(schedule) = self.run_of(&event.0) {
+            Event::InvocationQueued { number, payload } => {
+                if let Some(schedule) = self.run_of(&payload.0) {
                     self.state().running.insert(number, schedule.events.token());
                 }
             }
-            Event::Function(Notice::Done(number)) => {
+            Event::InvocationEnded { number } => {
                 self.state().running.remove(&number);
             }
-            Event::Function(Notice::Given(process, event)) => self.processes.begin(process, event),
-            Event::Function(Notice::Ended(process, _)) => self.processes.end(&process),
-            Event::Function(Notice::Started(process)) => {
+            Event::InvocationSent { process, trace_id } => self.processes.begin(process, trace_id),
+            Event::ProcessEnded { process, .. } => self.processes.end(&process),
+            Event::ProcessStarted(process) => {
                 let number = {
                     let mut state = self.state();
                     state.cold_starts += 1;

@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     connect_async,
     tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
 };
-use ws_local::functions::FunctionOptions;
+use ws_local::{event::EventSink, functions::FunctionOptions};
 
 use crate::{
     Claims,
@@ -38,7 +38,7 @@ async fn start(issuer: &JwksServer) -> (Local, Arc<Mutex<Vec<String>>>) {
         options.parameters = parameters.into();
         let environment = [("AWS_LAMBDA_LOG_LEVEL".to_owned(), "TRACE".to_owned())].into();
         options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
-        options.observer = Arc::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
+        options.events = EventSink::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
     });
     (chat.await, lines)
 }

@@ -1,26 +1,26 @@
 //! The authorizer on `$connect`.
 
 use serde_json::{Value, json};
-use ws_local::invoke::Answer;
+use ws_local::invoke::InvokeResult;
 
 use crate::plumbing::*;
 
 const CONNECT: &str = "arn:aws:execute-api:eu-west-1:123456789012:abcdef1234/prod/$connect";
 
-fn policy(effect: &str, resource: &str, context: Value) -> Answer {
+fn policy(effect: &str, resource: &str, context: Value) -> InvokeResult {
     let statement = json!({"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource});
     let document = json!({"Version": "2012-10-17", "Statement": [statement]});
     answer(json!({"principalId": "alice", "policyDocument": document, "context": context}))
 }
 
-fn allow(context: Value) -> Answer {
+fn allow(context: Value) -> InvokeResult {
     policy("Allow", CONNECT, context)
 }
 
 /// Connects through this authorizer; the status, and how often `$connect` ran.
 async fn status<F>(body: impl Fn(Value) -> F + Send + Sync + 'static) -> (u16, usize)
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = InvokeResult> + Send + 'static,
 {
     let world = Setup::new().authorizer(&[], body).quiet("$connect").start().await;
     let status = world.upgrade("?userId=alice", &[]).await.status;

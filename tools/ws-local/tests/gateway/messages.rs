@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
-use ws_local::invoke::Answer;
+use ws_local::invoke::InvokeResult;
 
 use crate::{plumbing::*, wire::*};
 
@@ -70,7 +70,7 @@ async fn without_default_an_unknown_route_is_forbidden_and_the_connection_stays(
 
 #[tokio::test]
 async fn a_failure_or_nonsense_is_an_internal_server_error_and_the_connection_stays() {
-    type Bad = fn() -> Answer;
+    type Bad = fn() -> InvokeResult;
     let bad: [Bad; 5] = [
         || fails("boom"),
         || answer(Value::Null),

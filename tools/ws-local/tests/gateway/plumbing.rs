@@ -18,8 +18,9 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use ws_local::{
-    gateway::{Gateway, Limits, Options, Record},
-    invoke::{Answer, Invoke, InvokeError},
+    event::{Event, EventSink, RequestRecord},
+    gateway::{Gateway, GatewayOptions, Limits},
+    invoke::{Invoke, InvokeError, InvokeResult},
     template::{Api, Authorizer, Route, Stack},
 };
 
@@ -33,7 +34,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it never happened")
 }
 
-type BoxFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type BoxFuture = Pin<Box<dyn Future<Output = InvokeResult> + Send>>;
 type Body = Box<dyn Fn(Value) -> BoxFuture + Send + Sync>;
 
 /// The seam: functions by name, each a closure, and every event that reached one.
@@ -51,25 +52,28 @@ impl Invoke for Functions {
 }
 
 /// An answer of `{statusCode: 200}`.
-pub(crate) fn ok() -> Answer {
+pub(crate) fn ok() -> InvokeResult {
     answer(json!({"statusCode": 200}))
 }
 
-pub(crate) fn answer(value: Value) -> Answer {
+pub(crate) fn answer(value: Value) -> InvokeResult {
     Ok(value.to_string().into_bytes())
 }
 
 /// An answer that says something to the caller.
-pub(crate) fn says(body: &str) -> Answer {
+pub(crate) fn says(body: &str) -> InvokeResult {
     answer(json!({"statusCode": 200, "body": body}))
 }
 
-pub(crate) fn fails(message: &str) -> Answer {
+pub(crate) fn fails(message: &str) -> InvokeResult {
     Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
 }
 
 /// The body of a function that waits for `go` before it answers.
-pub(crate) fn after(go: &Arc<Notify>, answer: fn() -> Answer) -> impl Fn(Value) -> BoxFuture + Send + Sync + 'static {
+pub(crate) fn after(
+    go: &Arc<Notify>,
+    answer: fn() -> InvokeResult,
+) -> impl Fn(Value) -> BoxFuture + Send + Sync + 'static {
     let go = Arc::clone(go);
     move |_| {
         let go = Arc::clone(&go);
@@ -103,17 +107,17 @@ pub(crate) fn stack() -> Stack {
 pub(crate) struct Setup {
     stack: Stack,
     bodies: HashMap<String, Body>,
-    pub(crate) options: Options,
+    pub(crate) options: GatewayOptions,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self { stack: stack(), bodies: HashMap::new(), options: Options::default() }
+        Self { stack: stack(), bodies: HashMap::new(), options: GatewayOptions::default() }
     }
 
     fn add<F>(mut self, key: &str, replies: bool, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = InvokeResult> + Send + 'static,
     {
         let timeout = Duration::from_secs(29);
         let route = Route { function: key.to_owned(), replies, timeout };
@@ -125,7 +129,7 @@ impl Setup {
     /// A route that drops its answer. Its function is called like it.
     pub(crate) fn route<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = InvokeResult> + Send + 'static,
     {
         self.add(key, false, body)
     }
@@ -133,7 +137,7 @@ impl Setup {
     /// A route that sends its answer.
     pub(crate) fn replying<F>(self, key: &str, body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = InvokeResult> + Send + 'static,
     {
         self.add(key, true, body)
     }
@@ -145,7 +149,7 @@ impl Setup {
 
     pub(crate) fn authorizer<F>(mut self, sources: &[&str], body: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = InvokeResult> + Send + 'static,
     {
         let identity_sources = sources.iter().map(|source| (*source).to_owned()).collect();
         self.stack.api.authorizer = Some(Authorizer { function: "authorizer".into(), identity_sources });
@@ -165,10 +169,13 @@ impl Setup {
 
     pub(crate) async fn start(self) -> World {
         let (seen, events) = mpsc::unbounded_channel();
-        let (told, records) = mpsc::unbounded_channel();
+        let (recorded, records) = mpsc::unbounded_channel();
         let functions = Arc::new(Functions { bodies: self.bodies, seen });
         let mut options = self.options;
-        options.recorder = Arc::new(move |record| drop(told.send(record)));
+        options.events = EventSink::new(move |event| match event {
+            Event::Request(record) => drop(recorded.send(record)),
+            other => panic!("the gateway reports only requests, not {other:?}"),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = Gateway::start(listener, &self.stack, functions, options).unwrap();
         World { gateway, events: Mutex::new((events, Vec::new())), records: tokio::sync::Mutex::new(records) }
@@ -181,7 +188,7 @@ type Events = (mpsc::UnboundedReceiver<(String, Value)>, Vec<(String, Value)>);
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     events: Mutex<Events>,
-    records: tokio::sync::Mutex<mpsc::UnboundedReceiver<Record>>,
+    records: tokio::sync::Mutex<mpsc::UnboundedReceiver<RequestRecord>>,
 }
 
 impl World {
@@ -214,7 +221,7 @@ impl World {
     }
 
     /// The next record of this route.
-    pub(crate) async fn record(&self, route: &str) -> Record {
+    pub(crate) async fn record(&self, route: &str) -> RequestRecord {
         let mut records = self.records.lock().await;
         loop {
             let record = soon(records.recv()).await.unwrap();

@@ -2,8 +2,8 @@
 
 use std::{pin::Pin, sync::Arc};
 use ws_local::{
-    gateway::{Gateway, JWKS_PATH, Options, StartError},
-    invoke::{Answer, Invoke},
+    gateway::{Gateway, GatewayError, GatewayOptions, JWKS_PATH},
+    invoke::{Invoke, InvokeResult},
     issuer::Issuer,
 };
 
@@ -55,7 +55,7 @@ async fn the_keys_of_an_issuer_are_served_where_there_is_one() {
 struct Nothing;
 
 impl Invoke for Nothing {
-    fn invoke(&self, _: &str, _: Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    fn invoke(&self, _: &str, _: Vec<u8>) -> Pin<Box<dyn Future<Output = InvokeResult> + Send>> {
         Box::pin(async { ok() })
     }
 }
@@ -65,6 +65,6 @@ async fn a_route_selection_expression_of_another_kind_is_an_error_at_the_start()
     let mut stack = stack();
     stack.api.route_selection_expression = "$request.header.action".into();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let error = Gateway::start(listener, &stack, Arc::new(Nothing), Options::default()).unwrap_err();
-    assert!(matches!(error, StartError::Selection(expression) if expression == "$request.header.action"));
+    let error = Gateway::start(listener, &stack, Arc::new(Nothing), GatewayOptions::default()).unwrap_err();
+    assert!(matches!(error, GatewayError::Selection(expression) if expression == "$request.header.action"));
 }

@@ -1,4 +1,4 @@
-//! What a function may answer: the format of Lambda's proxy integration.
+//! `ProxyResponse`: a function's response in the format of Lambda's proxy integration.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-/// A function's answer, as far as a WebSocket API looks at it.
+/// The fields that a WebSocket API uses.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Answer {
+pub(super) struct ProxyResponse {
     #[serde(rename = "statusCode", deserialize_with = "number_or_digits")]
     pub(super) status: u16,
     #[serde(default)]
@@ -22,32 +22,31 @@ pub(super) struct Answer {
     is_base64_encoded: Option<bool>,
 }
 
-/// Why an answer is no answer.
+/// Why a function's response can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Malformed {
-    // Only the place: serde's own words hold a piece of the answer, which may be somebody's message.
-    #[error("the function's answer is not {{statusCode, headers, body}}: look at line {line}, column {column}")]
+pub(super) enum InvalidResponse {
+    // Only the position, because serde's own message quotes the response, which may hold a user's text.
+    #[error("the function's response is not {{statusCode, headers, body}}: see line {line}, column {column}")]
     Shape { line: usize, column: usize },
-    #[error("the function's answer says isBase64Encoded and its body is not")]
+    #[error("the function's response has isBase64Encoded, but its body is not base64")]
     Base64(#[from] base64::DecodeError),
-    #[error("the function's answer decodes to something that is not UTF-8, and only text can be sent")]
+    #[error("the function's response decodes to bytes that are not UTF-8, and only text frames are sent")]
     Text(#[from] std::string::FromUtf8Error),
-    #[error("the function's answer has {0} bytes, more than a message may have")]
+    #[error("the function's response has {0} bytes, more than a message may have")]
     TooLong(usize),
 }
 
-impl Answer {
-    /// Reads the JSON that a function gave.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(json).map_err(|error| Malformed::Shape { line: error.line(), column: error.column() })
+impl ProxyResponse {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, InvalidResponse> {
+        serde_json::from_slice(json)
+            .map_err(|error| InvalidResponse::Shape { line: error.line(), column: error.column() })
     }
 
-    /// Whether the function agreed.
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// A header, whatever the case of its name.
+    /// The value of a header. The case of `name` does not matter.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let single = self.headers.iter().flatten();
         let multi = self.multi_value_headers.iter().flatten();
@@ -57,8 +56,8 @@ impl Answer {
             .and_then(|(_, value)| value.as_str())
     }
 
-    /// The text for the client, when there is any.
-    pub(super) fn text(self, limit: usize) -> Result<Option<String>, Malformed> {
+    /// The text for the client. `None` for an empty or absent body.
+    pub(super) fn text(self, limit: usize) -> Result<Option<String>, InvalidResponse> {
         let text = match self.body {
             Some(body) if self.is_base64_encoded == Some(true) => String::from_utf8(STANDARD.decode(body)?)?,
             Some(body) => body,
@@ -66,13 +65,13 @@ impl Answer {
         };
         match text.len() {
             0 => Ok(None),
-            length if length > limit => Err(Malformed::TooLong(length)),
+            length if length > limit => Err(InvalidResponse::TooLong(length)),
             _ => Ok(Some(text)),
         }
     }
 }
 
-/// API Gateway takes `"200"` for `200`.
+/// API Gateway accepts `"200"` for `200`.
 fn number_or_digits<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
     let value = Value::deserialize(from)?;
     let status = match &value {
@@ -88,8 +87,8 @@ fn number_or_digits<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error>
 mod tests {
     use super::*;
 
-    fn text(json: &str) -> Result<Option<String>, Malformed> {
-        Answer::parse(json.as_bytes()).and_then(|answer| answer.text(10))
+    fn text(json: &str) -> Result<Option<String>, InvalidResponse> {
+        ProxyResponse::parse(json.as_bytes()).and_then(|response| response.text(10))
     }
 
     #[test]
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_malformed() {
+    fn nonsense_is_invalid() {
         for nonsense in [
             "",
             "null",
@@ -124,8 +123,8 @@ mod tests {
     #[test]
     fn a_header_is_found_in_any_case_and_in_both_maps() {
         let of = |json: &str| {
-            let answer = Answer::parse(json.as_bytes()).unwrap();
-            answer.header("Sec-WebSocket-Protocol").map(str::to_owned)
+            let response = ProxyResponse::parse(json.as_bytes()).unwrap();
+            response.header("Sec-WebSocket-Protocol").map(str::to_owned)
         };
         let single = of(r#"{"statusCode":200,"headers":{"sec-websocket-protocol":"chat"}}"#);
         let multi = of(r#"{"statusCode":200,"multiValueHeaders":{"Sec-WebSocket-Protocol":["chat"]}}"#);

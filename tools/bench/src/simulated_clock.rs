@@ -1,5 +1,5 @@
-//! A DynamoDB in a time of its own, in which a call takes 5 to 10 ms and all else nothing: figures that are those of the
-//! algorithm, and the same on every machine.
+//! DynamoDB on a simulated clock, on which a call takes 5 to 10 ms and everything else takes no time. The results depend
+//! on the algorithm only and are the same on every machine.
 
 use std::{
     fmt,
@@ -25,29 +25,29 @@ use dynoxide::Database;
 use serde_json::Value;
 use tokio::time::sleep;
 
-/// What one way to DynamoDB takes, in microseconds; a call takes two.
-const WAY: std::ops::RangeInclusive<u64> = 2_500..=5_000;
+/// Network latency in one direction, in microseconds.
+const LATENCY: std::ops::RangeInclusive<u64> = 2_500..=5_000;
 
-/// The template's tables, at the other end of a way that takes time.
+/// The template's tables behind a connection with a simulated latency.
 #[derive(Clone)]
-pub struct Tables {
-    /// What they hold.
+pub struct SimulatedDynamoDb {
+    /// The embedded tables.
     pub database: Database,
-    puts: Arc<AtomicUsize>,
+    message_puts: Arc<AtomicUsize>,
 }
 
-impl Tables {
-    /// Empty ones.
+impl SimulatedDynamoDb {
+    /// Creates empty tables.
     pub fn new() -> Self {
-        Self { database: support::tables(), puts: Arc::default() }
+        Self { database: support::tables(), message_puts: Arc::default() }
     }
 
-    /// How many times a message was tried to be put.
-    pub fn puts(&self) -> usize {
-        self.puts.load(Ordering::Relaxed)
+    /// Number of puts into the table of messages, failed ones included.
+    pub fn message_puts(&self) -> usize {
+        self.message_puts.load(Ordering::Relaxed)
     }
 
-    /// What an SDK client takes that calls them.
+    /// Configuration of an SDK client that calls these tables.
     pub async fn config(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .http_client(self.clone())
@@ -59,40 +59,43 @@ impl Tables {
     }
 }
 
-impl Default for Tables {
+impl Default for SimulatedDynamoDb {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Tables {
+impl fmt::Debug for SimulatedDynamoDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tables").finish_non_exhaustive()
+        f.debug_struct("SimulatedDynamoDb").finish_non_exhaustive()
     }
 }
 
-impl HttpConnector for Tables {
+impl HttpConnector for SimulatedDynamoDb {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let tables = self.clone();
         HttpConnectorFuture::new(async move {
             let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
             let operation = operation.unwrap_or_default().to_owned();
             let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-            sleep(Duration::from_micros(fastrand::u64(WAY))).await;
-            // The first message of a conversation is put into inboxes, too.
+            sleep(Duration::from_micros(fastrand::u64(LATENCY))).await;
+            // The first message of a conversation also puts inbox entries, into another table.
             let is_message = operation == "PutItem" && body["TableName"] == "MessagesTable";
-            tables.puts.fetch_add(usize::from(is_message), Ordering::Relaxed);
-            let (status, answer) = match support::call(&tables.database, &operation, body) {
-                Ok(answer) => (StatusCode::try_from(200), answer.to_string()),
+            tables.message_puts.fetch_add(usize::from(is_message), Ordering::Relaxed);
+            let (status, response) = match support::call(&tables.database, &operation, body) {
+                Ok(response) => (StatusCode::try_from(200), response.to_string()),
                 Err(error) => (StatusCode::try_from(400), error.to_json()),
             };
-            sleep(Duration::from_micros(fastrand::u64(WAY))).await;
-            Ok(HttpResponse::new(status.unwrap_or_else(|_| unreachable!("both are statuses")), SdkBody::from(answer)))
+            sleep(Duration::from_micros(fastrand::u64(LATENCY))).await;
+            Ok(HttpResponse::new(
+                status.unwrap_or_else(|_| unreachable!("both are valid statuses")),
+                SdkBody::from(response),
+            ))
         })
     }
 }
 
-impl HttpClient for Tables {
+impl HttpClient for SimulatedDynamoDb {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }

@@ -1,20 +1,20 @@
-//! The fixture project, copied to where a test may build and change it.
+//! The fixture project, copied to a folder in which a test may build and change it.
 
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use ws_local::{
-    functions::{FunctionOptions, Functions, Notice},
+    event::{Event, EventSink},
+    functions::{FunctionOptions, Functions},
     template::{Api, Function, Stack},
 };
 
-/// Longer than anything here takes, on a machine that is busy too.
+/// Longer than any step of a test takes, even on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A copy of the fixture project.
@@ -24,14 +24,14 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The one that all tests of this program share and none changes: it is built once.
+    /// The copy that all tests share and none changes, so that it is built once.
     pub(crate) fn shared() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixture-project");
         copy(&original(), &folder).unwrap();
         Self { folder, _temporary: None }
     }
 
-    /// One of the test's own.
+    /// A copy that a test may change.
     pub(crate) fn own() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().canonicalize().unwrap();
@@ -39,7 +39,7 @@ impl Project {
         Self { folder, _temporary: Some(temporary) }
     }
 
-    /// A stack with the function `Worker`, changed as a test needs it.
+    /// A stack with the function `Worker`, after `change`.
     pub(crate) fn stack(&self, change: impl FnOnce(&mut Function)) -> Stack {
         let mut function = Function {
             name: "worker-function".to_owned(),
@@ -67,7 +67,7 @@ impl Project {
         }
     }
 
-    /// Replaces `old` in a file; panics when it isn't there.
+    /// Replaces `old` in a file; panics if the file doesn't contain it.
     pub(crate) fn edit(&self, file: &str, old: &str, new: &str) {
         let path = self.folder.join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -76,19 +76,19 @@ impl Project {
     }
 }
 
-/// Runs a stack, and hears what happens.
-pub(crate) async fn run(stack: &Stack, options: FunctionOptions) -> (Functions, Notices) {
-    let (sender, notices) = mpsc::unbounded_channel();
-    let observer = move |notice| drop(sender.send(notice));
-    let functions = Functions::start(stack, options, Arc::new(observer)).await.unwrap();
-    (functions, Notices(notices))
+/// Runs a stack and receives its events.
+pub(crate) async fn run(stack: &Stack, options: FunctionOptions) -> (Functions, Events) {
+    let (sender, events) = mpsc::unbounded_channel();
+    let sink = EventSink::new(move |event| drop(sender.send(event)));
+    let functions = Functions::start(stack, options, sink).await.unwrap();
+    (functions, Events(events))
 }
 
-pub(crate) struct Notices(UnboundedReceiver<Notice>);
+pub(crate) struct Events(UnboundedReceiver<Event>);
 
-impl Notices {
-    /// The next one of which `pick` wants something.
-    pub(crate) async fn find<T>(&mut self, mut pick: impl FnMut(Notice) -> Option<T>) -> T {
+impl Events {
+    /// What `pick` returns for the next event that it accepts.
+    pub(crate) async fn find<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
         let found = async {
             loop {
                 if let Some(found) = pick(self.0.recv().await.unwrap()) {
@@ -104,8 +104,8 @@ fn original() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture-project")
 }
 
-/// Leaves alone what is the same already, so that nothing is built without need, and no file is half written while
-/// another test reads it.
+/// Skips files that are equal already, so that nothing is built without need. Replaces the others in one step, so that no
+/// other test reads half a file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in from.read_dir()? {

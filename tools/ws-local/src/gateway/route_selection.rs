@@ -1,17 +1,17 @@
-//! Which route a message asks for.
+//! `RouteSelection`: the route key of a message.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::{Value, value::RawValue};
 
-/// A `RouteSelectionExpression` that looks into the message: `$request.body.action`, or deeper.
+/// A `RouteSelectionExpression` over the message's body: `$request.body.action`, or a longer path.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(super) struct RouteSelection {
     path: Vec<String>,
 }
 
-impl Selection {
-    /// Reads an expression; `None` for one that a WebSocket API doesn't take or that isn't known here.
+impl RouteSelection {
+    /// `None` for an expression that a WebSocket API refuses or that is not supported here.
     pub(super) fn parse(expression: &str) -> Option<Self> {
         let inner = match expression.strip_prefix("${") {
             Some(braced) => braced.strip_suffix('}')?,
@@ -23,10 +23,10 @@ impl Selection {
         path.iter().all(named).then_some(Self { path })
     }
 
-    /// The route key that this message names: `""` when it names none or isn't JSON.
+    /// The route key in this message: `""` if there is none or the message isn't JSON.
     ///
-    /// Only what lies on the way to it is read: what else a message holds, however odd, is for the function to judge.
-    pub(super) fn of(&self, message: &str) -> String {
+    /// Only the path to the key is parsed, so that the rest of the message need not be valid beyond its syntax.
+    pub(super) fn route_key(&self, message: &str) -> String {
         self.find(message).unwrap_or_default()
     }
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[track_caller]
     fn check(expression: &str, message: &str, key: &str) {
-        assert_eq!(Selection::parse(expression).unwrap().of(message), key);
+        assert_eq!(RouteSelection::parse(expression).unwrap().route_key(message), key);
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_a_string_is_made_one() {
+    fn a_value_that_is_not_a_string_becomes_its_json() {
         check("$request.body.action", r#"{"action":7}"#, "7");
         check("$request.body.action", r#"{"action":true}"#, "true");
         check("$request.body.action", r#"{"action":{"a":1}}"#, r#"{"a":1}"#);
@@ -93,15 +93,16 @@ mod tests {
     proptest! {
         #![proptest_config(support::strategies::cases(2_000))]
 
-        /// What a JSON reader that takes the whole message finds is found; beyond that, anything but a panic.
+        /// The result is that of a JSON parser that reads the whole message. If that one fails, any result is allowed, but no
+        /// panic.
         #[test]
-        fn whatever_a_message_is_it_names_a_route(
+        fn every_message_selects_a_route(
             message in support::strategies::mutated(vec![
                 r#"{"action":"send","ref":"1","content":"\u00e9"}"#.to_owned(),
                 r#"{"content":{"action":"x"},"action":[1,{"a":null}]}"#.to_owned(),
             ]),
         ) {
-            let key = Selection::parse("$request.body.action").unwrap().of(&message);
+            let key = RouteSelection::parse("$request.body.action").unwrap().route_key(&message);
             if let Ok(Value::Object(fields)) = serde_json::from_str(&message) {
                 match fields.get("action") {
                     Some(Value::String(action)) => prop_assert_eq!(key, action.as_str()),
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_of_another_kind_is_not_taken() {
+    fn an_expression_of_another_kind_is_refused() {
         for expression in [
             "",
             "$request.header.action",
@@ -123,7 +124,7 @@ mod tests {
             "${request.body.a",
             "$request.body.a $request.body.b",
         ] {
-            assert!(Selection::parse(expression).is_none(), "{expression}");
+            assert!(RouteSelection::parse(expression).is_none(), "{expression}");
         }
     }
 }

@@ -1,26 +1,25 @@
-//! The request that opens a connection, as events show it.
+//! `UpgradeRequest`: the request that opens a connection, as functions see it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use serde_json::{Map, Value};
 
-/// What a client asked with: headers and query parameters in their order, names as API Gateway spells them.
+/// Headers and query parameters in their order, with the header names as API Gateway spells them.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct UpgradeRequest {
     headers: Vec<(String, String)>,
     query: Vec<(String, String)>,
-    /// Where it came from.
+    /// The client's address.
     pub(super) source_ip: IpAddr,
-    /// The host that it called, with the port.
+    /// The host and port that the client called.
     pub(super) host: String,
-    /// Absent when it named none.
     pub(super) user_agent: Option<String>,
 }
 
-impl Opening {
-    /// Reads a request that came from `peer` to this gateway's `address`.
-    pub(super) fn of(uri: &Uri, headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Self {
+impl UpgradeRequest {
+    /// A request from `peer` to the gateway at `address`.
+    pub(super) fn new(uri: &Uri, headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Self {
         let text = |name: HeaderName| {
             let value = headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -30,26 +29,26 @@ impl Opening {
             source_ip: peer.ip(),
             user_agent: text(header::USER_AGENT),
             query: form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
-            headers: passed_on(headers, peer, address),
+            headers: forwarded_headers(headers, peer, address),
             host,
         }
     }
 
-    /// A header, whatever the case of its name.
+    /// The value of a header, the last of several. The case of `name` does not matter.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let found = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
         self.headers.iter().rev().find(found).map(|(_, value)| value.as_str())
     }
 
-    /// A query parameter; the last of several.
+    /// The value of a query parameter, the last of several.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let found = |(key, _): &&(String, String)| key == name;
         self.query.iter().rev().find(found).map(|(_, value)| value.as_str())
     }
 
-    /// Adds headers and query parameters, each in a view with single and one with all values, to an event. Without
-    /// query parameters both of their views are absent.
-    pub(super) fn describe(&self, event: &mut Map<String, Value>) {
+    /// Adds headers and query parameters to an event, each in a map with the last and one with all values. Without query
+    /// parameters both of their maps are absent.
+    pub(super) fn add_to(&self, event: &mut Map<String, Value>) {
         event.insert("headers".into(), last_of_each(&self.headers));
         event.insert("multiValueHeaders".into(), all_of_each(&self.headers));
         if !self.query.is_empty() {
@@ -59,12 +58,12 @@ impl Opening {
     }
 }
 
-/// The client's headers but those of the hop itself, and what a load balancer adds.
-fn passed_on(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Vec<(String, String)> {
+/// The client's headers without `Connection` and `Upgrade`, and with the `X-Forwarded` headers of a load balancer.
+fn forwarded_headers(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Vec<(String, String)> {
     let mut passed: Vec<(String, String)> = headers
         .iter()
         .filter(|(name, _)| **name != header::CONNECTION && **name != header::UPGRADE)
-        .map(|(name, value)| (spelled(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| (spell(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let mut forwarded_for: Vec<String> = Vec::new();
     passed.retain(|(name, value)| match name.as_str() {
@@ -82,8 +81,8 @@ fn passed_on(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> Vec<
     passed
 }
 
-/// `sec-websocket-protocol`, which is how the HTTP library gives it, as `Sec-WebSocket-Protocol`.
-fn spelled(name: &str) -> String {
+/// Turns `sec-websocket-protocol`, the HTTP library's spelling, into `Sec-WebSocket-Protocol`.
+fn spell(name: &str) -> String {
     let word = |word: &str| match word {
         "websocket" => "WebSocket".to_owned(),
         _ => {
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn described(uri: &str, headers: &[(&'static str, &'static str)]) -> Value {
+    fn event(uri: &str, headers: &[(&'static str, &'static str)]) -> Value {
         let uri: Uri = uri.parse().unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -124,35 +123,35 @@ mod tests {
         }
         let (peer, address) = ("10.0.0.13:9".parse().unwrap(), "127.0.0.1:3000".parse().unwrap());
         let mut event = Map::new();
-        Opening::of(&uri, &map, peer, address).describe(&mut event);
+        UpgradeRequest::new(&uri, &map, peer, address).add_to(&mut event);
         Value::Object(event)
     }
 
     #[test]
     fn query_parameters_are_decoded() {
-        let event = described("/prod?name=J%C3%BCrgen+B%2B&empty=&bare&a%20b=%E4%BD%A0", &[]);
+        let event = event("/prod?name=J%C3%BCrgen+B%2B&empty=&bare&a%20b=%E4%BD%A0", &[]);
         assert_eq!(event["queryStringParameters"], json!({"name": "Jürgen B+", "empty": "", "bare": "", "a b": "你"}));
     }
 
     #[test]
-    fn a_doubled_parameter_is_whole_in_the_multi_value_view_only() {
-        let event = described("/prod?token=a&token=b", &[]);
+    fn all_values_of_a_repeated_parameter_are_in_the_multi_value_map_only() {
+        let event = event("/prod?token=a&token=b", &[]);
         assert_eq!(event["queryStringParameters"], json!({"token": "b"}));
         assert_eq!(event["multiValueQueryStringParameters"], json!({"token": ["a", "b"]}));
     }
 
     #[test]
-    fn without_query_parameters_both_views_are_absent() {
+    fn without_query_parameters_both_maps_are_absent() {
         for uri in ["/prod", "/prod?"] {
-            let event = described(uri, &[]);
+            let event = event(uri, &[]);
             assert!(event.get("queryStringParameters").is_none(), "{uri}");
             assert!(event.get("multiValueQueryStringParameters").is_none(), "{uri}");
         }
     }
 
     #[test]
-    fn headers_are_spelled_as_by_api_gateway_and_those_of_the_hop_left_out() {
-        let event = described(
+    fn headers_are_spelled_as_by_api_gateway_without_those_of_the_upgrade() {
+        let event = event(
             "/prod",
             &[
                 ("host", "chat.example"),
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_forged_forwarding_header_does_not_hide_the_real_address() {
-        let event = described("/prod", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "x")]);
+        let event = event("/prod", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "x")]);
         assert_eq!(event["headers"]["X-Forwarded-For"], "1.2.3.4, 10.0.0.13");
         assert_eq!(event["multiValueHeaders"]["X-Forwarded-Proto"], json!(["http"]));
     }
