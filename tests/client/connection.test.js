@@ -1,15 +1,16 @@
-// The connection: kept, renewed, and left alone where nobody is wanted.
+// The connection: kept alive, renewed, and backed off after refusals.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatClient } from '../../web/chat-client.js';
-import { connect, contents, online, token, until } from './people.js';
+import { connect, contents, online, token, until } from './fixture.js';
 import { Service } from './service.js';
 
 const state = (chat, name) => until(() => chat.connection.state === name);
 
-test('a lost connection comes back by itself', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a lost connection is reopened', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   for (const code of [1006, 1001]) {
     const [socket] = service.sockets;
@@ -18,11 +19,21 @@ test('a lost connection comes back by itself', async () => {
     assert.ok(chat.connection.retryAt >= Date.now());
     await online(chat);
   }
-  assert.deepEqual(chat.states, ['connecting', 'online', 'waiting', 'connecting', 'online', 'waiting', 'connecting', 'online']);
+  assert.deepEqual(chat.states, [
+    'connecting',
+    'online',
+    'waiting',
+    'connecting',
+    'online',
+    'waiting',
+    'connecting',
+    'online',
+  ]);
 });
 
-test('a connection that is silent though it is open is found out, and replaced', async () => {
-  const service = new Service(), chat = connect(service, 'alice', { times: { idle: 30, check: 30 } });
+test('a dead connection is detected and replaced', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { idle: 30, check: 30 } });
   await online(chat);
   const [dead] = service.sockets;
   service.script = (_, socket) => (socket === dead ? 'ignore' : undefined);
@@ -31,20 +42,28 @@ test('a connection that is silent though it is open is found out, and replaced',
   assert.ok(!service.sockets.has(dead));
 });
 
-test('an idle connection is kept by pings', async () => {
-  const service = new Service(), chat = connect(service, 'alice', { times: { idle: 10 } });
+test('pings keep an idle connection', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { idle: 10 } });
   await online(chat);
-  await new Promise((resolve) => { service.script = ({ action }) => void (action === 'ping' && resolve()); });
+  await new Promise((resolve) => {
+    service.script = ({ action }) => void (action === 'ping' && resolve());
+  });
   assert.equal(chat.connection.state, 'online');
   assert.equal(service.attempts, 1);
 });
 
-test('an old connection is renewed without a gap: the new one stands before the old one goes', async () => {
-  const service = new Service(), chat = connect(service, 'alice', { times: { life: 60, early: 60, answer: 40 } });
+test('an old connection is renewed without a gap: the new one opens before the old one closes', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { life: 60, early: 60, answer: 40 } });
   await online(chat);
   const [first] = service.sockets;
-  let said = 0, most = 0;
-  const talk = setInterval(() => { service.say('bob', 'alice', `${++said}`); most = Math.max(most, service.sockets.size); }, 3);
+  let said = 0;
+  let most = 0;
+  const talk = setInterval(() => {
+    service.say('bob', 'alice', `${++said}`);
+    most = Math.max(most, service.sockets.size);
+  }, 3);
   await until(() => service.attempts >= 3 && !service.sockets.has(first));
   clearInterval(talk);
   await until(() => chat.seen.length === said);
@@ -53,11 +72,13 @@ test('an old connection is renewed without a gap: the new one stands before the 
   assert.ok(most >= 2);
 });
 
-test('the oldest of too many connections goes, and comes back only when somebody acts', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a displaced connection is reopened only when the user acts', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   for (const act of [() => chat.connect(), () => chat.send('bob', 'Hi')]) {
-    const [socket] = service.sockets, { attempts } = service;
+    const [socket] = service.sockets;
+    const { attempts } = service;
     socket.drop(1000);
     await state(chat, 'displaced');
     assert.equal(service.attempts, attempts);
@@ -90,14 +111,17 @@ test('each connection has a fresh token, and an expired one is replaced at once'
 test('a token that is about to expire is replaced before it does', async () => {
   const service = new Service();
   let made = 0;
-  const fresh = async () => { made += 1; return token('alice', { exp: Date.now() / 1000 + (made === 1 ? 0.1 : 3600) }); };
+  const fresh = async () => {
+    made += 1;
+    return token('alice', { exp: Date.now() / 1000 + (made === 1 ? 0.1 : 3600) });
+  };
   const chat = connect(service, undefined, { token: fresh, times: { early: 50, answer: 20 } });
   await online(chat);
   await until(() => made === 2 && service.sockets.size === 1 && service.attempts === 2);
   assert.ok(!chat.states.includes('waiting'));
 });
 
-test('a connection whose token has expired meanwhile comes back by itself, though it was closed without a word', async () => {
+test('a connection closed without an error frame is reopened if its token expires', async () => {
   const service = new Service();
   const chat = connect(service, undefined, { token: async () => token('alice', { exp: Date.now() / 1000 + 10 }) });
   await online(chat);
@@ -107,50 +131,63 @@ test('a connection whose token has expired meanwhile comes back by itself, thoug
   await online(chat);
 });
 
-test('a token of somebody else is not used', async () => {
-  const service = new Service(), chat = connect(service, 'alice', { token: async () => token('mallory') });
+test('a token of another user is not used', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { token: async () => token('mallory') });
   await state(chat, 'refused');
   assert.match(chat.connection.reason, /another user/);
   assert.equal(service.attempts, 0);
 });
 
-test('where tokens fail to come, they are asked for again', async () => {
+test('a failed token call is repeated', async () => {
   let asked = 0;
-  const fresh = async () => { if (++asked === 1) throw new Error('the login service is down'); return token('alice'); };
+  const fresh = async () => {
+    if (++asked === 1) throw new Error('the login service is down');
+    return token('alice');
+  };
   const chat = connect(new Service(), undefined, { token: fresh });
   await until(() => chat.connection.reason?.includes('login service is down'));
   await online(chat);
 });
 
-test('a refusal that can only be guessed is told as one, and not hammered', async (t) => {
-  const service = new Service(), asked = [];
+test('two failed upgrades of a reachable service count as a refusal, and attempts become rare', async (t) => {
+  const service = new Service();
+  const asked = [];
   service.refuses = () => true;
-  t.mock.method(globalThis, 'fetch', async (address) => { asked.push(String(address)); return new Response(null, { status: 403 }); });
+  t.mock.method(globalThis, 'fetch', async (address) => {
+    asked.push(String(address));
+    return new Response(null, { status: 403 });
+  });
   const chat = connect(service, 'alice');
   await state(chat, 'refused');
   assert.equal(service.attempts, 2);
   assert.ok(chat.connection.retryAt > Date.now() + 10_000);
-  assert.deepEqual(asked, [service.url.replace('ws', 'http')], 'neither names nor tokens in it');
+  assert.deepEqual(asked, [service.url.replace('ws', 'http')], 'without user or token');
   chat.connect();
-  assert.equal(service.attempts, 2, 'not even when somebody is impatient');
+  assert.equal(service.attempts, 2, 'connect() does not shorten the delay');
 });
 
-test('a service that can not be reached is no refusal', async (t) => {
+test('an unreachable service is no refusal', async (t) => {
   const service = new Service();
   service.refuses = () => service.attempts < 4;
-  t.mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
+  t.mock.method(globalThis, 'fetch', async () => {
+    throw new TypeError('fetch failed');
+  });
   const chat = connect(service, 'alice');
   await online(chat);
   assert.equal(service.attempts, 4);
   assert.ok(!chat.states.includes('refused'));
 });
 
-test('a WebSocket that tells the status is believed at once', async () => {
+test('a status that the WebSocket reports is a refusal at once', async () => {
   const service = new Service();
   service.WebSocket = class {
     constructor() {
       service.attempts += 1;
-      setImmediate(() => { this.onerror({ message: 'Unexpected server response: 401' }); this.onclose({ code: 1006 }); });
+      setImmediate(() => {
+        this.onerror({ message: 'Unexpected server response: 401' });
+        this.onclose({ code: 1006 });
+      });
     }
     close() {}
   };
@@ -160,22 +197,31 @@ test('a WebSocket that tells the status is believed at once', async () => {
   assert.match(chat.connection.reason, /401/);
 });
 
-test('a client needs a name or a token, and an address', () => {
+test('a client needs a userId or a token, and a URL', () => {
   assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod' }), { code: 'bad_request' });
   const { WebSocket } = new Service();
   assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice', WebSocket }), TypeError);
-  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: ' alice', WebSocket }), { code: 'bad_request', message: /white space/ });
+  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: ' alice', WebSocket }), {
+    code: 'bad_request',
+    message: /white space/,
+  });
 });
 
-test('where there is no WebSocket, the constructor says what to do', (t) => {
+test('without a WebSocket the constructor says what to do', (t) => {
   const own = globalThis.WebSocket;
-  t.after(() => { globalThis.WebSocket = own; });
+  t.after(() => {
+    globalThis.WebSocket = own;
+  });
   globalThis.WebSocket = undefined;
-  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: 'alice' }), { code: 'bad_request', message: /Node\.js 22 or later/ });
+  assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: 'alice' }), {
+    code: 'bad_request',
+    message: /Node\.js 22 or later/,
+  });
 });
 
-test('a closed client is closed', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a closed client stays closed', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await online(chat);
   chat.close();
   assert.equal(chat.connection.state, 'closed');

@@ -1,29 +1,44 @@
-// Exactly once and in order, whatever happens to frames, connections and pages.
+// Sending: exactly once and in order, whatever happens to frames, connections and pages.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IDBFactory } from '../../target/tools/web/node_modules/fake-indexeddb/build/esm/index.js';
+import { IDBFactory } from 'fake-indexeddb';
 import { Outbox } from '../../web/client/outbox.js';
-import { connect, contents, online, until } from './people.js';
+import { connect, contents, online, until } from './fixture.js';
 import { Service } from './service.js';
 
 const sends = (service) => service.frames.filter((frame) => frame.action === 'sendMessage');
 
-test('messages are stored in the order in which they were written, and each answers its sender', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('messages are stored in the order of the calls, and each call resolves', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   const stored = await Promise.all(['1', '2', '3'].map((text) => chat.send('bob', text)));
-  assert.deepEqual(stored.map((m) => [m.seq, m.content, m.senderId]), [[1, '1', 'alice'], [2, '2', 'alice'], [3, '3', 'alice']]);
+  assert.deepEqual(
+    stored.map((m) => [m.seq, m.content, m.senderId]),
+    [
+      [1, '1', 'alice'],
+      [2, '2', 'alice'],
+      [3, '3', 'alice'],
+    ],
+  );
   assert.deepEqual(contents(chat.seen), ['1', '2', '3']);
-  assert.deepEqual(sends(service).map((frame) => frame.lastSeq), [0, 1, 2]);
-  assert.deepEqual(chat.statuses.filter(({ state }) => state === 'sent').map(({ seq }) => seq), [1, 2, 3]);
+  assert.deepEqual(
+    sends(service).map((frame) => frame.lastSeq),
+    [0, 1, 2],
+  );
+  assert.deepEqual(
+    chat.statuses.filter(({ state }) => state === 'sent').map(({ seq }) => seq),
+    [1, 2, 3],
+  );
 });
 
-test('a send whose answer is lost is repeated under the same name and lastSeq, and stored once', async () => {
-  const service = new Service(), chat = connect(service, 'alice', { times: { answer: 50 } });
+test('a send without a reply is repeated with the same clientMessageId and lastSeq, and stored once', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { answer: 50 } });
   let lost = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || lost++ >= 2) return undefined;
-    socket.tell({ type: 'something else' });                    // the connection lives; this answer alone is lost
+    socket.tell({ type: 'something else' }); // the connection lives; only this reply is lost
     return 'mute';
   };
   service.say('bob', 'alice', 'Hi');
@@ -34,8 +49,9 @@ test('a send whose answer is lost is repeated under the same name and lastSeq, a
   assert.deepEqual(service.contents('alice', 'bob'), ['Hi', 'Once']);
 });
 
-test('a connection that dies in the middle of a send makes no difference', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a connection that is lost during a send changes nothing', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let broken = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || broken++ >= 2) return undefined;
@@ -48,26 +64,34 @@ test('a connection that dies in the middle of a send makes no difference', async
 });
 
 for (const code of ['unavailable', 'internal', 'rate_limited']) {
-  test(`${code} is repeated under the same name`, async () => {
-    const service = new Service(), chat = connect(service, 'alice');
+  test(`${code} is repeated with the same clientMessageId`, async () => {
+    const service = new Service();
+    const chat = connect(service, 'alice');
     let refused = 0;
-    service.script = ({ action }) => (action === 'sendMessage' && refused++ < 1 ? { type: 'error', code, message: 'later' } : undefined);
+    service.script = ({ action }) =>
+      action === 'sendMessage' && refused++ < 1 ? { type: 'error', code, message: 'later' } : undefined;
     await chat.send('bob', 'Hi');
     assert.equal(new Set(sends(service).map((frame) => frame.clientMessageId)).size, 1);
     assert.equal(sends(service).length, 2);
   });
 }
 
-test('who sends too fast comes back when the service has said', async (t) => {
-  const service = new Service(), chat = connect(service, 'alice'), waits = t.mock.method(globalThis, 'setTimeout').mock;
+test('a rate-limited send is repeated after retryAfter', async (t) => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
+  const waits = t.mock.method(globalThis, 'setTimeout').mock;
   let refused = 0;
-  service.script = ({ action }) => (action === 'sendMessage' && refused++ < 3 ? { type: 'error', code: 'rate_limited', message: 'later', retryAfter: 7 } : undefined);
+  service.script = ({ action }) =>
+    action === 'sendMessage' && refused++ < 3
+      ? { type: 'error', code: 'rate_limited', message: 'later', retryAfter: 7 }
+      : undefined;
   await chat.send('bob', 'Hi');
   assert.equal(waits.calls.filter(({ arguments: [, time] }) => time >= 7 && time <= 8.75).length, 3);
 });
 
-test("API Gateway's own error frame, which names no request, is survived", async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a send is repeated after an error frame of API Gateway, which names no request', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let failed = 0;
   service.script = ({ action }, socket) => {
     if (action !== 'sendMessage' || failed++) return undefined;
@@ -78,11 +102,14 @@ test("API Gateway's own error frame, which names no request, is survived", async
   assert.deepEqual(service.contents('alice', 'bob'), ['Hi']);
 });
 
-test('what the service refuses has failed, says why, and holds nothing up', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('a refused message fails with a reason, and does not delay others', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   let refuse = true;
-  service.script = ({ content }) => (content === 'bad' && refuse ? { type: 'error', code: 'forbidden', message: 'not this one' } : undefined);
-  const bad = chat.send('bob', 'bad'), good = chat.send('bob', 'good');
+  service.script = ({ content }) =>
+    content === 'bad' && refuse ? { type: 'error', code: 'forbidden', message: 'not this one' } : undefined;
+  const bad = chat.send('bob', 'bad');
+  const good = chat.send('bob', 'good');
   await assert.rejects(bad, { code: 'forbidden', message: 'not this one' });
   assert.equal((await good).seq, 1);
   const [{ clientMessageId, failed }] = chat.conversation('bob').pending;
@@ -94,32 +121,41 @@ test('what the service refuses has failed, says why, and holds nothing up', asyn
   assert.equal(chat.conversation('bob').pending.length, 0);
 });
 
-test('a failed message can be thrown away', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
-  service.script = ({ action }) => (action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined);
+test('a failed message can be discarded', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
+  service.script = ({ action }) =>
+    action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined;
   await assert.rejects(chat.send('bob', 'Hi'));
   assert.equal(await chat.discard(chat.conversation('bob').pending[0].clientMessageId), true);
   assert.equal(chat.conversation('bob').pending.length, 0);
 });
 
-test('what names nothing that is there says so', async () => {
+test('retry, discard and markRead return false for what does not exist', async () => {
   const chat = connect(new Service(), 'alice');
-  assert.deepEqual([await chat.retry('c1'), await chat.discard('c1'), chat.markRead('bob'), chat.markRead('bob', 7)], [false, false, false, false]);
+  assert.deepEqual(
+    [await chat.retry('c1'), await chat.discard('c1'), chat.markRead('bob'), chat.markRead('bob', 7)],
+    [false, false, false, false],
+  );
   assert.equal(chat.conversations.length, 0);
 });
 
-test('what could never be sent is refused before it is queued', async () => {
+test('a message that is not valid is refused before it is queued', async () => {
   const chat = connect(new Service(), 'alice');
   await assert.rejects(chat.send('bob', ' \n '), { code: 'bad_request' });
-  await assert.rejects(chat.send('bob', 'ü'.repeat(8192 + 100)), { code: 'too_large', message: /by about 100 characters/ });
+  await assert.rejects(chat.send('bob', 'ü'.repeat(8192 + 100)), {
+    code: 'too_large',
+    message: /by about 100 characters/,
+  });
   for (const peer of ['', ' bad', 'bad\n', '字'.repeat(43), 'x'.repeat(129), undefined])
     await assert.rejects(chat.send(peer, 'Hi'), { code: 'bad_request', message: /recipient/ });
   await assert.rejects(chat.send('bob', '\u0001'.repeat(5000)), { code: 'too_large' });
   assert.equal(chat.conversation('bob').pending.length, 0);
 });
 
-test('what was queued offline is sent by the next page, in order', async () => {
-  const service = new Service(), indexedDB = new IDBFactory();
+test('messages that were queued offline are sent by the next page, in order', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   service.refuses = () => true;
   const before = connect(service, 'alice', { indexedDB });
   const queued = ['1', '2', '3'].map((text) => before.send('bob', text));
@@ -134,8 +170,9 @@ test('what was queued offline is sent by the next page, in order', async () => {
   assert.ok(chat.isDurable);
 });
 
-test('a message that was stored before a reload is recognised after it, whatever was said in between', async () => {
-  const service = new Service(), indexedDB = new IDBFactory();
+test('a message that was stored before a reload is recognised after it, whatever other messages follow', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   service.say('bob', 'alice', 'Hi');
   const before = connect(service, 'alice', { indexedDB });
   service.script = ({ action }) => (action === 'sendMessage' ? 'mute' : undefined);
@@ -149,13 +186,17 @@ test('a message that was stored before a reload is recognised after it, whatever
   const chat = connect(service, 'alice', { indexedDB });
   await chat.ready;
   await until(() => chat.statuses.some(({ state }) => state === 'sent'));
-  assert.deepEqual(sends(service).map((frame) => frame.lastSeq), [1, 1]);
+  assert.deepEqual(
+    sends(service).map((frame) => frame.lastSeq),
+    [1, 1],
+  );
   assert.equal(service.contents('alice', 'bob').filter((text) => text === 'Once').length, 1);
 });
 
 for (const wasStored of [true, false]) {
-  test(`out_of_date: all that followed is looked through, and the message is ${wasStored ? 'found' : 'sent'}`, async () => {
-    const service = new Service(), indexedDB = new IDBFactory();
+  test(`out_of_date: the client reads all that followed, and ${wasStored ? 'finds' : 'sends'} the message`, async () => {
+    const service = new Service();
+    const indexedDB = new IDBFactory();
     service.say('bob', 'alice', 'Hi');
     const before = connect(service, 'alice', { indexedDB });
     service.script = ({ action }) => (action === 'sendMessage' ? (wasStored ? 'mute' : 'ignore') : undefined);
@@ -172,17 +213,22 @@ for (const wasStored of [true, false]) {
   });
 }
 
-test('two tabs of one outbox send each message once, in order, and both are told', async () => {
-  const service = new Service(), indexedDB = new IDBFactory();
+test('two tabs with one outbox send each message once, in order, and both show it', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
   const tabs = ['one', 'other'].map(() => connect(service, 'alice', { indexedDB }));
   await Promise.all(tabs.map(online));
   const texts = Array.from({ length: 20 }, (_, number) => `${number}`);
-  // Each waits until the one before is kept, as somebody who writes in two tabs does.
+  // Each waits until the previous one is queued, as a user does who types in two tabs.
   const stored = [];
   for (const [number, text] of texts.entries()) {
     const chat = tabs[number % 2];
     stored.push(chat.send('bob', text));
-    await until(() => chat.conversation('bob').pending.some((entry) => entry.content === text) || chat.seen.some((m) => m.content === text));
+    await until(
+      () =>
+        chat.conversation('bob').pending.some((entry) => entry.content === text) ||
+        chat.seen.some((m) => m.content === text),
+    );
   }
   await Promise.all(stored);
   for (const chat of tabs) await until(() => chat.seen.length === texts.length);
@@ -193,8 +239,9 @@ test('two tabs of one outbox send each message once, in order, and both are told
   }
 });
 
-test('a service that has lost its data is counted anew', async () => {
-  const service = new Service(), chat = connect(service, 'alice');
+test('after the service lost its data, numbering starts again', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice');
   await chat.send('bob', 'before');
   await chat.send('bob', 'before too');
   service.messages.clear();
@@ -202,10 +249,16 @@ test('a service that has lost its data is counted anew', async () => {
   assert.deepEqual(contents(chat.conversation('bob').messages), ['after']);
 });
 
-test('tabs without locks name the same lastSeq, and bring nothing back that another one has removed', async () => {
-  const indexedDB = new IDBFactory(), open = async () => { const box = new Outbox('alice', { indexedDB }, () => {}); await box.open(); return box; };
+test('tabs without locks send the same lastSeq, and restore nothing that another tab has removed', async () => {
+  const indexedDB = new IDBFactory();
+  const open = async () => {
+    const box = new Outbox('alice', { indexedDB }, () => {});
+    await box.open();
+    return box;
+  };
   const [left, right] = [await open(), await open()];
-  const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 }), [same] = await right.all();
+  const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });
+  const [same] = await right.all();
   assert.deepEqual([await left.begin(entry, 3), await right.begin(same, 5)], [true, true]);
   assert.deepEqual([entry.lastSeq, same.lastSeq], [3, 3]);
   await left.remove(entry);
@@ -213,18 +266,23 @@ test('tabs without locks name the same lastSeq, and bring nothing back that anot
 });
 
 test('a message that turns out to be stored while the client catches up is not sent again', async () => {
-  const service = new Service(), indexedDB = new IDBFactory(), { host, pathname } = new URL(service.url);
+  const service = new Service();
+  const indexedDB = new IDBFactory();
+  const { host, pathname } = new URL(service.url);
   const earlier = new Outbox(`${host}${pathname} alice`, { indexedDB }, () => {});
   await earlier.open();
   await earlier.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });
   earlier.close();
   service.append('alice', 'bob', 'Hi', 'c1');
-  service.hasInbox = false;
+  service.script = ({ action }) => (action === 'getConversations' ? 'ignore' : undefined);
   const chat = connect(service, 'alice', { indexedDB });
   await chat.ready;
   await chat.open('bob');
   await until(() => chat.conversation('bob').pending.length === 0);
   await chat.send('bob', 'And more');
-  assert.deepEqual(sends(service).map((frame) => frame.content), ['And more']);
+  assert.deepEqual(
+    sends(service).map((frame) => frame.content),
+    ['And more'],
+  );
   assert.deepEqual(service.contents('alice', 'bob'), ['Hi', 'And more']);
 });

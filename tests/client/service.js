@@ -1,5 +1,5 @@
-// The service, scripted: it keeps to the protocol as README.md has it, in memory, and does what a test asks of it with
-// single frames. Sockets of it are handed to a client in place of the browser's.
+// A scripted service in memory. It follows the protocol, and a test can change the fate of single frames. A client takes
+// its `WebSocket` in place of the browser's.
 
 /** @param {string} a @param {string} b */
 export const conversationId = (a, b) => {
@@ -8,29 +8,49 @@ export const conversationId = (a, b) => {
 };
 
 export class Service {
-  /** Messages by conversation. @type {Map<string, any[]>} */
+  /**
+   * By conversation id.
+   *
+   * @type {Map<string, any[]>}
+   */
   messages = new Map();
-  /** How far each user has read: `${userId} ${conversationId}`. @type {Map<string, number>} */
+  /**
+   * Read positions by `${userId} ${conversationId}`.
+   *
+   * @type {Map<string, number>}
+   */
   read = new Map();
   /** @type {Set<any>} */
   sockets = new Set();
-  /** Every frame that came, and the sockets that were asked for. @type {any[]} */
+  /**
+   * Every received frame.
+   *
+   * @type {any[]}
+   */
   frames = [];
+  /** Number of sockets that clients have opened. */
   attempts = 0;
-  hasInbox = true;
-  /** Whether upgrades are refused. @type {(url: URL, protocols: string[]) => boolean} */
+  /**
+   * Whether an upgrade is refused.
+   *
+   * @type {(url: URL, protocols: string[]) => boolean}
+   */
   refuses = () => false;
   /**
-   * What becomes of a frame: nothing said is done and answered. 'ignore': as if it never came. 'mute': done, and not
-   * answered. An object is the answer instead.
+   * Decides what happens to a frame. undefined: it is handled and answered; 'ignore': it is lost; 'mute': it is handled,
+   * and the reply is lost; an object: it is not handled, and the object is the reply.
    *
    * @type {(frame: any, socket: any) => undefined | 'ignore' | 'mute' | object}
    */
   script = () => undefined;
-  /** Whether a push is lost. @type {(message: any, socket: any) => boolean} */
+  /**
+   * Whether a push is lost.
+   *
+   * @type {(message: any, socket: any) => boolean}
+   */
   loses = () => false;
 
-  /** Each has an address of its own, so that its clients share an outbox with nobody else's. */
+  /** Unique, so that clients of different services do not share an outbox. */
   url = `ws://chat${++Service.#count}.test/prod`;
   static #count = 0;
 
@@ -40,7 +60,8 @@ export class Service {
       readyState = 0;
       /** @param {string} url @param {string[]} protocols */
       constructor(url, protocols) {
-        const asked = new URL(url), [, token] = protocols;
+        const asked = new URL(url);
+        const [, token] = protocols;
         service.attempts += 1;
         this.user = token ? JSON.parse(atob(token.split('.')[1])).sub : asked.searchParams.get('userId');
         this.token = token;
@@ -55,8 +76,10 @@ export class Service {
       send(text) {
         if (this.readyState === 1) setImmediate(() => service.take(this, JSON.parse(text)));
       }
-      close() { this.drop(1000); }
-      /** Ends it, from either side. */
+      close() {
+        this.drop(1000);
+      }
+      /** Closes the socket, from either side. */
       drop(code) {
         if (this.readyState === 3) return;
         this.readyState = 3;
@@ -64,7 +87,8 @@ export class Service {
         setImmediate(() => this.onclose?.({ code }));
       }
       tell(frame) {
-        if (this.readyState === 1) setImmediate(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(frame) }));
+        if (this.readyState === 1)
+          setImmediate(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(frame) }));
       }
     };
   }
@@ -79,7 +103,7 @@ export class Service {
     return this.of(a, b).map((m) => m.content);
   }
 
-  /** Stores a message of somebody who is not under test, and pushes it. */
+  /** Stores and pushes a message of a user without a client. */
   say(sender, recipient, content) {
     const message = this.append(sender, recipient, content, undefined);
     this.push(message, undefined);
@@ -87,8 +111,19 @@ export class Service {
   }
 
   append(sender, recipient, content, clientMessageId) {
-    const row = this.of(sender, recipient), seq = row.length + 1, id = conversationId(sender, recipient);
-    const message = { messageId: `m${Math.random()}`, conversationId: id, seq, senderId: sender, recipientId: recipient, content, createdAt: Date.now(), clientMessageId };
+    const row = this.of(sender, recipient);
+    const seq = row.length + 1;
+    const id = conversationId(sender, recipient);
+    const message = {
+      messageId: `m${Math.random()}`,
+      conversationId: id,
+      seq,
+      senderId: sender,
+      recipientId: recipient,
+      content,
+      createdAt: Date.now(),
+      clientMessageId,
+    };
     row.push(message);
     this.read.set(`${sender} ${id}`, seq);
     return message;
@@ -96,7 +131,11 @@ export class Service {
 
   push(message, but) {
     for (const socket of this.sockets)
-      if (socket !== but && [message.senderId, message.recipientId].includes(socket.user) && !this.loses(message, socket))
+      if (
+        socket !== but &&
+        [message.senderId, message.recipientId].includes(socket.user) &&
+        !this.loses(message, socket)
+      )
         socket.tell({ type: 'message', value: message });
   }
 
@@ -110,9 +149,11 @@ export class Service {
 
   answer(socket, frame) {
     const error = (code, message) => ({ type: 'error', code, message });
-    const me = socket.user, row = frame.targetId ? this.of(me, frame.targetId) : [];
+    const me = socket.user;
+    const row = frame.targetId ? this.of(me, frame.targetId) : [];
     switch (frame.action) {
-      case 'ping': return { type: 'pong' };
+      case 'ping':
+        return { type: 'pong' };
       case 'sendMessage': {
         const stored = this.of(me, frame.recipientId);
         if (frame.lastSeq > stored.length) return error('bad_request', 'lastSeq: there is no such message');
@@ -122,29 +163,48 @@ export class Service {
         const message = first ?? this.append(me, frame.recipientId, frame.content, frame.clientMessageId);
         this.push(message, socket);
         const { messageId, conversationId: id, seq, createdAt, clientMessageId } = message;
-        return { type: 'sent', value: { messageId, conversationId: id, seq, createdAt, clientMessageId, duplicate: Boolean(first) } };
+        return {
+          type: 'sent',
+          value: { messageId, conversationId: id, seq, createdAt, clientMessageId, duplicate: Boolean(first) },
+        };
       }
       case 'getMessages': {
-        const limit = Math.min(frame.limit ?? 50, 100), { after, startKey } = frame;
+        const limit = Math.min(frame.limit ?? 50, 100);
+        const { after, startKey } = frame;
         const all = after === undefined ? row.slice(0, (startKey?.seq ?? Infinity) - 1).reverse() : row.slice(after);
-        const messages = all.slice(0, limit), more = all.length > limit;
+        const messages = all.slice(0, limit);
+        const more = all.length > limit;
         const value = { conversationId: conversationId(me, frame.targetId), messages };
         return { type: 'messages', value: more ? { ...value, lastEvaluatedKey: { seq: messages.at(-1).seq } } : value };
       }
       case 'getConversations': {
-        if (!this.hasInbox) break;
-        const mine = [...this.messages].filter(([, stored]) => stored.some((m) => [m.senderId, m.recipientId].includes(me)));
-        return { type: 'conversations', value: { conversations: mine.map(([id, stored]) => {
-          const last = stored.at(-1), peerId = last.senderId === me ? last.recipientId : last.senderId;
-          const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);
-          return { conversationId: id, peerId, lastMessage: last, readSeq, peerReadSeq, unread: stored.filter((m) => m.seq > readSeq && m.senderId !== me).length };
-        }) } };
+        const mine = [...this.messages].filter(([, stored]) =>
+          stored.some((m) => [m.senderId, m.recipientId].includes(me)),
+        );
+        return {
+          type: 'conversations',
+          value: {
+            conversations: mine.map(([id, stored]) => {
+              const last = stored.at(-1);
+              const peerId = last.senderId === me ? last.recipientId : last.senderId;
+              const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);
+              return {
+                conversationId: id,
+                peerId,
+                lastMessage: last,
+                readSeq,
+                peerReadSeq,
+                unread: stored.filter((m) => m.seq > readSeq && m.senderId !== me).length,
+              };
+            }),
+          },
+        };
       }
       case 'markRead': {
-        if (!this.hasInbox) break;
         const value = { conversationId: conversationId(me, frame.targetId), userId: me, seq: frame.seq };
         this.read.set(`${me} ${value.conversationId}`, frame.seq);
-        for (const other of this.sockets) if (other !== socket && [me, frame.targetId].includes(other.user)) other.tell({ type: 'read', value });
+        for (const other of this.sockets)
+          if (other !== socket && [me, frame.targetId].includes(other.user)) other.tell({ type: 'read', value });
         return { type: 'read', value };
       }
     }

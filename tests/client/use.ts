@@ -1,4 +1,4 @@
-// The module from TypeScript: this file is only compiled.
+// Uses the client from TypeScript. This file is compiled, not run.
 
 import { ChatClient, ChatError, type Conversation } from '../../web/chat-client.js';
 
@@ -6,7 +6,9 @@ export async function use(): Promise<number> {
   const chat = new ChatClient({ url: 'wss://chat.example/prod', token: async () => 'jwt' });
   chat.addEventListener('message', ({ detail }) => console.log(detail.seq.toFixed(), detail.content.trim()));
   chat.addEventListener('connection', ({ detail }) => console.log(detail.state === 'online', detail.retryAt));
-  chat.addEventListener('status', ({ detail: { state, code } }) => { if (state === 'failed') console.log(code); });
+  chat.addEventListener('status', ({ detail: { state, code } }) => {
+    if (state === 'failed') console.log(code);
+  });
   // @ts-expect-error there is no such event
   chat.addEventListener('massage', () => {});
   // @ts-expect-error an address is needed

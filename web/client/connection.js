@@ -1,303 +1,398 @@
-// One connection to the service, kept up: made anew when it is lost, renewed before it is too old, watched for being
-// dead, and left alone for a while where the service does not want it.
+// `Connection`: one WebSocket to the service. It reconnects after a loss, renews itself before API Gateway or the token
+// ends it, detects dead sockets, and backs off when the service refuses it.
 
-import { backoff, ChatError } from './trouble.js';
+import { backoffDelay, ChatError, hasCode } from './errors.js';
+import { isReachable } from './reachability.js';
 
 /**
  * @typedef {'connecting' | 'online' | 'waiting' | 'refused' | 'displaced' | 'closed'} State
  *
  * - `waiting`: not connected; the next attempt is at `retryAt`.
- * - `refused`: the service can be reached and does not take this user, token or page; attempts are minutes apart.
- * - `displaced`: this user has too many connections, and this was the oldest. It comes back when somebody acts here.
+ * - `refused`: the service is reachable and does not accept this user, token or page; attempts are minutes apart.
+ * - `displaced`: the user has too many connections, and this was the oldest. The client reconnects when the user acts.
  *
- * @typedef {{ state: State, retryAt?: number, reason?: string }} Standing `retryAt` in milliseconds since 1970
- * @typedef {{ url: string, protocols?: string[], expiresAt?: number }} Credentials `expiresAt` in milliseconds since 1970
+ * @typedef {{ state: State, retryAt?: number, reason?: string }} ConnectionStatus `retryAt` in milliseconds since the
+ *   Unix epoch
+ * @typedef {{ url: string, protocols?: string[], expiresAt?: number }} Credentials `expiresAt` in milliseconds since the
+ *   Unix epoch
  *
- * @typedef {object} Line a socket and what is known of it
+ * @typedef {object} Link a socket and its state
  * @property {WebSocket} socket
- * @property {boolean} opened
- * @property {boolean} gone
- * @property {number} expiresAt when its token does, in milliseconds since 1970; Infinity where that is not known
- * @property {boolean} expired the service has said that its token has
- * @property {number} frames how many came
- * @property {string} trouble what the socket said when it failed, where it says something
- * @property {ReturnType<typeof setTimeout>[]} timers
+ * @property {boolean} isOpened
+ * @property {boolean} isEnded
+ * @property {boolean} isExpired whether the service has refused its token
+ * @property {number} expiresAt of its token, in milliseconds since the Unix epoch; Infinity if unknown
+ * @property {number} frames number of frames received
+ * @property {string} failure the socket's error message, if it has one
+ * @property {{ idle?: Timer, renewal?: Timer, end?: Timer }} timers
  *
- * @typedef {{ line: Line, resolve: (value: any) => void, reject: (error: ChatError) => void,
- *   timer: ReturnType<typeof setTimeout> }} Asked
+ * @typedef {ReturnType<typeof setTimeout>} Timer
+ *
+ * @typedef {object} PendingRequest
+ * @property {Link} link
+ * @property {(value: any) => void} resolve
+ * @property {(error: ChatError) => void} reject
+ * @property {Timer} timer
  */
 
-/** In milliseconds. API Gateway ends a connection after two hours, or ten minutes without a frame. */
+/** In milliseconds. API Gateway ends a connection after two hours, or after ten minutes without a frame. */
 export const TIMES = {
-  open: 15_000,               // an upgrade may take: authorizer and $connect, both cold
-  answer: 15_000,             // an answer may take
-  check: 5_000,               // the answer to a ping may take that asks whether the connection still lives
-  idle: 4 * 60_000,           // without a frame until a ping; routers forget a connection after five minutes
-  life: 110 * 60_000,         // of a connection, until the next one is made beside it
-  early: 60_000,              // before its token expires
-  refused: 30_000,            // the first wait after a refusal
+  /** Limit of an upgrade, with cold starts of the authorizer and of `$connect`. */
+  open: 15_000,
+  /** Limit of a reply. */
+  answer: 15_000,
+  /** Limit of the reply to a ping that checks the connection. */
+  check: 5_000,
+  /** Without a frame, until a ping. Routers forget a connection after five minutes. */
+  idle: 4 * 60_000,
+  /** Of a connection, until it is renewed. */
+  life: 110 * 60_000,
+  /** Before the token expires, when the connection is renewed. */
+  early: 60_000,
+  /** First delay after a refusal. */
+  refused: 30_000,
+  /** Longest delay after a refusal. */
   refusedLongest: 10 * 60_000,
-  displaced: 15 * 60_000,     // until a displaced client comes back by itself
-  longest: 30_000,            // wait between attempts
+  /** Until a displaced client reconnects by itself. */
+  displaced: 15 * 60_000,
+  /** Longest delay between attempts. */
+  longest: 30_000,
 };
 
 export class Connection {
-  /** @type {Standing} */
-  standing = { state: 'waiting' };
-  /** @type {Line | null} */
-  #line = null;
-  /** @type {object | null} the attempt that is under way */
+  /** @type {ConnectionStatus} */
+  status = { state: 'waiting' };
+  /** @type {Link | null} */
+  #link = null;
+  /**
+   * The attempt in progress.
+   *
+   * @type {object | null}
+   */
   #attempt = null;
-  /** @type {Map<string, Asked>} */
-  #asked = new Map();
+  /** @type {Map<string, PendingRequest>} */
+  #requests = new Map();
   #lastRef = 0;
+  /** Failures since the last reply. */
   #failures = 0;
-  #unopened = 0;
-  #triedAt = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #next;
-  #closed = false;
+  /** Failed upgrades since the last open connection. */
+  #failedUpgrades = 0;
+  #lastAttemptAt = 0;
+  /** @type {Timer | undefined} */
+  #nextAttempt;
+  #isClosed = false;
 
   /**
-   * @param {object} means
-   * @param {() => Promise<Credentials>} means.credentials asked for each connection anew
-   * @param {typeof WebSocket} means.WebSocket
-   * @param {typeof fetch} [means.fetch] asks whether the service can be reached at all, at `address`
-   * @param {string} means.address
-   * @param {typeof TIMES} means.times
-   * @param {(standing: Standing) => void} means.onState
-   * @param {() => void} means.onOpen a connection stands: what was missed can be asked for
-   * @param {(frame: any) => void} means.onFrame a frame that answers nothing
+   * @param {object} options
+   * @param {() => Promise<Credentials>} options.credentials called before each attempt
+   * @param {typeof WebSocket} options.WebSocket
+   * @param {typeof fetch} [options.fetch] checks at `address` whether the service is reachable
+   * @param {string} options.address
+   * @param {typeof TIMES} options.times
+   * @param {(status: ConnectionStatus) => void} options.onStatus
+   * @param {() => void} options.onOpen is called for each new connection
+   * @param {(frame: any) => void} options.onFrame is called with each frame that is not a reply
    */
-  constructor(means) {
-    this.means = means;
+  constructor(options) {
+    this.options = options;
   }
 
   get isOpen() {
-    return this.#line !== null;
+    return this.#link !== null;
   }
 
-  /** Connects now, or, where it is connected, finds out whether that is still true. Somebody acted, or came back. */
+  /** Connects now, or checks an open connection. For when the user acts, or the network returns. */
   wake() {
-    if (this.#closed) return;
-    if (this.#line) return this.#check();
-    const patience = this.standing.state === 'refused' ? this.means.times.refused / 3 : 1_000;
-    const since = Date.now() - this.#triedAt;
-    if (since >= patience || this.standing.state === 'displaced') this.#open();
+    if (this.#isClosed) return;
+    if (this.#link) return this.#check();
+    const { state } = this.status;
+    const minimum = state === 'refused' ? this.options.times.refused / 3 : 1_000;
+    if (Date.now() - this.#lastAttemptAt >= minimum || state === 'displaced') this.#open();
   }
 
   close() {
-    this.#closed = true;
-    clearTimeout(this.#next);
+    this.#isClosed = true;
+    clearTimeout(this.#nextAttempt);
     this.#attempt = null;
-    const line = this.#line;
-    this.#line = null;
-    if (line) this.#end(line, new ChatError('closed', 'The client was closed.'));
-    this.#set({ state: 'closed' });
+    const link = this.#link;
+    this.#link = null;
+    if (link) this.#end(link, new ChatError('closed', 'The client was closed.'));
+    this.#setStatus({ state: 'closed' });
   }
 
   /**
+   * Sends a request.
+   *
    * @param {string} action
    * @param {object} [fields]
-   * @param {number} [within] how long an answer may take
+   * @param {number} [limit] for the reply, in milliseconds
    * @returns {Promise<any>} the reply's `value`
    */
-  request(action, fields, within = this.means.times.answer) {
-    const line = this.#line;
-    if (!line) return Promise.reject(new ChatError('offline', 'There is no connection.'));
+  request(action, fields, limit = this.options.times.answer) {
+    const link = this.#link;
+    if (!link) return Promise.reject(new ChatError('offline', 'There is no connection.'));
     return new Promise((resolve, reject) => {
-      const ref = String(++this.#lastRef), { frames } = line;
+      this.#lastRef += 1;
+      const ref = String(this.#lastRef);
+      const { frames } = link;
       const timer = setTimeout(() => {
-        this.#asked.delete(ref);
-        reject(new ChatError('timeout', 'The service has not answered.'));
-        if (line.frames === frames) this.#lost(line, 1006);      // nothing at all came meanwhile: it is dead
-      }, within);
-      this.#asked.set(ref, { line, resolve, reject, timer });
-      this.#busy(line);
-      line.socket.send(JSON.stringify({ action, ref, ...fields }));
+        this.#requests.delete(ref);
+        reject(new ChatError('timeout', 'The service did not reply in time.'));
+        // If no frame at all arrived meanwhile, the connection is dead.
+        if (link.frames === frames) this.#onLost(link, 1006);
+      }, limit);
+      this.#requests.set(ref, { link, resolve, reject, timer });
+      this.#restartIdleTimer(link);
+      link.socket.send(JSON.stringify({ action, ref, ...fields }));
     });
   }
 
-  /** A ping; where nothing comes, the connection is given up. */
+  /** Sends a ping. Without a reply, the connection counts as lost. */
   #check() {
-    this.request('ping', {}, this.means.times.check).catch(() => {});
+    this.request('ping', {}, this.options.times.check).catch(() => {});
   }
 
   async #open() {
-    clearTimeout(this.#next);
-    if (this.#attempt || this.#closed) return;
-    const attempt = this.#attempt = {};
-    this.#triedAt = Date.now();
-    if (!this.#line) this.#set({ state: 'connecting' });
+    clearTimeout(this.#nextAttempt);
+    if (this.#attempt || this.#isClosed) return;
+    const attempt = {};
+    this.#attempt = attempt;
+    this.#lastAttemptAt = Date.now();
+    if (!this.#link) this.#setStatus({ state: 'connecting' });
     try {
-      const { url, protocols, expiresAt } = await this.#inTime(this.means.credentials());
+      const { url, protocols, expiresAt } = await this.#inTime(this.options.credentials());
       if (attempt !== this.#attempt) return;
-      this.#listen(new this.means.WebSocket(url, protocols ?? []), attempt, expiresAt ?? Infinity);
+      this.#connect(new this.options.WebSocket(url, protocols ?? []), attempt, expiresAt ?? Infinity);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#attempt = null;
-      this.#failed(error instanceof Error ? error.message : String(error), error instanceof ChatError);
+      this.#onFailure(error instanceof Error ? error.message : String(error), error instanceof ChatError);
     }
   }
 
-  /** @template T @param {Promise<T>} work @returns {Promise<T>} */
+  /**
+   * @template T
+   * @param {Promise<T>} work
+   * @returns {Promise<T>}
+   */
   #inTime(work) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('The token did not come in time.')), this.means.times.open);
+      const expire = () => reject(new Error('The token did not arrive in time.'));
+      const timer = setTimeout(expire, this.options.times.open);
       work.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
 
-  /** @param {WebSocket} socket @param {object} attempt @param {number} expiresAt */
-  #listen(socket, attempt, expiresAt) {
-    /** @type {Line} */
-    const line = { socket, opened: false, gone: false, expiresAt, expired: false, frames: 0, trouble: '', timers: [] };
-    line.timers[0] = setTimeout(() => this.#lost(line, 1006, attempt), this.means.times.open);
-    socket.onopen = () => {
-      if (line.gone) return;
-      if (attempt !== this.#attempt) return this.#end(line);
-      this.#attempt = null;
-      this.#opened(line);
+  /**
+   * @param {WebSocket} socket
+   * @param {object} attempt
+   * @param {number} expiresAt
+   */
+  #connect(socket, attempt, expiresAt) {
+    /** @type {Link} */
+    const link = {
+      socket,
+      isOpened: false,
+      isEnded: false,
+      isExpired: false,
+      expiresAt,
+      frames: 0,
+      failure: '',
+      timers: {},
     };
-    socket.onmessage = ({ data }) => { if (!line.gone) this.#receive(line, data); };
-    // Browsers don't say why; the package `ws` does.
-    socket.onerror = (event) => { line.trouble = /** @type {ErrorEvent} */ (event).message ?? ''; };
-    socket.onclose = ({ code }) => this.#lost(line, code, attempt);
+    link.timers.idle = setTimeout(() => this.#onLost(link, 1006, attempt), this.options.times.open);
+    socket.onopen = () => {
+      if (link.isEnded) return;
+      if (attempt !== this.#attempt) return this.#end(link);
+      this.#attempt = null;
+      this.#onOpened(link);
+    };
+    socket.onmessage = ({ data }) => {
+      if (!link.isEnded) this.#onData(link, data);
+    };
+    socket.onerror = (event) => {
+      // Browsers give no reason; the npm package `ws` does.
+      link.failure = /** @type {ErrorEvent} */ (event).message ?? '';
+    };
+    socket.onclose = ({ code }) => this.#onLost(link, code, attempt);
   }
 
-  /** @param {Line} line */
-  #opened(line) {
-    const { times } = this.means, old = this.#line;
-    line.opened = true;
-    clearTimeout(line.timers[0]);
-    this.#line = line;
-    this.#unopened = 0;
-    this.#busy(line);
-    const left = line.expiresAt - Date.now() - times.early;
-    // Never sooner than this, whatever a wrong clock says.
-    const life = Math.max(Math.min(times.life * (0.95 + Math.random() / 20), left), Math.min(times.early, times.life));
-    line.timers[1] = setTimeout(() => this.#open(), life);
-    // The old one still gets what was asked of it; pushes come to both, and are dropped where they are known.
-    if (old) old.timers[2] = setTimeout(() => this.#end(old), times.answer);
-    this.#set({ state: 'online' });
-    this.means.onOpen();
+  /** @param {Link} link */
+  #onOpened(link) {
+    const { times } = this.options;
+    const previous = this.#link;
+    link.isOpened = true;
+    this.#link = link;
+    this.#failedUpgrades = 0;
+    this.#restartIdleTimer(link);
+    const untilExpiry = link.expiresAt - Date.now() - times.early;
+    const life = Math.min(times.life * (0.95 + Math.random() / 20), untilExpiry);
+    // The minimum prevents a wrong clock from renewing in a loop.
+    link.timers.renewal = setTimeout(() => this.#open(), Math.max(life, Math.min(times.early, times.life)));
+    // The previous socket still gets the replies to its requests. Both sockets get pushes, which are taken in once.
+    if (previous) previous.timers.end = setTimeout(() => this.#end(previous), times.answer);
+    this.#setStatus({ state: 'online' });
+    this.options.onOpen();
   }
 
-  /** Restarts the time after which a ping keeps the connection from being idle. @param {Line} line */
-  #busy(line) {
-    clearTimeout(line.timers[0]);
-    line.timers[0] = setTimeout(() => { if (line === this.#line) this.#check(); }, this.means.times.idle);
-  }
-
-  /** @param {Line} line @param {unknown} data */
-  #receive(line, data) {
-    let frame;
-    try { frame = JSON.parse(String(data)); } catch { return; }
-    if (typeof frame !== 'object' || frame === null) return;
-    line.frames += 1;
-    this.#busy(line);
-    const asked = this.#asked.get(frame.ref);
-    if (asked) { this.#asked.delete(frame.ref); clearTimeout(asked.timer); }
-    if (frame.type === 'error') {
-      if (['token_expired', 'unauthenticated'].includes(frame.code)) this.#expired(line);
-      const { code, message, retryAfter } = frame;
-      asked?.reject(new ChatError(String(code), String(message), Number.isFinite(retryAfter) ? retryAfter : undefined));
-    } else if (frame.type) {
-      this.#failures = 0;
-      if (asked) asked.resolve(frame.value); else this.means.onFrame(frame);
-    } else if (frame.message) {
-      // API Gateway's own; it does not say to what, and everything that is repeated is safe to repeat.
-      this.#rejectAll(line, new ChatError('internal', String(frame.message)));
-    }
-  }
-
-  /** Its token has expired: a connection with a new one takes its place, at once the first time. @param {Line} line */
-  #expired(line) {
-    if (line.expired) return;
-    line.expired = true;
-    if (line === this.#line) this.#lost(line, 1006);
+  /** @param {Link} link */
+  #restartIdleTimer(link) {
+    clearTimeout(link.timers.idle);
+    link.timers.idle = setTimeout(() => {
+      if (link === this.#link) this.#check();
+    }, this.options.times.idle);
   }
 
   /**
-   * @param {Line} line @param {number} code
-   * @param {object} [attempt] that made it
+   * @param {Link} link
+   * @param {unknown} data
    */
-  #lost(line, code, attempt) {
-    if (line.gone) return;
-    const wasOpen = line.opened;
-    this.#end(line);
-    if (this.#closed) return;
-    if (!wasOpen) {
-      if (attempt !== this.#attempt) return;
-      this.#attempt = null;
-      this.#unopened += 1;
-      const status = Number(/\b([45]\d\d)\b/.exec(line.trouble)?.[1] ?? 0);
-      return this.#failed(line.trouble || 'The connection could not be opened.', status >= 400 && status < 500 && status !== 429);
+  #onData(link, data) {
+    const frame = parse(data);
+    if (!frame) return;
+    link.frames += 1;
+    this.#restartIdleTimer(link);
+    const request = this.#requests.get(frame.ref);
+    if (request) {
+      this.#requests.delete(frame.ref);
+      clearTimeout(request.timer);
     }
-    if (line !== this.#line) return;
-    this.#line = null;
-    if (this.#attempt) return this.#set({ state: 'connecting' });
-    // The service closes with 1000 the oldest of too many connections. To come back would close the next one.
-    const expired = line.expired || Date.now() > line.expiresAt - this.means.times.early;
-    if (code === 1000 && !expired) return this.#wait('displaced', backoff(0, this.means.times.displaced, Infinity));
-    const wait = expired && this.#failures === 0 ? 0 : backoff(this.#failures, 500, this.means.times.longest);
+    if (frame.type === 'error') {
+      const { code, message, retryAfter } = frame;
+      const delay = Number.isFinite(retryAfter) ? retryAfter : undefined;
+      const error = new ChatError(String(code), String(message), delay);
+      if (hasCode(error, 'token_expired', 'unauthenticated')) this.#onExpired(link);
+      request?.reject(error);
+    } else if (frame.type) {
+      this.#failures = 0;
+      if (request) request.resolve(frame.value);
+      else this.options.onFrame(frame);
+    } else if (frame.message) {
+      // API Gateway's own error frame does not name its request. All requests fail, because each is safe to repeat.
+      this.#rejectAll(link, new ChatError('internal', String(frame.message)));
+    }
+  }
+
+  /**
+   * The service refuses the token: reconnects with a new one, the first time at once.
+   *
+   * @param {Link} link
+   */
+  #onExpired(link) {
+    if (link.isExpired) return;
+    link.isExpired = true;
+    if (link === this.#link) this.#onLost(link, 1006);
+  }
+
+  /**
+   * @param {Link} link
+   * @param {number} code of the close frame; 1006 without one
+   * @param {object} [attempt] the attempt that opened the socket
+   */
+  #onLost(link, code, attempt) {
+    if (link.isEnded) return;
+    this.#end(link);
+    if (this.#isClosed) return;
+    if (!link.isOpened) {
+      if (attempt === this.#attempt) this.#onUpgradeFailed(link);
+      return;
+    }
+    if (link !== this.#link) return;
+    this.#link = null;
+    if (this.#attempt) return this.#setStatus({ state: 'connecting' });
+    const { times } = this.options;
+    const isExpired = link.isExpired || Date.now() > link.expiresAt - times.early;
+    // With 1000 the service closes the oldest of too many connections. To reconnect would close the next one.
+    if (code === 1000 && !isExpired) return this.#wait('displaced', backoffDelay(0, times.displaced, Infinity));
+    const delay = isExpired && this.#failures === 0 ? 0 : backoffDelay(this.#failures, 500, times.longest);
     this.#failures += 1;
-    this.#wait('waiting', wait);
+    this.#wait('waiting', delay);
   }
 
-  /** @param {string} reason @param {boolean} refused whether it is known that the service does not want us */
-  #failed(reason, refused) {
+  /** @param {Link} link */
+  #onUpgradeFailed({ failure }) {
+    this.#attempt = null;
+    this.#failedUpgrades += 1;
+    const status = Number(/\b([45]\d\d)\b/.exec(failure)?.[1] ?? 0);
+    const isRefused = status >= 400 && status < 500 && status !== 429;
+    this.#onFailure(failure || 'The connection could not be opened.', isRefused);
+  }
+
+  /**
+   * @param {string} reason
+   * @param {boolean} isRefused whether it is certain that the service does not accept the client
+   */
+  #onFailure(reason, isRefused) {
     this.#failures += 1;
-    const { times } = this.means;
-    const long = () => this.#wait('refused', backoff(Math.max(0, this.#unopened - 2), times.refused, times.refusedLongest), reason);
-    if (refused) return long();
-    this.#wait('waiting', backoff(this.#failures - 1, 500, times.longest), reason);
-    // Browsers hide the status of a refused upgrade. Where the service answers HTTP and yet opens no connection, a second
-    // time, it is most likely a refusal.
-    const { standing } = this;
-    if (this.#unopened >= 2) this.#isReachable().then((reachable) => { if (reachable && this.standing === standing) long(); });
+    if (isRefused) return this.#waitRefused(reason);
+    this.#wait('waiting', backoffDelay(this.#failures - 1, 500, this.options.times.longest), reason);
+    // Browsers hide the status of a refused upgrade. If the service replies to HTTP and two upgrades failed, it is most
+    // likely a refusal.
+    if (this.#failedUpgrades < 2) return;
+    const { status } = this;
+    const { fetch, address, times } = this.options;
+    isReachable(address, fetch, times.check).then((reachable) => {
+      if (reachable && this.status === status) this.#waitRefused(reason);
+    });
   }
 
-  async #isReachable() {
-    const { fetch, address, times } = this.means;
-    if (!fetch || globalThis.navigator?.onLine === false) return false;
-    try {
-      const signal = AbortSignal.timeout(times.check);
-      const answer = await fetch(address, { mode: 'no-cors', cache: 'no-store', credentials: 'omit', signal });
-      return answer.type === 'opaque' || answer.status < 500;
-    } catch {
-      return false;
+  /** @param {string} reason */
+  #waitRefused(reason) {
+    const { refused, refusedLongest } = this.options.times;
+    this.#wait('refused', backoffDelay(Math.max(0, this.#failedUpgrades - 2), refused, refusedLongest), reason);
+  }
+
+  /**
+   * @param {State} state
+   * @param {number} delay until the next attempt, in milliseconds
+   * @param {string} [reason]
+   */
+  #wait(state, delay, reason) {
+    clearTimeout(this.#nextAttempt);
+    this.#nextAttempt = setTimeout(() => this.#open(), delay);
+    if (!this.#link) this.#setStatus({ state, retryAt: Date.now() + delay, reason });
+  }
+
+  /**
+   * @param {Link} link
+   * @param {ChatError} [error] of its pending requests
+   */
+  #end(link, error = new ChatError('offline', 'The connection was lost.')) {
+    link.isEnded = true;
+    for (const timer of Object.values(link.timers)) clearTimeout(timer);
+    this.#rejectAll(link, error);
+    link.socket.close();
+  }
+
+  /**
+   * @param {Link} link
+   * @param {ChatError} error
+   */
+  #rejectAll(link, error) {
+    for (const [ref, request] of this.#requests) {
+      if (request.link !== link) continue;
+      this.#requests.delete(ref);
+      clearTimeout(request.timer);
+      request.reject(error);
     }
   }
 
-  /** @param {State} state @param {number} time @param {string} [reason] */
-  #wait(state, time, reason) {
-    clearTimeout(this.#next);
-    this.#next = setTimeout(() => this.#open(), time);
-    if (!this.#line) this.#set({ state, retryAt: Date.now() + time, reason });
+  /** @param {ConnectionStatus} status */
+  #setStatus(status) {
+    this.status = status;
+    this.options.onStatus(status);
   }
+}
 
-  /** @param {Line} line @param {ChatError} [error] what those are told who wait for its answers */
-  #end(line, error = new ChatError('offline', 'The connection was lost.')) {
-    line.gone = true;
-    line.timers.forEach(clearTimeout);
-    this.#rejectAll(line, error);
-    line.socket.close();
-  }
-
-  /** @param {Line} line @param {ChatError} error */
-  #rejectAll(line, error) {
-    for (const [ref, asked] of this.#asked) {
-      if (asked.line !== line) continue;
-      this.#asked.delete(ref);
-      clearTimeout(asked.timer);
-      asked.reject(error);
-    }
-  }
-
-  /** @param {Standing} standing */
-  #set(standing) {
-    this.standing = standing;
-    this.means.onState(standing);
+/**
+ * @param {unknown} data
+ * @returns {any} undefined for what is not a JSON object
+ */
+function parse(data) {
+  try {
+    const frame = JSON.parse(String(data));
+    return typeof frame === 'object' && frame !== null ? frame : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -1,65 +1,96 @@
-// What is known of one conversation: a row of messages without a hole, what came ahead of it, and who has read how far.
+// `Conversation`: what the client knows of one conversation. It holds a range of messages without a gap, the messages
+// that arrived ahead of it, and both read positions.
 
 /**
  * @typedef {object} Message
  * @property {string} messageId
  * @property {string} conversationId
- * @property {number} seq its place in the conversation: 1, 2, 3, …
+ * @property {number} seq sequence number in the conversation: 1, 2, 3, …
  * @property {string} senderId
  * @property {string} recipientId
  * @property {string} content
- * @property {number} createdAt in milliseconds since 1970
+ * @property {number} createdAt in milliseconds since the Unix epoch
  * @property {string} [clientMessageId]
  *
- * @typedef {object} Entry a message on its way
+ * @typedef {object} Entry an own message that is not acknowledged yet
  * @property {string} clientMessageId
- * @property {string} peer for whom
+ * @property {string} peer the recipient
  * @property {string} content
- * @property {number} queuedAt in milliseconds since 1970
- * @property {number} n its place in the outbox
- * @property {number} [lastSeq] of the first attempt, which every repeat names too
- * @property {{ code: string, message: string }} [failed] why the service does not take it
- * @property {Message} [sent] what it has become
+ * @property {number} queuedAt in milliseconds since the Unix epoch
+ * @property {number} n position in the outbox
+ * @property {number} [lastSeq] of the first attempt; every retry sends the same
+ * @property {{ code: string, message: string }} [failed] why the service refuses it
+ * @property {Message} [sent] the stored message
  */
 
-/** @param {any} m @returns {m is Message} */
-export const isMessage = (m) => Number.isSafeInteger(m?.seq) && m.seq > 0 && Number.isFinite(m.createdAt) &&
+/**
+ * @param {any} m
+ * @returns {m is Message}
+ */
+export const isMessage = (m) =>
+  Number.isSafeInteger(m?.seq) &&
+  m.seq > 0 &&
+  Number.isFinite(m.createdAt) &&
   [m.messageId, m.senderId, m.recipientId, m.content].every((field) => typeof field === 'string');
 
 export class Conversation {
   /** @type {string | undefined} */
   id;
-  /** Those held, in order and without a hole: `low` to `high`. @type {Message[]} */
+  /**
+   * The messages `low` to `high`, in order and without a gap.
+   *
+   * @type {Message[]}
+   */
   messages = [];
-  /** Own messages that are not among `messages` yet: queued, failed, or just stored. @type {Entry[]} */
+  /**
+   * Own messages that are not in `messages` yet: queued, failed, or just stored.
+   *
+   * @type {Entry[]}
+   */
   pending = [];
   low = 1;
-  /** The newest message below which none is missing; null while nothing is known. @type {number | null} */
+  /**
+   * The newest `seq` that was received without a gap; null before the first contact.
+   *
+   * @type {number | null}
+   */
   high = null;
-  /** How far this user has read, and the peer. */
+  /** Up to where this user has read. */
   readSeq = 0;
+  /** Up to where the peer has read. */
   peerReadSeq = 0;
-  /** How far the server was told that this user has read, and how many unread ones were last told of. */
-  toldSeq = 0;
-  saidUnread = 0;
-  /** Whether the newest page was read, so that what is older can be asked for by `older`. */
+  /** Whether the newest page was read, so that `older` is known. */
   loaded = false;
-  /** The cursor of the next older page. @type {unknown} */
+  /**
+   * The cursor of the next older page; undefined if there is none.
+   *
+   * @type {unknown}
+   */
   older = undefined;
-  /** Whether something may have been missed. */
+
+  // The rest is the client's own bookkeeping.
+
+  /** Whether `open` was called: its newest page is loaded, and again after a reset. */
+  isOpened = false;
+  /** Whether messages may have been missed. */
   stale = true;
-  /** Whether somebody looks at it, and a page should be loaded. */
-  wanted = false;
-  /** The server has other messages than we hold: its data was lost or changed. */
+  /** Whether the server holds other messages than the client, because its data was lost or replaced. */
   contradicted = false;
-  /** Below which everything counts as read by the server itself: the newest own message, or what it counted. */
-  floor = 0;
-  /** What was there before somebody looked, and counts as read until the server says better. */
-  assumed = 0;
+  /** The newest own message, or what the inbox reports: the server counts everything up to here as read. */
+  impliedReadSeq = 0;
+  /** The newest message at the first contact: counts as read until the inbox reports the read position. */
+  assumedReadSeq = 0;
+  /** The last read position that the server has acknowledged. */
+  acknowledgedReadSeq = 0;
+  /** The unread count of the last event `unread`. */
+  reportedUnread = 0;
   /** @type {Map<number, Message>} */
   #ahead = new Map();
 
-  /** @param {string} peer @param {string} me */
+  /**
+   * @param {string} peer
+   * @param {string} me
+   */
   constructor(peer, me) {
     this.peer = peer;
     this.me = me;
@@ -69,7 +100,7 @@ export class Conversation {
     return !this.loaded || this.older !== undefined;
   }
 
-  /** Whether messages have come that can't be shown before others are here. */
+  /** Whether messages have arrived that can't be shown before others arrive. */
   get hasHole() {
     return this.#ahead.size > 0;
   }
@@ -78,18 +109,19 @@ export class Conversation {
     return this.messages.at(-1);
   }
 
-  /** Messages of the peer after what this user has read or answered: after the newest own message all are the peer's. */
+  /** After the newest own message all messages are the peer's, so the count is a difference of sequence numbers. */
   get unread() {
-    return this.peer === this.me ? 0 : Math.max(0, (this.high ?? 0) - Math.max(this.readSeq, this.floor, this.assumed));
+    const read = Math.max(this.readSeq, this.impliedReadSeq, this.assumedReadSeq);
+    return this.peer === this.me ? 0 : Math.max(0, (this.high ?? 0) - read);
   }
 
   /**
-   * Takes a message in, once.
+   * Adds a message, once.
    *
    * @param {Message} m
-   * @returns {Message[]} those that are new at the end of the row, in order
+   * @returns {Message[]} the messages that are new at the end, in order
    */
-  take(m) {
+  add(m) {
     this.id ??= m.conversationId;
     if (this.high !== null && m.seq <= this.high) {
       const held = this.messages[m.seq - this.low];
@@ -101,42 +133,47 @@ export class Conversation {
   }
 
   /**
-   * Takes the newest page in.
+   * Adds the newest page.
    *
    * @param {Message[]} page oldest first
    * @param {unknown} cursor of the next older page
-   * @param {boolean} whole whether older pages follow from this one
-   * @returns {Message[]} as {@link take}: of a page that is the first contact, what had been pushed already
+   * @param {boolean} isWhole whether `cursor` continues the messages held
+   * @returns {Message[]} as {@link add}; at the first contact, what had been pushed before
    */
-  begin(page, cursor, whole) {
-    if (whole) [this.loaded, this.older] = [true, cursor];
-    if (this.high !== null) return this.prepend(page);
-    this.assumed = Math.max(this.assumed, Math.min(page.at(-1)?.seq ?? 0, ...[...this.#ahead.keys()].map((seq) => seq - 1)));
-    return this.#found(page);
+  addNewest(page, cursor, isWhole) {
+    if (isWhole) {
+      this.loaded = true;
+      this.older = cursor;
+    }
+    if (this.high !== null) return this.addOlder(page);
+    const pushed = [...this.#ahead.keys()].map((seq) => seq - 1);
+    this.assumedReadSeq = Math.max(this.assumedReadSeq, Math.min(page.at(-1)?.seq ?? 0, ...pushed));
+    return this.#start(page);
   }
 
   /**
-   * The first contact: what has been pushed already, and follows, is news.
+   * The first contact. Messages that were pushed before it, and those that follow them, are new.
    *
    * @param {Message[]} page the newest ones, oldest first
    */
-  #found(page) {
-    const first = page[0]?.seq ?? 1, newest = first + page.length - 1, pushed = Math.min(...this.#ahead.keys(), newest + 1);
-    const old = pushed < first ? [] : page.slice(0, pushed - first);
-    for (const m of page) if (m.seq >= pushed) this.#ahead.set(m.seq, m);
+  #start(page) {
+    const first = page[0]?.seq ?? 1;
+    const firstPushed = Math.min(...this.#ahead.keys(), first + page.length);
+    const old = firstPushed < first ? [] : page.slice(0, firstPushed - first);
+    for (const m of page) if (m.seq >= firstPushed) this.#ahead.set(m.seq, m);
     this.messages = old;
-    this.high = pushed - 1;
-    this.low = pushed - old.length;
-    old.forEach((m) => this.#tally(m));
+    this.high = firstPushed - 1;
+    this.low = firstPushed - old.length;
+    for (const m of old) this.#recordSender(m);
     return this.#advance();
   }
 
   /**
-   * Takes in what is older; and what is newer, if the page holds such.
+   * Adds a page of older messages, and newer ones if the page has any.
    *
    * @param {Message[]} page oldest first
    */
-  prepend(page) {
+  addOlder(page) {
     const before = [];
     for (const m of page.toReversed()) {
       if (m.seq === this.low - 1 - before.length && this.high !== null) before.push(m);
@@ -148,15 +185,15 @@ export class Conversation {
   }
 
   /**
-   * What the server's list says of it.
+   * Adds what the inbox reports.
    *
    * @param {{ conversationId: string, lastMessage?: Message, readSeq: number, peerReadSeq: number, unread: number }} row
    */
-  preview({ conversationId, lastMessage, readSeq, peerReadSeq, unread }) {
+  addInboxEntry({ conversationId, lastMessage, readSeq, peerReadSeq, unread }) {
     this.id = conversationId;
     const seq = isMessage(lastMessage) ? lastMessage.seq : 0;
-    this.floor = Math.max(this.floor, seq - unread);
-    this.assumed = 0;
+    this.impliedReadSeq = Math.max(this.impliedReadSeq, seq - unread);
+    this.assumedReadSeq = 0;
     this.readSeq = Math.max(this.readSeq, readSeq);
     this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
     if (this.high !== null) {
@@ -164,31 +201,47 @@ export class Conversation {
       return [];
     }
     this.stale = false;
-    return this.#found(isMessage(lastMessage) ? [lastMessage] : []);
+    return this.#start(isMessage(lastMessage) ? [lastMessage] : []);
   }
 
-  /** Forgets what the server does not have any more. */
+  /** Forgets all messages, because the server does not have them any more. */
   reset() {
     this.#ahead.clear();
-    [this.messages, this.low, this.high, this.older, this.loaded] = [[], 1, null, undefined, false];
-    [this.readSeq, this.peerReadSeq, this.floor, this.toldSeq] = [0, 0, 0, 0];
-    [this.stale, this.contradicted, this.assumed] = [true, false, 0];
+    this.messages = [];
+    this.low = 1;
+    this.high = null;
+    this.older = undefined;
+    this.loaded = false;
+    this.readSeq = 0;
+    this.peerReadSeq = 0;
+    this.impliedReadSeq = 0;
+    this.assumedReadSeq = 0;
+    this.acknowledgedReadSeq = 0;
+    this.stale = true;
+    this.contradicted = false;
   }
 
   #advance() {
     const news = [];
-    for (let m; this.high !== null && (m = this.#ahead.get(this.high + 1)); news.push(m)) {
+    while (this.high !== null) {
+      const m = this.#ahead.get(this.high + 1);
+      if (!m) break;
       this.#ahead.delete(m.seq);
       this.messages.push(m);
       this.high = m.seq;
-      this.#tally(m);
+      this.#recordSender(m);
+      news.push(m);
     }
     return news;
   }
 
-  /** Who writes has read everything before it. @param {Message} m */
-  #tally(m) {
-    if (m.senderId === this.me) this.floor = Math.max(this.floor, m.seq);
+  /**
+   * A user who sends a message has read everything before it.
+   *
+   * @param {Message} m
+   */
+  #recordSender(m) {
+    if (m.senderId === this.me) this.impliedReadSeq = Math.max(this.impliedReadSeq, m.seq);
     else this.peerReadSeq = Math.max(this.peerReadSeq, m.seq);
   }
 }

@@ -1,29 +1,38 @@
-// What the service takes, found out before it is asked.
+// Limits of the service, checked before a request is sent.
 
-/** As the service counts: UTF-8. */
+/** Of a message's content, in bytes of UTF-8. */
 const MAX_BYTES = 16 * 1024;
-/** Past 32 KB in one frame API Gateway closes the connection, at every repeat. The rest of the frame has its place. */
-const MAX_JSON = 24_000;
-const MAX_ID = 128;
+/**
+ * Of a message's content, in bytes of JSON. API Gateway closes the connection after a frame of more than 32 KB, and
+ * would do so at every retry; the rest is for the other fields of the frame.
+ */
+const MAX_JSON_BYTES = 24_000;
+/** Of a user id, in bytes of UTF-8. */
+const MAX_USER_ID_BYTES = 128;
 
 /** @param {string} text */
-const bytes = (text) => new TextEncoder().encode(text).length;
+const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** How many characters of a message are too many, or a few less. @param {string} content */
+/**
+ * @param {string} content
+ * @returns {number} by how many characters a message is too long, approximately; 0 if it is not
+ */
 export function excessOf(content) {
-  const part = Math.max(bytes(content) / MAX_BYTES, bytes(JSON.stringify(content)) / MAX_JSON);
-  return part > 1 ? Math.ceil([...content].length * (1 - 1 / part)) : 0;
+  const share = Math.max(byteLength(content) / MAX_BYTES, byteLength(JSON.stringify(content)) / MAX_JSON_BYTES);
+  return share > 1 ? Math.ceil([...content].length * (1 - 1 / share)) : 0;
 }
 
 /**
- * What is wrong with a user id, in a sentence; nothing, if all is well.
- *
- * @param {unknown} id @param {string} what it is called
+ * @param {unknown} id
+ * @param {string} [what] the subject of the sentence
+ * @returns {string} a sentence that says why a user id is not valid; empty if it is
  */
 export function problemOf(id, what = 'A user id') {
   if (typeof id !== 'string' || !id) return `${what} has at least one character.`;
   if (/\p{Cc}/u.test(id)) return `${what} has no control characters.`;
   if (/^\p{White_Space}|\p{White_Space}$/u.test(id)) return `${what} neither begins nor ends with white space.`;
-  const length = [...id].length, part = bytes(id) / MAX_ID;
-  return part > 1 ? `${what} like this has at most ${Math.floor(length / part)} characters; this one has ${length}.` : '';
+  const { length } = [...id];
+  const share = byteLength(id) / MAX_USER_ID_BYTES;
+  if (share <= 1) return '';
+  return `${what} like this has at most ${Math.floor(length / share)} characters; this one has ${length}.`;
 }

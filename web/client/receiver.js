@@ -1,181 +1,255 @@
-// Receiving: every message once and in order, holes filled, and what was missed asked for.
+// `Receiver`: takes every message in once and in order, fills gaps, and asks for what was missed.
 
 import { isMessage } from './conversation.js';
-import { ChatError, is } from './trouble.js';
+import { ChatError } from './errors.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./conversation.js').Message} Message */
 
-/** Milliseconds until a hole is asked for: pushes overtake each other. */
-const HOLE = 200;
+/** Milliseconds before a gap is asked for, because pushes overtake each other. */
+const GAP_DELAY = 200;
 
 export class Receiver {
-  /** Whether this server has an inbox; undefined until it is asked, once for each connection. @type {boolean | undefined} */
+  /**
+   * Whether the inbox was read on this connection; undefined before that.
+   *
+   * @type {true | undefined}
+   */
   hasInbox;
-  /** Set once, right after it is made. @type {import('./sender.js').Sender} */
-  sender = /** @type {any} */ (undefined);
 
-  /** @param {import('./core.js').Core} core @param {number} pageSize */
-  constructor(core, pageSize) {
-    this.core = core;
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {object} options
+   * @param {number} options.pageSize of a page of history
+   * @param {(m: Message) => void} options.onReceived is called with each message before it is taken in
+   */
+  constructor(session, { pageSize, onReceived }) {
+    this.session = session;
     this.pageSize = pageSize;
-  }
-
-  /** What has happened while there was no connection. */
-  refresh() {
-    this.hasInbox = undefined;
-    for (const c of this.core.conversations.values()) c.stale = c.wanted || c.high !== null || c.hasHole;
-    this.core.run('refresh', async () => {
-      await this.sender.ready;
-      const listed = await this.core.persist(() => this.#readInbox());
-      this.hasInbox = listed !== undefined;
-      for (const c of this.core.conversations.values()) {
-        const newest = listed?.get(c);
-        if (newest !== undefined && (c.high ?? 0) >= newest && c.loaded >= c.wanted) c.stale = false;
-        if (c.stale && (c.wanted || c.high !== null || c.hasHole)) this.catchUp(c).catch(() => {});
-        this.tellRead(c);
-      }
-    }).catch(() => {});
-    this.sender.pumpAll();
-  }
-
-  /** @returns {Promise<Map<Conversation, number> | undefined>} the newest message of each; undefined where there is no inbox */
-  async #readInbox() {
-    /** @type {Map<Conversation, number>} */
-    const listed = new Map();
-    try {
-      for (let startKey; ;) {
-        const page = await this.core.connection.request('getConversations', { limit: 100, startKey });
-        for (const row of page.conversations ?? []) {
-          const c = this.core.conversation(row.peerId);
-          listed.set(c, row.lastMessage?.seq ?? 0);
-          if (isMessage(row.lastMessage)) this.sender.recognise(row.lastMessage);
-          this.announce(c, c.preview(row));
-          this.core.changed(c);
-        }
-        startKey = page.lastEvaluatedKey;
-        if (startKey === undefined) return listed;
-      }
-    } catch (error) {
-      if (is(error, 'unknown_action')) return undefined;
-      throw error;
-    }
-  }
-
-  /** A frame that nobody asked for. @param {any} frame */
-  hear({ type, value }) {
-    if (type === 'message' && isMessage(value)) {
-      const { senderId, recipientId } = value, me = this.core.userId;
-      if (senderId !== me && recipientId !== me) return;
-      this.take(this.core.conversation(senderId === me ? recipientId : senderId), value);
-    } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
-      for (const c of this.core.conversations.values()) if (c.id === value.conversationId) this.#heardRead(c, value);
-    }
-  }
-
-  /** @param {Conversation} c @param {{ userId: string, seq: number }} value */
-  #heardRead(c, { userId, seq }) {
-    if (userId === this.core.userId) c.readSeq = Math.max(c.readSeq, seq);
-    else this.#peerHasRead(c, seq);
-    this.core.changed(c);
-  }
-
-  /** @param {Conversation} c @param {number} seq */
-  #peerHasRead(c, seq) {
-    const before = c.peerReadSeq;
-    c.peerReadSeq = Math.max(before, seq);
-    this.#sayRead(c, before);
-  }
-
-  /** Says of each own message that the peer has read since. @param {Conversation} c @param {number} before */
-  #sayRead(c, before) {
-    for (const m of c.messages.slice(Math.max(0, before + 1 - c.low), Math.max(0, c.peerReadSeq + 1 - c.low)))
-      if (m.senderId === this.core.userId && m.clientMessageId)
-        this.core.emit('status', { clientMessageId: m.clientMessageId, peer: c.peer, state: 'read', seq: m.seq });
-  }
-
-  /** @param {Conversation} c @param {Message} m */
-  take(c, m) {
-    this.sender.recognise(m);
-    const before = c.peerReadSeq;
-    this.announce(c, c.take(m));
-    if (c.peerReadSeq > before) this.#sayRead(c, before);
-    if (c.contradicted) c.reset();
-    // Pushes overtake each other: what is missing may be about to come.
-    const isBehind = () => c.high === null || c.hasHole;
-    if (isBehind()) setTimeout(() => { if (isBehind()) this.catchUp(c).catch(() => {}); }, c.high === null ? 0 : HOLE);
-  }
-
-  /** @param {Conversation} c @param {Message[]} news */
-  announce(c, news) {
-    const high = c.high ?? 0, shown = c.pending.length;
-    c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
-    for (const m of news) this.core.emit('message', m);
-    if (news.length || shown !== c.pending.length) this.core.changed(c);
+    this.onReceived = onReceived;
   }
 
   /**
-   * Loads what came after the messages held. Its callers share one run.
+   * Catches up after the connection was opened.
+   *
+   * @param {Promise<unknown>} ready resolves when the outbox was read
+   */
+  refresh(ready) {
+    const { session } = this;
+    this.hasInbox = undefined;
+    for (const c of session.conversations.values()) c.stale = isFollowed(c);
+    session
+      .run('refresh', async () => {
+        await ready;
+        const newest = await session.persist(() => this.#readInbox());
+        this.hasInbox = true;
+        for (const c of session.conversations.values()) {
+          const isComplete = (c.high ?? 0) >= (newest.get(c) ?? Infinity);
+          if (isComplete && !needsNewestPage(c)) c.stale = false;
+          if (c.stale && isFollowed(c)) this.catchUp(c).catch(() => {});
+          this.sendReadPosition(c);
+        }
+      })
+      .catch(() => {});
+  }
+
+  /** @returns {Promise<Map<Conversation, number>>} the newest `seq` of each conversation */
+  async #readInbox() {
+    /** @type {Map<Conversation, number>} */
+    const newest = new Map();
+    let startKey;
+    do {
+      const page = await this.session.connection.request('getConversations', { limit: 100, startKey });
+      for (const row of page.conversations ?? []) {
+        const c = this.session.conversation(row.peerId);
+        newest.set(c, row.lastMessage?.seq ?? 0);
+        if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
+        this.#announce(c, c.addInboxEntry(row));
+        this.session.changed(c);
+      }
+      startKey = page.lastEvaluatedKey;
+    } while (startKey !== undefined);
+    return newest;
+  }
+
+  /**
+   * Handles a frame that is not a reply.
+   *
+   * @param {any} frame
+   */
+  onFrame({ type, value }) {
+    const { userId, conversations } = this.session;
+    if (type === 'message' && isMessage(value)) {
+      const { senderId, recipientId } = value;
+      if (senderId !== userId && recipientId !== userId) return;
+      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value);
+    } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
+      for (const c of conversations.values()) if (c.id === value.conversationId) this.#receiveReadPosition(c, value);
+    }
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {{ userId: string, seq: number }} position
+   */
+  #receiveReadPosition(c, { userId, seq }) {
+    if (userId === this.session.userId) {
+      c.readSeq = Math.max(c.readSeq, seq);
+    } else {
+      const before = c.peerReadSeq;
+      c.peerReadSeq = Math.max(before, seq);
+      this.#reportRead(c, before);
+    }
+    this.session.changed(c);
+  }
+
+  /**
+   * Reports each own message that the peer has read since.
+   *
+   * @param {Conversation} c
+   * @param {number} before the peer's earlier read position
+   */
+  #reportRead(c, before) {
+    const index = (/** @type {number} */ seq) => Math.max(0, seq + 1 - c.low);
+    for (const { senderId, clientMessageId, seq } of c.messages.slice(index(before), index(c.peerReadSeq))) {
+      if (senderId !== this.session.userId || !clientMessageId) continue;
+      this.session.emit('status', { clientMessageId, peer: c.peer, state: 'read', seq });
+    }
+  }
+
+  /**
+   * Takes in a message that the server pushed, or has stored.
+   *
+   * @param {Conversation} c
+   * @param {Message} m
+   */
+  receive(c, m) {
+    this.onReceived(m);
+    const before = c.peerReadSeq;
+    this.#announce(c, c.add(m));
+    this.#afterUpdate(c, before);
+    const isBehind = () => c.high === null || c.hasHole;
+    if (!isBehind()) return;
+    // The missing ones may be on their way.
+    const delay = c.high === null ? 0 : GAP_DELAY;
+    setTimeout(() => {
+      if (isBehind()) this.catchUp(c).catch(() => {});
+    }, delay);
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {number} before the peer's earlier read position
+   */
+  #afterUpdate(c, before) {
+    if (c.peerReadSeq > before) this.#reportRead(c, before);
+    if (c.contradicted) c.reset();
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {Message[]} news
+   */
+  #announce(c, news) {
+    const high = c.high ?? 0;
+    const pendingBefore = c.pending.length;
+    c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
+    for (const m of news) this.session.emit('message', m);
+    if (news.length || pendingBefore !== c.pending.length) this.session.changed(c);
+  }
+
+  /**
+   * Loads what came after the messages held, and the newest page of an opened conversation.
    *
    * @param {Conversation} c
    */
   catchUp(c) {
     c.stale = true;
-    return this.core.run(`catch up ${c.peer}`, async () => {
-      while (c.stale || c.hasHole || (c.wanted && !c.loaded)) await this.core.persist(() => this.#step(c));
-      this.core.changed(c);
+    return this.session.run(`catch up ${c.peer}`, async () => {
+      while (c.stale || c.hasHole || needsNewestPage(c)) {
+        await this.session.persist(() =>
+          c.high === null || needsNewestPage(c) ? this.#loadNewest(c) : this.#loadNext(c),
+        );
+      }
+      this.session.changed(c);
     });
   }
 
   /** @param {Conversation} c */
-  async #step(c) {
-    const { high } = c, before = c.peerReadSeq;
-    if (high === null || (c.wanted && !c.loaded)) {
-      const { messages, next } = await this.page(c.peer, { limit: c.wanted ? this.pageSize : 1 });
-      const wasKnown = c.high !== null;
-      this.announce(c, c.begin(messages.reverse(), next, c.wanted));
-      c.stale = wasKnown && c.hasHole;
-    } else {
-      const { messages, next } = await this.page(c.peer, { limit: 100, after: high });
-      c.stale = next !== undefined;
-      for (const m of messages) this.announce(c, c.take(m));
-      if (c.high === high && (c.stale || c.hasHole)) throw new ChatError('unavailable', 'Some messages are missing.');
-    }
-    if (c.peerReadSeq > before) this.#sayRead(c, before);
-    if (c.contradicted) c.reset();
+  async #loadNewest(c) {
+    const before = c.peerReadSeq;
+    const { messages, next } = await this.page(c.peer, { limit: c.isOpened ? this.pageSize : 1 });
+    const wasKnown = c.high !== null;
+    this.#announce(c, c.addNewest(messages.reverse(), next, c.isOpened));
+    c.stale = wasKnown && c.hasHole;
+    this.#afterUpdate(c, before);
   }
 
-  /** @param {string} peer @param {object} fields @returns {Promise<{ messages: Message[], next: unknown }>} */
+  /** @param {Conversation} c */
+  async #loadNext(c) {
+    const { high, peerReadSeq } = c;
+    const { messages, next } = await this.page(c.peer, { limit: 100, after: high });
+    c.stale = next !== undefined;
+    for (const m of messages) this.#announce(c, c.add(m));
+    if (c.high === high && (c.stale || c.hasHole)) throw new ChatError('unavailable', 'Some messages are missing.');
+    this.#afterUpdate(c, peerReadSeq);
+  }
+
+  /**
+   * @param {string} peer
+   * @param {object} fields of `getMessages`
+   * @returns {Promise<{ messages: Message[], next: unknown }>}
+   */
   async page(peer, fields) {
-    const page = await this.core.connection.request('getMessages', { targetId: peer, ...fields });
+    const page = await this.session.connection.request('getMessages', { targetId: peer, ...fields });
+    /** @type {Message[]} */
     const messages = page.messages.filter(isMessage);
-    messages.forEach((/** @type {Message} */ m) => this.sender.recognise(m));
+    for (const m of messages) this.onReceived(m);
     return { messages, next: page.lastEvaluatedKey };
   }
 
-  /** Lets the server know how far this user has read, where it wants to. @param {Conversation} c */
-  tellRead(c) {
-    if (this.hasInbox === false) return;
-    let told = 0;
-    this.core.run(`read ${c.peer}`, async () => {
-      while (c.readSeq > Math.max(told, c.floor, c.toldSeq)) {
-        told = c.readSeq;
-        await this.core.persist(() => this.core.connection.request('markRead', { targetId: c.peer, seq: told }));
-        c.toldSeq = told;
+  /**
+   * Sends the read position to the server, unless the server knows it.
+   *
+   * @param {Conversation} c
+   */
+  sendReadPosition(c) {
+    let sent = 0;
+    const send = async () => {
+      while (c.readSeq > Math.max(sent, c.impliedReadSeq, c.acknowledgedReadSeq)) {
+        sent = c.readSeq;
+        await this.session.persist(() => this.session.connection.request('markRead', { targetId: c.peer, seq: sent }));
+        c.acknowledgedReadSeq = sent;
       }
-    }).catch((error) => { if (is(error, 'unknown_action')) this.hasInbox = false; });
+    };
+    // After the next connection it is sent again.
+    this.session.run(`read ${c.peer}`, send).catch(() => {});
   }
 
-  /** Loads one page of what is older. @param {Conversation} c */
+  /**
+   * Loads one page of older messages.
+   *
+   * @param {Conversation} c
+   */
   async older(c) {
     const { low } = c;
-    await this.core.run(`older ${c.peer}`, async () => {
+    await this.session.run(`older ${c.peer}`, async () => {
       while (c.low === low && c.older !== undefined) {
         const { messages, next } = await this.page(c.peer, { limit: this.pageSize, startKey: c.older });
         c.older = next;
-        this.announce(c, c.prepend(messages.reverse()));
+        this.#announce(c, c.addOlder(messages.reverse()));
       }
     });
     return c.messages.slice(0, low - c.low);
   }
 }
+
+/**
+ * Whether the client keeps a conversation up to date.
+ *
+ * @param {Conversation} c
+ */
+const isFollowed = (c) => c.isOpened || c.high !== null || c.hasHole;
+
+/** @param {Conversation} c */
+const needsNewestPage = (c) => c.isOpened && !c.loaded;

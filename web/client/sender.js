@@ -1,31 +1,45 @@
-// Sending: what is queued is repeated until it is acknowledged, in order for each person, and stored once.
+// `Sender`: retries each queued message until the server acknowledges it, in order for each recipient. The server stores
+// it once, because all attempts carry the same `clientMessageId` and `lastSeq`.
 
-import { ChatError, is, isOfTheConnection, passes, rest } from './trouble.js';
+import { backOff, ChatError, hasCode, isConnectionError, isRetryable } from './errors.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
  * @typedef {import('./conversation.js').Message} Message
  * @typedef {import('./conversation.js').Entry} Entry
+ * @typedef {import('./outbox.js').Outbox} Outbox
  * @typedef {import('../chat-client.js').Status} Status
+ *
+ * @typedef {object} Waiter a caller of `send` that waits for its message
+ * @property {(message: Message) => void} resolve
+ * @property {(error: ChatError) => void} reject
  */
 
 export class Sender {
-  /** Own messages on their way, and who waits for them. @type {Map<string, { entry: Entry, waiters: PromiseWithResolvers<Message>[] }>} */
-  #underway = new Map();
-  /** Those that have arrived, in case the outbox can't forget them. @type {Set<string>} */
+  /**
+   * Own messages that are queued or failed.
+   *
+   * @type {Map<string, { entry: Entry, waiters: Waiter[] }>}
+   */
+  #pending = new Map();
+  /**
+   * Stored messages, in case the outbox could not remove them.
+   *
+   * @type {Set<string>}
+   */
   #settled = new Set();
-  /** @type {import('./outbox.js').Outbox | undefined} */
+  /** @type {Outbox | undefined} */
   #outbox;
 
   /**
-   * @param {import('./core.js').Core} core
+   * @param {import('./session.js').Session} session
    * @param {import('./receiver.js').Receiver} receiver
-   * @param {Promise<import('./outbox.js').Outbox>} outbox
+   * @param {Promise<Outbox>} outbox
    */
-  constructor(core, receiver, outbox) {
-    this.core = core;
+  constructor(session, receiver, outbox) {
+    this.session = session;
     this.receiver = receiver;
-    /** Resolves when what an earlier page left is known. */
+    /** Resolves when the outbox was read. */
     this.ready = outbox.then((opened) => this.#begin(opened));
   }
 
@@ -33,227 +47,322 @@ export class Sender {
     return this.#outbox?.isDurable ?? false;
   }
 
-  /** @param {import('./outbox.js').Outbox} outbox */
+  /** @param {Outbox} outbox */
   async #begin(outbox) {
-    if (this.core.isClosed) return outbox.close();
+    if (this.session.isClosed) return outbox.close();
     this.#outbox = outbox;
-    for (const entry of await outbox.all()) this.expect(entry).catch(() => {});
+    for (const entry of await outbox.all()) this.#track(entry);
     this.pumpAll();
   }
 
-  /** Queues a message, and resolves when it is stored. @param {string} peer @param {string} content @returns {Promise<Message>} */
+  /**
+   * Queues a message.
+   *
+   * @param {string} peer
+   * @param {string} content
+   * @returns {Promise<Message>} resolves when the message is stored
+   */
   async add(peer, content) {
     await this.ready;
-    if (this.core.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
-    const entry = await this.#outbox.add({ clientMessageId: newId(), peer, content, queuedAt: Date.now() });
-    if (this.core.isClosed) throw new ChatError('closed', 'The client was closed; the message is queued, where that survives.');
-    const stored = this.expect(entry);
-    this.#outbox.tell({ kind: 'queued', entry });
+    if (this.session.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
+    const clientMessageId = newId();
+    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now() });
+    if (this.session.isClosed) {
+      throw new ChatError('closed', 'The client was closed. The message stays queued if the outbox is durable.');
+    }
+    const stored = this.#settlement(entry);
+    this.#outbox.broadcast({ kind: 'queued', entry });
     this.pump(peer);
     return stored;
   }
 
-  /** Tries a failed message again. @param {string} clientMessageId */
+  /**
+   * Queues a failed message again.
+   *
+   * @param {string} clientMessageId
+   */
   async retry(clientMessageId) {
-    const entry = this.#underway.get(clientMessageId)?.entry;
-    if (!entry?.failed) return false;
+    const entry = this.#failedEntry(clientMessageId);
+    if (!entry) return false;
     delete entry.failed;
     await this.#outbox?.put(entry);
-    this.#outbox?.tell({ kind: 'queued', entry });
-    this.say(entry, 'queued');
+    this.#outbox?.broadcast({ kind: 'queued', entry });
+    this.#report(entry, 'queued');
     this.pump(entry.peer);
     return true;
   }
 
-  /** Forgets a failed message. @param {string} clientMessageId */
+  /**
+   * Removes a failed message.
+   *
+   * @param {string} clientMessageId
+   */
   async discard(clientMessageId) {
-    const entry = this.#underway.get(clientMessageId)?.entry;
-    if (!entry?.failed) return false;
+    const entry = this.#failedEntry(clientMessageId);
+    if (!entry) return false;
     await this.#outbox?.remove(entry);
-    this.#outbox?.tell({ kind: 'gone', clientMessageId });
-    this.forget(clientMessageId);
+    this.#outbox?.broadcast({ kind: 'gone', clientMessageId });
+    this.#drop(clientMessageId);
     return true;
+  }
+
+  /** @param {string} clientMessageId */
+  #failedEntry(clientMessageId) {
+    const entry = this.#pending.get(clientMessageId)?.entry;
+    return entry?.failed ? entry : undefined;
   }
 
   close() {
     this.#outbox?.close();
-    for (const { waiters } of this.#underway.values())
-      for (const waiter of waiters) waiter.reject(new ChatError('closed', 'The client was closed; the message is still queued.'));
-    this.#underway.clear();
+    const error = () => new ChatError('closed', 'The client was closed. The message stays queued.');
+    for (const { waiters } of this.#pending.values()) for (const { reject } of waiters) reject(error());
+    this.#pending.clear();
   }
 
-  /** Remembers a message that is on its way. @param {Entry} entry @returns {Promise<Message>} */
-  expect(entry) {
-    const known = this.#underway.get(entry.clientMessageId);
-    /** @type {PromiseWithResolvers<Message>} */
-    const waiter = /** @type {any} */ ({});
-    waiter.promise = new Promise((resolve, reject) => Object.assign(waiter, { resolve, reject }));
-    if (known) {
-      known.waiters.push(waiter);
-      return waiter.promise;
+  /**
+   * Adds an entry to the conversation's pending messages, once.
+   *
+   * @param {Entry} entry
+   */
+  #track(entry) {
+    let tracked = this.#pending.get(entry.clientMessageId);
+    if (!tracked) {
+      tracked = { entry, waiters: [] };
+      this.#pending.set(entry.clientMessageId, tracked);
+      const c = this.session.conversation(entry.peer);
+      c.pending = [...c.pending, entry].sort((a, b) => a.n - b.n);
+      this.#report(entry, entry.failed ? 'failed' : 'queued');
     }
-    this.#underway.set(entry.clientMessageId, { entry, waiters: [waiter] });
-    const c = this.core.conversation(entry.peer);
-    c.pending = [...c.pending, entry].sort((a, b) => a.n - b.n);
-    this.say(entry, entry.failed ? 'failed' : 'queued');
-    return waiter.promise;
+    return tracked;
   }
 
+  /**
+   * @param {Entry} entry
+   * @returns {Promise<Message>} resolves when the message is stored
+   */
+  #settlement(entry) {
+    return new Promise((resolve, reject) => {
+      this.#track(entry).waiters.push({ resolve, reject });
+    });
+  }
+
+  /** Sends what is queued, to every recipient. */
   pumpAll() {
-    for (const peer of new Set([...this.#underway.values()].map(({ entry }) => entry.peer))) this.pump(peer);
+    for (const peer of new Set([...this.#pending.values()].map(({ entry }) => entry.peer))) this.pump(peer);
   }
 
-  /** Sends what is queued for one person, one after the other so that the order stays. @param {string} peer */
+  /**
+   * Sends what is queued for one recipient, one message after the other.
+   *
+   * @param {string} peer
+   */
   pump(peer) {
-    if (!this.core.connection.isOpen) return;
-    this.core.run(`pump ${peer}`, () => this.ready.then(() => this.#outbox?.alone(peer, async () => {
-      while (this.core.connection.isOpen && this.#outbox) {
-        const entry = (await this.#outbox.all()).find((one) => one.peer === peer && !one.failed && !this.#settled.has(one.clientMessageId));
-        if (!entry) break;
-        this.expect(entry).catch(() => {});
-        await this.#deliver(this.core.conversation(peer), this.#underway.get(entry.clientMessageId)?.entry ?? entry);
-      }
-      await this.#missing(peer);
-    }))).catch(() => {});
+    if (!this.session.connection.isOpen) return;
+    const work = async () => {
+      await this.ready;
+      await this.#outbox?.exclusively(peer, () => this.#sendQueued(peer));
+    };
+    // After a lost connection, the next one pumps again.
+    this.session.run(`pump ${peer}`, work).catch(() => {});
   }
 
-  /** Repeats one message until it is acknowledged or refused. @param {Conversation} c @param {Entry} entry */
+  /** @param {string} peer */
+  async #sendQueued(peer) {
+    while (this.session.connection.isOpen && this.#outbox) {
+      const entries = await this.#outbox.all();
+      const next = entries.find((e) => e.peer === peer && !e.failed && !this.#settled.has(e.clientMessageId));
+      if (!next) break;
+      await this.#deliver(this.session.conversation(peer), this.#track(next).entry);
+    }
+    await this.#settleMissing(peer);
+  }
+
+  /**
+   * Repeats one message until it is acknowledged or refused.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
   async #deliver(c, entry) {
-    for (let tries = 0; this.#underway.has(entry.clientMessageId); tries += 1) {
+    for (let failures = 0; this.#isPending(entry) && !entry.failed; failures += 1) {
       try {
+        // Stored before the first attempt, so that every retry in any tab names the same `lastSeq`: the message is
+        // stored after it.
         if (entry.lastSeq === undefined) {
           if (c.high === null) await this.receiver.catchUp(c);
-          // Before the first attempt, so that every repeat, by whatever page, names the same: it is stored after this one.
-          if (!await this.#outbox?.begin(entry, c.high ?? 0) || !this.#underway.has(entry.clientMessageId)) return;
+          if (!(await this.#outbox?.begin(entry, c.high ?? 0)) || !this.#isPending(entry)) return;
         }
-        const { peer, content, clientMessageId, lastSeq } = entry;
-        const sent = await this.core.connection.request('sendMessage', { recipientId: peer, content, clientMessageId, lastSeq });
-        const { duplicate, ...place } = sent;
-        void duplicate;
-        this.receiver.take(c, { ...place, senderId: this.core.userId, recipientId: peer, content, clientMessageId });
+        await this.#attempt(c, entry);
       } catch (error) {
-        if (isOfTheConnection(error) || this.core.isClosed) throw error;
-        if (passes(error)) await rest(error, tries);
-        else if (is(error, 'out_of_date')) await this.#advance(entry);
-        else if (!(is(error, 'bad_request') && await this.core.persist(() => this.#hasForgotten(c, entry)))) await this.#fail(entry, error);
-        if (entry.failed) return;
+        if (isConnectionError(error) || this.session.isClosed) throw error;
+        if (isRetryable(error)) await backOff(error, failures);
+        else if (hasCode(error, 'out_of_date')) await this.#catchUpEntry(entry);
+        else if (!hasCode(error, 'bad_request') || !(await this.#restartNumbering(c, entry)))
+          await this.#fail(entry, error);
       }
     }
   }
 
-  /** Too much has followed the first attempt: looks through all of it, and goes on from there. @param {Entry} entry */
-  async #advance(entry) {
-    const newest = await this.core.persist(() => this.#scan(entry, entry.lastSeq ?? 0));
-    if (!this.#underway.has(entry.clientMessageId)) return;
+  /** @param {Entry} entry */
+  #isPending({ clientMessageId }) {
+    return this.#pending.has(clientMessageId);
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
+  async #attempt(c, { peer, content, clientMessageId, lastSeq }) {
+    const fields = { recipientId: peer, content, clientMessageId, lastSeq };
+    const { duplicate: _, ...sent } = await this.session.connection.request('sendMessage', fields);
+    this.receiver.receive(c, { ...sent, senderId: this.session.userId, recipientId: peer, content, clientMessageId });
+  }
+
+  /**
+   * More than 1,000 messages follow `lastSeq`: looks for the message among them, and continues at their end.
+   *
+   * @param {Entry} entry
+   */
+  async #catchUpEntry(entry) {
+    const newest = await this.session.persist(() => this.#scan(entry, entry.lastSeq ?? 0));
+    if (!this.#isPending(entry)) return;
     entry.lastSeq = newest;
     await this.#outbox?.put(entry);
   }
 
   /**
-   * Looks for what an attempt may have stored. (Every page that is read settles what it finds.)
+   * Reads the messages after `seq`, until one of them is the entry: each page that is read settles what it holds.
    *
-   * @param {Entry} entry @param {number} seq after which it would be
-   * @returns {Promise<number>} up to which all was looked at
+   * @param {Entry} entry
+   * @param {number} seq
+   * @returns {Promise<number>} the last `seq` that was read
    */
   async #scan(entry, seq) {
-    for (let more = true; more && this.#underway.has(entry.clientMessageId);) {
+    let hasMore = true;
+    while (hasMore && this.#isPending(entry)) {
       const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, after: seq });
       seq = messages.at(-1)?.seq ?? seq;
-      more = next !== undefined;
+      hasMore = next !== undefined;
     }
     return seq;
   }
 
-  /** Whether the server has lost what we hold: then it counts anew. @param {Conversation} c @param {Entry} entry */
-  async #hasForgotten(c, entry) {
-    if (!entry.lastSeq) return false;
-    const { messages } = await this.receiver.page(c.peer, { limit: 1 });
-    if ((messages[0]?.seq ?? 0) >= entry.lastSeq) return false;
-    c.reset();
-    entry.lastSeq = undefined;
-    return true;
+  /**
+   * Resets the conversation if the server has lost messages that the client holds.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   * @returns {Promise<boolean>} whether it has
+   */
+  #restartNumbering(c, entry) {
+    return this.session.persist(async () => {
+      if (!entry.lastSeq) return false;
+      const { messages } = await this.receiver.page(c.peer, { limit: 1 });
+      if ((messages[0]?.seq ?? 0) >= entry.lastSeq) return false;
+      c.reset();
+      entry.lastSeq = undefined;
+      return true;
+    });
   }
 
-  /** @param {Entry} entry @param {unknown} error */
+  /**
+   * @param {Entry} entry
+   * @param {unknown} error
+   */
   async #fail(entry, error) {
     const { code, message } = /** @type {ChatError} */ (error);
     entry.failed = { code, message };
     await this.#outbox?.put(entry);
-    this.#outbox?.tell({ kind: 'failed', entry });
-    this.#hasFailed(entry);
+    this.#outbox?.broadcast({ kind: 'failed', entry });
+    this.#reportFailure(entry);
   }
 
   /** @param {Entry} entry */
-  #hasFailed(entry) {
-    this.say(entry, 'failed');
-    const known = this.#underway.get(entry.clientMessageId);
-    for (const { reject } of known?.waiters.splice(0) ?? []) reject(new ChatError(entry.failed?.code ?? '', entry.failed?.message ?? ''));
+  #reportFailure(entry) {
+    this.#report(entry, 'failed');
+    const { code = '', message = '' } = entry.failed ?? {};
+    const waiters = this.#pending.get(entry.clientMessageId)?.waiters.splice(0) ?? [];
+    for (const { reject } of waiters) reject(new ChatError(code, message));
   }
 
-  /** It is stored. @param {string} clientMessageId @param {Message} message */
-  settle(clientMessageId, message) {
-    const known = this.#underway.get(clientMessageId);
-    if (!known) return;
-    const { entry, waiters } = known;
-    this.#underway.delete(clientMessageId);
+  /**
+   * Settles the entry of a message that the server has stored, if it is one of this user's.
+   *
+   * @param {Message} m
+   */
+  settle(m) {
+    if (m.senderId !== this.session.userId || !m.clientMessageId) return;
+    const { clientMessageId } = m;
+    const tracked = this.#pending.get(clientMessageId);
+    if (!tracked) return;
+    const { entry, waiters } = tracked;
+    this.#pending.delete(clientMessageId);
     this.#settled.add(clientMessageId);
-    entry.sent = message;
+    entry.sent = m;
     this.#outbox?.remove(entry);
-    this.#outbox?.tell({ kind: 'sent', clientMessageId, message });
-    this.say(entry, 'sent');
-    for (const { resolve } of waiters) resolve(message);
+    this.#outbox?.broadcast({ kind: 'sent', clientMessageId, message: m });
+    this.#report(entry, 'sent');
+    for (const { resolve } of waiters) resolve(m);
   }
 
-  /** Those that another tab has dealt with without our having heard of it. @param {string} peer */
-  async #missing(peer) {
-    const queued = [...this.#underway.values()].map(({ entry }) => entry).filter((entry) => entry.peer === peer && !entry.failed);
+  /**
+   * Settles the entries that another tab has sent or discarded while this one missed its tab message.
+   *
+   * @param {string} peer
+   */
+  async #settleMissing(peer) {
+    const queued = [...this.#pending.values()].map(({ entry }) => entry).filter((e) => e.peer === peer && !e.failed);
     if (!queued.length) return;
-    const kept = new Set((await this.#outbox?.all())?.map((one) => one.clientMessageId));
-    for (const entry of queued.filter(({ clientMessageId }) => !kept.has(clientMessageId))) {
-      await this.core.persist(() => this.#scan(entry, entry.lastSeq ?? this.core.conversation(peer).low - 1));
-      this.forget(entry.clientMessageId);
+    const stored = new Set((await this.#outbox?.all())?.map((e) => e.clientMessageId));
+    for (const entry of queued.filter((e) => !stored.has(e.clientMessageId))) {
+      const after = entry.lastSeq ?? this.session.conversation(peer).low - 1;
+      await this.session.persist(() => this.#scan(entry, after));
+      this.#drop(entry.clientMessageId);
     }
   }
 
   /** @param {string} clientMessageId */
-  forget(clientMessageId) {
-    const known = this.#underway.get(clientMessageId);
-    if (!known) return;
-    this.#underway.delete(clientMessageId);
-    const c = this.core.conversation(known.entry.peer);
+  #drop(clientMessageId) {
+    const tracked = this.#pending.get(clientMessageId);
+    if (!tracked) return;
+    this.#pending.delete(clientMessageId);
+    const c = this.session.conversation(tracked.entry.peer);
     c.pending = c.pending.filter((entry) => entry.clientMessageId !== clientMessageId);
-    for (const { reject } of known.waiters) reject(new ChatError('discarded', 'The message was discarded.'));
-    this.core.changed(c);
+    for (const { reject } of tracked.waiters) reject(new ChatError('discarded', 'The message was discarded.'));
+    this.session.changed(c);
   }
 
-  /** Another tab of this user says something. @param {import('./outbox.js').Word} word */
-  told(word) {
-    if (word.kind === 'gone') this.forget(word.clientMessageId);
-    else if (word.kind === 'sent') {
-      const { message } = word;
-      this.receiver.take(this.core.conversation(message.recipientId), message);
-    } else if (!this.#settled.has(word.entry.clientMessageId)) {
-      this.expect(word.entry).catch(() => {});
-      const known = this.#underway.get(word.entry.clientMessageId)?.entry ?? word.entry;
-      Object.assign(known, { failed: word.entry.failed });
-      if (word.kind === 'failed') return this.#hasFailed(known);
-      this.core.changed(this.core.conversation(known.peer));
-      this.pump(known.peer);
+  /**
+   * Handles what another tab of this user reports.
+   *
+   * @param {import('./outbox.js').TabMessage} message
+   */
+  onTabMessage(message) {
+    if (message.kind === 'gone') return this.#drop(message.clientMessageId);
+    if (message.kind === 'sent') {
+      const { message: stored } = message;
+      return this.receiver.receive(this.session.conversation(stored.recipientId), stored);
     }
+    if (this.#settled.has(message.entry.clientMessageId)) return;
+    const { entry } = this.#track(message.entry);
+    entry.failed = message.entry.failed;
+    if (message.kind === 'failed') return this.#reportFailure(entry);
+    this.session.changed(this.session.conversation(entry.peer));
+    this.pump(entry.peer);
   }
 
-  /** Whether it is one of those on their way, which has then arrived. @param {Message} m */
-  recognise(m) {
-    if (m.senderId === this.core.userId && m.clientMessageId) this.settle(m.clientMessageId, m);
-  }
-
-  /** @param {Entry} entry @param {Status['state']} state */
-  say(entry, state) {
-    const { clientMessageId, peer, failed, sent } = entry;
-    this.core.emit('status', { clientMessageId, peer, state, seq: sent?.seq, code: failed?.code, reason: failed?.message });
-    this.core.changed(this.core.conversation(peer));
+  /**
+   * @param {Entry} entry
+   * @param {Status['state']} state
+   */
+  #report({ clientMessageId, peer, failed, sent }, state) {
+    const { code, message: reason } = failed ?? {};
+    this.session.emit('status', { clientMessageId, peer, state, seq: sent?.seq, code, reason });
+    this.session.changed(this.session.conversation(peer));
   }
 }
 
-const newId = () => globalThis.crypto.randomUUID?.() ??   // which pages over plain http don't have
+/** `randomUUID` does not exist on pages over plain HTTP. */
+const newId = () =>
+  globalThis.crypto.randomUUID?.() ??
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

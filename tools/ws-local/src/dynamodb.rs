@@ -36,7 +36,7 @@ pub enum Storage {
 impl Storage {
     /// Reserves the folder for one system while the returned file lives, because two systems would each find the other's
     /// connections in the tables and treat them as gone. Serving only the tables needs no lock.
-    pub fn lock(&self) -> anyhow::Result<Option<File>> {
+    pub(crate) fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Directory(directory) = self else { return Ok(None) };
         let folder = directory.display();
         fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
@@ -53,7 +53,7 @@ impl Storage {
 
 /// A running DynamoDB. Dropping it refuses further requests; [`DynamoDb::stop`] also waits for the running ones.
 #[derive(Debug)]
-pub struct DynamoDb {
+pub(crate) struct DynamoDb {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
@@ -62,7 +62,7 @@ pub struct DynamoDb {
 
 impl DynamoDb {
     /// Opens the storage, creates the tables that are missing, and serves on `listener`.
-    pub async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let database = open(storage)?;
         for table in tables {
@@ -78,12 +78,12 @@ impl DynamoDb {
     }
 
     /// The endpoint for an SDK.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Waits for the running requests, then closes the storage.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.sweeper);
         // An error means that the server has ended already.
         let _ = self.stop.send(());

@@ -42,7 +42,7 @@ fn read(text: &str, environment: Option<&str>) -> anyhow::Result<BTreeMap<String
 }
 
 /// Reads `NAME=VALUE`, or SAM's longer `ParameterKey=NAME,ParameterValue=VALUE`.
-pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
+pub(crate) fn pair(text: &str) -> anyhow::Result<(String, String)> {
     let long = text.strip_prefix("ParameterKey=").and_then(|rest| rest.split_once(",ParameterValue="));
     let (name, value) = long
         .or_else(|| text.split_once('='))
@@ -57,8 +57,8 @@ fn unquoted(value: &str) -> &str {
     quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
 }
 
-/// Splits a line as SAM does. A library for shell words would not: SAM takes a backslash as an escape also within single
-/// quotes, and `#` as an ordinary character.
+/// Splits a line as SAM does: at white space outside quotes. A library for shell words would not do, because SAM takes a
+/// backslash as an escape also within single quotes.
 fn words(line: &str) -> anyhow::Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

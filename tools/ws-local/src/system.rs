@@ -27,7 +27,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// The default port of DynamoDB. If it is taken, a free one is used.
 const DYNAMODB_PORT: u16 = 8000;
 
-/// The variable with which every AWS SDK takes another endpoint for DynamoDB.
+/// The variable that sets the endpoint of DynamoDB in every AWS SDK.
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
 /// What to run, and how it differs from AWS.
@@ -98,7 +98,7 @@ pub struct RunningSystem {
 }
 
 /// Starts only the template's tables, for functions that run elsewhere.
-pub async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
+pub(crate) async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
     start_tables(options, &read(options)?).await
 }
 

@@ -59,7 +59,7 @@ impl Started {
         Self { child, output }
     }
 
-    /// Reads the output up to the line that holds `text`.
+    /// Reads the output up to the line that contains `text`.
     fn until(&mut self, text: &str) -> String {
         let mut read = String::new();
         while !read.lines().last().is_some_and(|line| line.contains(text)) {
@@ -109,6 +109,24 @@ async fn a_client_gets_a_reply_and_the_console_shows_everything() {
     assert!(!ready.exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_template_in_the_readme_echoes_a_message() {
+    let readme = include_str!("../README.md");
+    let template = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let code_uri = format!("CodeUri: {}", Project::shared().folder.join("bid").display());
+    assert!(template.contains("CodeUri: .,"));
+    let template = template.replace("CodeUri: .", &code_uri);
+    let (project, command) = program(&template, &["--port", "0", "--memory", "--ready-file", "ready.json"]);
+    let mut program = Started::new(command);
+    program.until("Ready");
+    let addresses = std::fs::read_to_string(project.path().join("ready.json")).unwrap();
+    let addresses: Value = serde_json::from_str(&addresses).unwrap();
+    let (mut socket, _) = connect_async(addresses["websocket"].as_str().unwrap()).await.unwrap();
+    socket.send(Message::text("hello")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap(), "hello");
+    assert_eq!(program.terminate(), Some(0));
+}
+
 #[test]
 fn rows_are_kept_in_the_data_folder() {
     let (project, command) = program(&auction(), &["--port", "0", "--data", "kept"]);
@@ -144,9 +162,9 @@ fn a_token_is_printed_and_nothing_else() {
     let address = addresses["page"].as_str().unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
     let mut stream = TcpStream::connect(&address).unwrap();
     write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(&issuer.jwks().to_string()), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.contains(&issuer.jwks().to_string()), "{response}");
     assert_eq!(program.terminate(), Some(0));
 }
 

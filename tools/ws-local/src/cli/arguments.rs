@@ -1,4 +1,4 @@
-//! The options of the command line, and the system options that they stand for.
+//! The options of the command line, and the system options that they select.
 
 use std::{
     env,
@@ -114,7 +114,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{fmt::Write, path::Path};
+
+    use clap::CommandFactory;
 
     use super::*;
 
@@ -169,5 +171,33 @@ mod tests {
         assert!(parse(&["--port", "70000"]).is_err());
         assert!(parse(&["token"]).is_err());
         assert!(parse(&["--memory", "token", "alice"]).is_err());
+    }
+
+    /// The README's table of the options of a command.
+    fn table(command: &clap::Command) -> String {
+        let mut table = "| option | meaning |\n|---|---|\n".to_owned();
+        for argument in command.get_arguments() {
+            let names = argument.get_value_names().unwrap_or_default();
+            let value = names.iter().filter(|_| argument.get_action().takes_values()).map(|name| format!(" {name}"));
+            let value: String = value.collect();
+            let option = match argument.get_long() {
+                Some(long) => format!("--{long}{value}"),
+                None => value.trim_start().to_owned(),
+            };
+            let help = argument.get_help().unwrap();
+            let default = argument.get_default_values().first().filter(|_| argument.get_action().takes_values());
+            let default = default.map(|default| format!(" [default: {}]", default.display())).unwrap_or_default();
+            writeln!(table, "| `{option}` | {help}{default} |").unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_readme_documents_every_option() {
+        let readme = include_str!("../../README.md");
+        let command = Arguments::command();
+        for table in [table(&command), table(command.find_subcommand("token").unwrap())] {
+            assert!(readme.contains(&table), "the README lacks this table:\n{table}");
+        }
     }
 }

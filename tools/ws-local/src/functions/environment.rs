@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::FunctionOptions;
 use crate::template::{Function, Stack};
 
-/// All variables except those that differ from process to process. Lambda's own come before the template's, because
-/// they are reserved, and `options.environment` comes before both.
+/// All variables except those that differ from process to process. Lambda's own replace the template's, because they are
+/// reserved, and `options.environment` replaces both.
 pub(super) fn environment(stack: &Stack, function: &Function, options: &FunctionOptions) -> BTreeMap<String, String> {
     let defaults = [
         ("LANG", "en_US.UTF-8"),

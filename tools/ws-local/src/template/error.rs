@@ -101,7 +101,7 @@ pub enum Problem {
     /// `--parameter` or `samconfig.toml` names a parameter that the template doesn't declare.
     #[error("a value is given for `{name}`, which is not a parameter of this template; it has {known}")]
     UnknownParameter {
-        /// As given.
+        /// The name that the caller gave.
         name: String,
         /// The declared parameters.
         known: String,

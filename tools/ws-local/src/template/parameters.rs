@@ -7,22 +7,8 @@ use regex_lite::Regex;
 use super::{
     error::{Fault, Problem},
     place::Place,
+    scope::{Parameter, Parameters},
 };
-
-/// By name.
-pub(super) type Parameters = BTreeMap<String, Parameter>;
-
-/// The value of a parameter.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Parameter {
-    Text(String),
-    /// A `CommaDelimitedList`.
-    List(Vec<String>),
-    /// Neither a default nor an override. It is an error only if the parameter is used.
-    NoValue,
-    /// The default names an entry of the Parameter Store, which this machine doesn't have.
-    Stored,
-}
 
 /// Reads the parameters, and checks every value against its parameter's rules.
 pub(super) fn read(template: &Place<'_>, overrides: &BTreeMap<String, String>) -> Result<Parameters, Fault> {

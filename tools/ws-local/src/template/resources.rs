@@ -128,7 +128,7 @@ impl<'s> Resource<'s> {
         Ok(Table { name, create, ttl_attribute: ttl_attribute(&properties)? })
     }
 
-    /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template says otherwise.
+    /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template names another.
     pub(super) fn simple_table(&self) -> Result<Table, Fault> {
         let name = self.table_name()?;
         let (key, kind) = match self.property("PrimaryKey")? {

@@ -7,7 +7,6 @@ use super::{
     generated::{Generated, generated, kind_of, resources_of},
     intrinsics,
     node::{Node, Value},
-    parameters::{Parameter, Parameters},
     place::Place,
 };
 
@@ -29,6 +28,21 @@ pub(super) struct Scope {
     /// By logical id.
     generated: BTreeMap<String, Generated>,
     nesting: Cell<usize>,
+}
+
+/// Values by the name of the parameter.
+pub(super) type Parameters = BTreeMap<String, Parameter>;
+
+/// The value of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Parameter {
+    Text(String),
+    /// A `CommaDelimitedList`.
+    List(Vec<String>),
+    /// Neither a default nor an override. It is an error only if the parameter is used.
+    NoValue,
+    /// The default names an entry of the Parameter Store, which this machine doesn't have.
+    Stored,
 }
 
 impl Scope {

@@ -19,8 +19,8 @@ async fn refusal(stack: &Stack) -> String {
 }
 
 async fn word(functions: &Functions) -> String {
-    let answer = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
-    serde_json::from_slice(&answer).unwrap()
+    let result = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
+    serde_json::from_slice(&result).unwrap()
 }
 
 #[tokio::test]

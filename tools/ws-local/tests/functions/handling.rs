@@ -49,7 +49,7 @@ async fn events_at_once_are_handled_by_a_process_each_up_to_the_bound() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = format!("wait {}", listener.local_addr().unwrap());
 
-    let answers = join_all((0..6).map(|_| invoke(&functions, &event)));
+    let results = join_all((0..6).map(|_| invoke(&functions, &event)));
     let release = async {
         let (first, _) = listener.accept().await.unwrap();
         let (second, _) = listener.accept().await.unwrap();
@@ -59,9 +59,9 @@ async fn events_at_once_are_handled_by_a_process_each_up_to_the_bound() {
             go_on(listener.accept().await.unwrap().0).await;
         }
     };
-    let (answers, ()) = tokio::join!(answers, release);
+    let (results, ()) = tokio::join!(results, release);
 
-    assert!(answers.iter().all(Result::is_ok));
+    assert!(results.iter().all(Result::is_ok));
     assert_eq!(functions.started("Worker"), 2);
 }
 
@@ -78,9 +78,9 @@ async fn an_event_past_the_reserved_concurrency_is_throttled_at_once() {
         go_on(stream).await;
         refused
     };
-    let (answer, refused) = tokio::join!(invoke(&functions, &event), refuse);
+    let (result, refused) = tokio::join!(invoke(&functions, &event), refuse);
 
-    answer.unwrap();
+    result.unwrap();
     assert!(matches!(refused, Err(InvokeError::Throttled(1))), "{refused:?}");
     invoke(&functions, "hello").await.unwrap();
 }
@@ -107,8 +107,8 @@ async fn a_function_past_its_time_out_is_killed_and_the_next_event_is_handled() 
     let stack = Project::shared().stack(|function| function.timeout = time);
     let (functions, _events) = run(&stack, FunctionOptions::default()).await;
     let process = functions.warm("Worker").await.unwrap();
-    let answer = invoke(&functions, "hang").await;
-    assert!(matches!(answer, Err(InvokeError::TimedOut(limit)) if limit == time), "{answer:?}");
+    let result = invoke(&functions, "hang").await;
+    assert!(matches!(result, Err(InvokeError::TimedOut(limit)) if limit == time), "{result:?}");
     assert!(process.has_ended());
     assert_eq!(json_of(&functions, "hello").await, json!("hello"));
     assert_eq!(functions.started("Worker"), 2);
@@ -117,19 +117,19 @@ async fn a_function_past_its_time_out_is_killed_and_the_next_event_is_handled() 
 #[tokio::test]
 async fn a_process_that_dies_of_an_event_is_reported_with_its_last_lines() {
     let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
-    let answer = invoke(&functions, "panic").await;
-    let Err(InvokeError::Exited(how)) = answer else { panic!("{answer:?}") };
-    assert!(how.contains("exit status: 101") && how.contains("as told"), "{how}");
+    let result = invoke(&functions, "panic").await;
+    let Err(InvokeError::Exited(how)) = result else { panic!("{result:?}") };
+    assert!(how.contains("exit status: 101") && how.contains("on request"), "{how}");
     assert_eq!(json_of(&functions, "hello").await, json!("hello"));
 }
 
 #[tokio::test]
 async fn a_function_that_reports_an_error_lives_on() {
     let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
-    let answer = invoke(&functions, "fail").await;
-    let Err(InvokeError::Failed(error)) = answer else { panic!("{answer:?}") };
+    let result = invoke(&functions, "fail").await;
+    let Err(InvokeError::Failed(error)) = result else { panic!("{result:?}") };
     let error: Value = serde_json::from_str(&error).unwrap();
-    assert_eq!(error, json!({"errorType": "Fault", "errorMessage": "as told"}));
+    assert_eq!(error, json!({"errorType": "Fault", "errorMessage": "on request"}));
     assert_eq!(json_of(&functions, "hello").await, json!("hello"));
     assert_eq!(functions.started("Worker"), 1);
 }
@@ -139,8 +139,8 @@ async fn a_response_may_have_six_megabytes_and_no_more() {
     let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     // With its two quotes, 6,291,556 bytes.
     assert_eq!(invoke(&functions, "big 6291554").await.unwrap().len(), 6_291_556);
-    let answer = invoke(&functions, "big 6291555").await;
-    let Err(InvokeError::Failed(error)) = answer else { panic!("it passed") };
+    let result = invoke(&functions, "big 6291555").await;
+    let Err(InvokeError::Failed(error)) = result else { panic!("it passed") };
     assert!(error.contains("Function.ResponseSizeTooLarge"), "{error}");
     assert_eq!(json_of(&functions, "hello").await, json!("hello"));
     assert_eq!(functions.started("Worker"), 1);
@@ -153,19 +153,19 @@ async fn a_function_continues_when_its_caller_stops_waiting() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let event = format!("wait {}", listener.local_addr().unwrap());
     let stream = tokio::select! {
-        answer = invoke(&functions, &event) => panic!("{answer:?}"),
+        result = invoke(&functions, &event) => panic!("{result:?}"),
         accepted = listener.accept() => accepted.unwrap().0,
     };
-    let (answer, ()) = tokio::join!(invoke(&functions, "hello"), go_on(stream));
-    answer.unwrap();
+    let (result, ()) = tokio::join!(invoke(&functions, "hello"), go_on(stream));
+    result.unwrap();
     assert_eq!(functions.started("Worker"), 1);
 }
 
 #[tokio::test]
 async fn an_unknown_function_is_unreachable() {
     let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
-    let answer = functions.invoke("Other", Vec::new()).await;
-    assert!(matches!(answer, Err(InvokeError::Unreachable(_))), "{answer:?}");
+    let result = functions.invoke("Other", Vec::new()).await;
+    assert!(matches!(result, Err(InvokeError::Unreachable(_))), "{result:?}");
 }
 
 async fn go_on(mut stream: TcpStream) {

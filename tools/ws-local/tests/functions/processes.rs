@@ -23,9 +23,9 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
     let options = FunctionOptions { environment: BTreeMap::from([endpoint]), ..FunctionOptions::default() };
     let (functions, _events) = run(&stack, options).await;
 
-    let answer = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
+    let result = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
 
-    let mut found: BTreeMap<String, String> = serde_json::from_slice(&answer).unwrap();
+    let mut found: BTreeMap<String, String> = serde_json::from_slice(&result).unwrap();
     assert!(found.remove("AWS_LAMBDA_RUNTIME_API").unwrap().starts_with("127.0.0.1:"));
     assert!(found.remove("AWS_LAMBDA_LOG_STREAM_NAME").unwrap().contains("[$LATEST]"));
     let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -93,8 +93,8 @@ async fn single_processes_are_started_counted_timed_and_killed() {
     let alive: Vec<_> = functions.processes("Worker").iter().map(|process| process.id()).collect();
     assert_eq!(alive, [first.id()]);
     assert_eq!(functions.started("Worker"), 2);
-    let answer = functions.invoke("Worker", b"\"pid\"".to_vec()).await.unwrap();
-    assert_eq!(answer, first.id().to_string().into_bytes());
+    let result = functions.invoke("Worker", b"\"pid\"".to_vec()).await.unwrap();
+    assert_eq!(result, first.id().to_string().into_bytes());
 }
 
 #[tokio::test]
@@ -109,8 +109,8 @@ async fn a_process_that_cannot_start_is_reported_with_the_reason() {
         });
         let options = FunctionOptions { init_timeout: Duration::from_millis(500), ..FunctionOptions::default() };
         let (functions, _events) = run(&stack, options).await;
-        let answer = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
-        let Err(InvokeError::Exited(how)) = answer else { panic!("{init}: {answer:?}") };
+        let result = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
+        let Err(InvokeError::Exited(how)) = result else { panic!("{init}: {result:?}") };
         assert!(how.contains(reason), "{init}: {how}");
         assert_eq!(functions.processes("Worker").len(), 0);
     }

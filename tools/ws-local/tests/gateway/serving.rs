@@ -1,4 +1,4 @@
-//! The folder of static files, and what there is not.
+//! Static files and the issuer's keys.
 
 use std::{pin::Pin, sync::Arc};
 use ws_local::{
@@ -7,7 +7,7 @@ use ws_local::{
     issuer::Issuer,
 };
 
-use crate::plumbing::*;
+use crate::harness::*;
 
 #[tokio::test]
 async fn the_page_is_served_at_the_root_and_never_from_a_cache() {
@@ -16,39 +16,39 @@ async fn the_page_is_served_at_the_root_and_never_from_a_cache() {
     std::fs::write(folder.path().join("chat.js"), "let a = 1;").unwrap();
     let mut setup = Setup::new();
     setup.options.web = Some(folder.path().to_owned());
-    let world = setup.start().await;
+    let gateway = setup.start().await;
     for (path, content, kind) in
         [("/", "<title>Chat</title>", "text/html"), ("/chat.js", "let a = 1;", "text/javascript")]
     {
-        let answered = world.http("GET", path, &[], b"").await;
-        assert_eq!((answered.status, answered.body.as_str()), (200, content));
-        assert_eq!(answered.header("cache-control"), Some("no-cache"));
-        assert_eq!(answered.header("content-type"), Some(kind));
+        let response = gateway.http("GET", path, &[], b"").await;
+        assert_eq!((response.status, response.body.as_str()), (200, content));
+        assert_eq!(response.header("cache-control"), Some("no-cache"));
+        assert_eq!(response.header("content-type"), Some(kind));
     }
-    assert_eq!(world.http("GET", "/../Cargo.toml", &[], b"").await.status, 404);
-    world.connect("").await;
+    assert_eq!(gateway.http("GET", "/../Cargo.toml", &[], b"").await.status, 404);
+    gateway.connect("").await;
 }
 
 #[tokio::test]
 async fn without_a_folder_there_is_nothing_at_the_root() {
-    let world = Setup::new().start().await;
-    assert_eq!(world.http("GET", "/", &[], b"").await.status, 404);
-    assert_eq!(world.http("GET", "/dev", &[], b"").await.status, 404);
+    let gateway = Setup::new().start().await;
+    assert_eq!(gateway.http("GET", "/", &[], b"").await.status, 404);
+    assert_eq!(gateway.http("GET", "/dev", &[], b"").await.status, 404);
 }
 
 #[tokio::test]
-async fn the_keys_of_an_issuer_are_served_where_there_is_one() {
+async fn the_keys_of_an_issuer_are_served_if_there_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::new();
     setup.options.issuer = Some(folder.path().to_owned());
-    let world = setup.start().await;
-    let answered = world.http("GET", JWKS_PATH, &[], b"").await;
+    let gateway = setup.start().await;
+    let response = gateway.http("GET", JWKS_PATH, &[], b"").await;
     let issuer = Issuer::open(folder.path()).unwrap();
-    assert_eq!(answered.header("content-type"), Some("application/json"));
-    assert_eq!((answered.status, answered.body), (200, issuer.jwks().to_string()));
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!((response.status, response.body), (200, issuer.jwks().to_string()));
 
     std::fs::write(folder.path().join("issuer.pk8"), "nonsense").unwrap();
-    assert_eq!(world.http("GET", JWKS_PATH, &[], b"").await.status, 500);
+    assert_eq!(gateway.http("GET", JWKS_PATH, &[], b"").await.status, 500);
     assert_eq!(Setup::new().start().await.http("GET", JWKS_PATH, &[], b"").await.status, 404);
 }
 

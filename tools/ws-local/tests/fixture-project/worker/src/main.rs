@@ -36,12 +36,12 @@ fn main() {
                 "null".to_owned()
             }
             "fail" => {
-                let error = r#"{"errorType":"Fault","errorMessage":"as told"}"#;
+                let error = r#"{"errorType":"Fault","errorMessage":"on request"}"#;
                 runtime.call("POST", &format!("invocation/{id}/error"), error);
                 continue;
             }
             "hang" => hang(),
-            "panic" => panic!("as told"),
+            "panic" => panic!("on request"),
             _ => format!("{event:?}"),
         };
         runtime.respond(&id, &response);

@@ -1,0 +1,35 @@
+// Clients for the tests.
+
+import { after } from 'node:test';
+import { ChatClient } from '../../web/chat-client.js';
+
+const open = new Set();
+after(() => {
+  for (const chat of open) chat.close();
+});
+
+/** Connects a client, which is closed after the tests of a file. It records what it emits. */
+export function connect(service, userId, options = {}) {
+  const chat = new ChatClient({ url: service.url, userId, WebSocket: service.WebSocket, indexedDB: null, ...options });
+  open.add(chat);
+  chat.seen = [];
+  chat.states = [];
+  chat.statuses = [];
+  chat.addEventListener('message', ({ detail }) => chat.seen.push(detail));
+  chat.addEventListener('connection', ({ detail }) => chat.states.push(detail.state));
+  chat.addEventListener('status', ({ detail }) => chat.statuses.push(detail));
+  return chat;
+}
+
+/** Resolves when `holds` returns true. */
+export async function until(holds) {
+  // The scripted service has no events, so this polls.
+  while (!holds()) await new Promise(setImmediate);
+}
+
+export const online = (chat) => until(() => chat.connection.state === 'online');
+export const contents = (messages) => messages.map((m) => m.content);
+
+/** An unsigned token; the scripted service does not verify it. */
+export const token = (sub, claims = {}) =>
+  ['{}', JSON.stringify({ sub, ...claims }), 's'].map((part) => btoa(part)).join('.');

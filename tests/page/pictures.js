@@ -1,0 +1,160 @@
+// Takes pictures of the page at three sizes, light and dark, in each of its situations.
+//
+// node tests/page/pictures.js FOLDER
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { launch, newProfile, openTab, until, untilOnline, untilText } from './browser.js';
+import { Issuer } from './issuer.js';
+import { System } from './system.js';
+
+const SIZES = [
+  { width: 1440, height: 900 },
+  { width: 820, height: 1100 },
+  { width: 390, height: 844 },
+];
+
+const [folder = 'target/pictures'] = process.argv.slice(2);
+await mkdir(folder, { recursive: true });
+const browser = await launch();
+const page = await openTab(await newProfile(browser), 'about:blank');
+/** @param {string} name */
+async function shoot(name) {
+  for (const size of SIZES) {
+    for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+      await page.setViewportSize(size);
+      await page.emulateMedia({ colorScheme });
+      await page.evaluate(async () => {
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
+      });
+      await page.screenshot({ path: join(folder, `${name}-${size.width}-${colorScheme}.png`) });
+    }
+  }
+}
+
+/** @param {string} peer */
+const untilLoaded = (peer) => until(page, (name) => chat.conversation(name).loaded, peer);
+
+async function takeOpenMode() {
+  const system = await System.start();
+  try {
+    await talk(system);
+    await page.goto(system.page);
+    await shoot('name');
+    await page.goto(`${system.page}?userId=zoe`);
+    await untilOnline(page);
+    await shoot('empty');
+    await page.goto(`${system.page}?userId=zoe&with=Maya`);
+    await untilLoaded('Maya');
+    await shoot('new-chat');
+    await page.goto(`${system.page}?userId=zoe&with=zoe`);
+    await untilLoaded('zoe');
+    await page.locator('#new-chat-name').evaluate((input) => {
+      input.value = 'carol';
+    });
+    await shoot('self');
+    await takeConversation(system);
+    await system.stop();
+    await until(page, () => chat.connection.state === 'waiting');
+    await page.evaluate(() => {
+      chat.send('Maya', 'I am on the train, this will reach you in a minute 🚆').catch(() => {});
+    });
+    await page.locator('#notice').waitFor();
+    await shoot('offline');
+  } finally {
+    await system.stop();
+  }
+}
+
+/** @param {System} system */
+async function takeConversation(system) {
+  await page.goto(`${system.page}?userId=alice&with=Maya`);
+  for (const peer of ['bob', 'مريم', 'Dr. Bartholomew Featherstonehaugh-Cholmondeley']) {
+    await page.evaluate(async (name) => {
+      await chat.open(name);
+      chat.markRead(name);
+    }, peer);
+  }
+  for (const peer of ['bob', 'carol']) {
+    const user = await system.connect(peer);
+    for (const text of ['Are we still on for tonight?', 'I could be there at eight.']) await user.send('alice', text);
+  }
+  await until(page, () => chat.unread === 4 && chat.conversation('Maya').loaded);
+  await shoot('conversation');
+  await page.evaluate(() => document.querySelector('#back').click());
+  await shoot('list');
+  await page.evaluate(() => {
+    [...document.querySelectorAll('#list .name')].find((node) => node.textContent === 'Maya').click();
+  });
+}
+
+async function takeTokenMode() {
+  const issuer = await Issuer.start();
+  const stranger = await Issuer.start();
+  const system = await System.start({ parameters: issuer.parameters });
+  try {
+    await page.goto(`${system.page}?userId=zoe`);
+    await page.locator('#token-form').waitFor();
+    await shoot('token');
+    await page.goto(`${system.page}?userId=zoe&with=Maya`);
+    await page.locator('#use-token').waitFor();
+    await shoot('refused');
+    await page.goto(`${system.page}?with=Maya#token=${stranger.token('zoe')}`);
+    await untilText(page, '#connection-state', 'Sign-in needed');
+    await shoot('token-refused');
+  } finally {
+    await system.stop();
+    issuer.stop();
+    stranger.stop();
+  }
+}
+
+/** @param {System} system */
+async function talk(system) {
+  const alice = await system.connect('alice');
+  const maya = await system.connect('Maya');
+  const doctor = await system.connect('Dr. Bartholomew Featherstonehaugh-Cholmondeley');
+  await doctor.send('alice', 'Please find the papers attached.');
+  const mariam = await system.connect('مريم');
+  await mariam.send('alice', 'مرحبا! كيف حالك اليوم؟');
+  const minutes =
+    'Here are the notes of this morning, all of them, because you asked what exactly was said about the numbers: ' +
+    'no team wants two of them, and no team wants one to be missing. ';
+  for (const [sender, text] of [
+    [alice, 'Morning! Did the deploy go through?'],
+    [
+      maya,
+      'It did, took four minutes. Dashboard is here: ' +
+        'https://example.com/dashboards/chat?range=3h&view=latency (p99 looks flat)',
+    ],
+    [maya, '🎉🎉'],
+    [alice, 'Lovely.'],
+    [
+      alice,
+      'One thing: the release notes say\n\n  - messages are numbered without gaps\n  - a retry is stored once\n\n' +
+        "and I'd like to add who reviewed it.",
+    ],
+    [
+      maya,
+      'That was Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsangehörige' +
+        '_0123456789_0123456789 and me 😄',
+    ],
+    [alice, "<script>alert('no')</script> stays text, I hope?"],
+    [maya, 'Of course.'],
+    [alice, 'שלום, this line is both ways at once'],
+    [maya, 'Then lunch? The place around the corner has the good soup today.'],
+    [alice, minutes.repeat(8)],
+    [maya, 'Thanks!'],
+    [alice, 'In ten minutes 🍜'],
+  ]) {
+    await sender.send(sender === alice ? 'Maya' : 'alice', text);
+  }
+}
+
+try {
+  await takeOpenMode();
+  await takeTokenMode();
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,123 @@
+// `Session`: the state that receiving and sending share: user, connection, conversations, and running tasks.
+
+import { Conversation } from './conversation.js';
+import { backOff, isRetryable } from './errors.js';
+
+/** @typedef {import('../chat-client.js').Events} Events */
+
+export class Session {
+  /**
+   * By the peer's user id.
+   *
+   * @type {Map<string, Conversation>}
+   */
+  conversations = new Map();
+  isClosed = false;
+  totalUnread = 0;
+  /** @type {Map<string, Promise<void>>} */
+  #running = new Map();
+  /** @type {Map<string, Promise<void>>} */
+  #waiting = new Map();
+
+  /**
+   * @param {string | undefined} userId undefined until the first token tells it
+   * @param {import('./connection.js').Connection} connection
+   * @param {<K extends keyof Events>(type: K, detail: Events[K]) => void} emit
+   */
+  constructor(userId, connection, emit) {
+    this.userId = userId;
+    this.connection = connection;
+    this.emit = emit;
+  }
+
+  /**
+   * Returns the conversation with a user; it is created if it does not exist.
+   *
+   * @param {string} peer
+   */
+  conversation(peer) {
+    let c = this.conversations.get(peer);
+    if (!c) {
+      c = new Conversation(peer, this.userId ?? '');
+      this.conversations.set(peer, c);
+    }
+    return c;
+  }
+
+  /** @param {string} userId */
+  identify(userId) {
+    this.userId = userId;
+    for (const c of this.conversations.values()) c.me = userId;
+  }
+
+  /**
+   * Repeats `work` after retryable errors. An error of the connection ends it, because the next connection starts all
+   * work again.
+   *
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async persist(work) {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isRetryable(error) || this.isClosed) throw error;
+        await backOff(error, failures);
+      }
+    }
+  }
+
+  /**
+   * Runs one task of a name at a time. Calls during a run share one more run after it, so that each caller gets a run
+   * that began after its call.
+   *
+   * @param {string} name
+   * @param {() => Promise<unknown>} work
+   * @returns {Promise<void>}
+   */
+  run(name, work) {
+    const waiting = this.#waiting.get(name);
+    if (waiting) return waiting;
+    const running = this.#running.get(name);
+    if (!running) return this.#start(name, work);
+    const next = running
+      .catch(() => {})
+      .then(() => {
+        this.#waiting.delete(name);
+        return this.run(name, work);
+      });
+    this.#waiting.set(name, next);
+    return next;
+  }
+
+  /**
+   * @param {string} name
+   * @param {() => Promise<unknown>} work
+   * @returns {Promise<void>}
+   */
+  #start(name, work) {
+    const run = Promise.resolve()
+      .then(work)
+      .then(() => {})
+      .finally(() => this.#running.delete(name));
+    this.#running.set(name, run);
+    return run;
+  }
+
+  /**
+   * Reports that a conversation has changed, and its unread count if that is another one.
+   *
+   * @param {Conversation} c
+   */
+  changed(c) {
+    const { unread } = c;
+    if (unread !== c.reportedUnread) {
+      this.totalUnread += unread - c.reportedUnread;
+      c.reportedUnread = unread;
+      this.emit('unread', { peer: c.peer, unread, total: this.totalUnread });
+    }
+    this.emit('conversation', c);
+  }
+}

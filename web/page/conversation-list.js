@@ -1,0 +1,98 @@
+// The list of conversations.
+
+import { icon, make, place } from './dom.js';
+import { TICKS } from './message-log.js';
+import { momentOf, paintAvatar, visibleName } from './text.js';
+
+/** @typedef {import('../chat-client.js').ChatClient} ChatClient */
+/** @typedef {import('../chat-client.js').Conversation} Conversation */
+
+export class ConversationList {
+  /** @type {Map<string, HTMLElement>} */
+  #items = new Map();
+
+  /**
+   * @param {HTMLElement} node
+   * @param {ChatClient} chat
+   * @param {(peer: string) => void} onChoice
+   */
+  constructor(node, chat, onChoice) {
+    this.node = node;
+    this.chat = chat;
+    this.onChoice = onChoice;
+  }
+
+  /** @param {string | null} current peer of the open conversation */
+  draw(current) {
+    // Once the inbox is known, a remembered peer without messages is not listed.
+    const listed = this.chat.conversations.filter(
+      (c) => c.peer === current || c.lastMessage || c.pending.length || !this.chat.hasInbox,
+    );
+    const items = listed.map((c) => this.#item(c, c.peer === current));
+    place(this.node, items);
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {boolean} isCurrent
+   */
+  #item(c, isCurrent) {
+    let item = this.#items.get(c.peer);
+    if (!item) {
+      item = this.#makeItem(c.peer);
+      this.#items.set(c.peer, item);
+    }
+    const button = /** @type {HTMLElement} */ (item.firstChild);
+    button.setAttribute('aria-current', String(isCurrent));
+    this.#drawPreview(button, c);
+    return item;
+  }
+
+  /** @param {string} peer */
+  #makeItem(peer) {
+    const avatar = paintAvatar(make('span', 'avatar'), peer);
+    avatar.setAttribute('aria-hidden', 'true');
+    const name = make('bdi', 'name', visibleName(peer));
+    if (peer === this.chat.userId) name.append(make('span', 'soft', ' (you)'));
+    const button = make('button', '', avatar, name, make('time'), make('span', 'last'));
+    button.onclick = () => this.onChoice(peer);
+    return make('li', '', button);
+  }
+
+  /**
+   * @param {HTMLElement} button
+   * @param {Conversation} c
+   */
+  #drawPreview(button, c) {
+    const { state, content, at } = this.#preview(c);
+    // What is not loaded may just not have arrived.
+    const isEmpty = !at && c.loaded;
+    const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty]);
+    if (button.dataset.shown === shown) return;
+    button.dataset.shown = shown;
+    const [, , time, line] = button.children;
+    time.textContent = at ? momentOf(at) : '';
+    const text = make('bdi', '', isEmpty ? 'No messages yet' : content);
+    line.replaceChildren(...(state ? [icon(TICKS[state].path, TICKS[state].name)] : []), text);
+    button.querySelector('.unread')?.remove();
+    if (!c.unread) return;
+    const count = c.unread > 99 ? '99+' : String(c.unread);
+    button.append(make('span', 'unread', count, make('span', 'sr', ' unread')));
+  }
+
+  /**
+   * The newest message; `state` only if it is an own one.
+   *
+   * @param {Conversation} c
+   * @returns {{ state?: keyof typeof TICKS, content: string, at?: number }}
+   */
+  #preview(c) {
+    const entry = c.pending.at(-1);
+    if (entry) {
+      return { state: entry.failed ? 'failed' : 'queued', content: entry.content.slice(0, 120), at: entry.queuedAt };
+    }
+    const last = c.lastMessage;
+    const state = last && last.senderId === this.chat.userId ? this.chat.stateOf(last) : undefined;
+    return { state, content: last?.content.slice(0, 120) ?? '', at: last?.createdAt };
+  }
+}

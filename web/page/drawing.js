@@ -1,0 +1,193 @@
+// `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
+
+import { ConversationList } from './conversation-list.js';
+import { byId, place } from './dom.js';
+import { MessageLog } from './message-log.js';
+import { paintAvatar, visibleName } from './text.js';
+
+/** @typedef {import('../chat-client.js').ChatClient} ChatClient */
+/** @typedef {import('../chat-client.js').Conversation} Conversation */
+/** @typedef {import('../chat-client.js').Message} Message */
+
+/** This many pixels from its end, the log counts as scrolled to the end. */
+const END_TOLERANCE = 60;
+
+export class Drawing {
+  /** @type {Conversation | null} */
+  #conversation = null;
+  /**
+   * By peer.
+   *
+   * @type {Map<string, MessageLog>}
+   */
+  #logs = new Map();
+  /** Whether the log follows new messages. */
+  #isAtEnd = true;
+  /** Number of new messages below the visible ones. */
+  #newBelow = 0;
+  #isLoadingOlder = false;
+  #isScheduled = false;
+  #scroll = byId('scroll');
+
+  /**
+   * @param {ChatClient} chat
+   * @param {object} options
+   * @param {boolean} options.usesToken
+   * @param {(peer: string) => void} options.onChoice of a conversation in the list
+   */
+  constructor(chat, { usesToken, onChoice }) {
+    this.chat = chat;
+    this.usesToken = usesToken;
+    this.list = new ConversationList(byId('list'), chat, onChoice);
+    byId('latest').onclick = () => this.scrollToEnd();
+    this.#scroll.onscroll = () => this.#onScroll();
+    new ResizeObserver(() => {
+      if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    }).observe(this.#scroll);
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden && this.#conversation) this.schedule();
+    });
+  }
+
+  /** Shows who the user is, and follows the conversations from now on. */
+  start() {
+    const { chat } = this;
+    const userId = chat.userId ?? '';
+    byId('me').textContent = visibleName(userId);
+    paintAvatar(byId('my-avatar'), userId);
+    chat.addEventListener('conversation', () => this.schedule());
+    chat.addEventListener('message', ({ detail }) => {
+      if (detail.senderId !== userId) this.#announce(detail);
+    });
+  }
+
+  /** @param {Conversation | null} conversation */
+  open(conversation) {
+    this.#conversation = conversation;
+    this.#isAtEnd = true;
+    this.#newBelow = 0;
+    if (conversation) {
+      const { peer } = conversation;
+      byId('peer').textContent = peer === this.chat.userId ? `${visibleName(peer)} (you)` : visibleName(peer);
+      paintAvatar(byId('peer-avatar'), peer);
+    }
+    this.#draw();
+  }
+
+  /** Draws once for all changes of this turn of the event loop. */
+  schedule() {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#draw();
+    });
+  }
+
+  scrollToEnd() {
+    this.#isAtEnd = true;
+    this.#draw();
+  }
+
+  #draw() {
+    const total = this.chat.unread;
+    document.title = `${total ? `(${total}) ` : ''}Chat · ${visibleName(this.chat.userId ?? '')}`;
+    this.list.draw(this.#conversation?.peer ?? null);
+    this.#drawPlaceholder();
+    const c = this.#conversation;
+    if (!c) return;
+    place(byId('log'), this.#logOf(c).nodes());
+    byId('hint').textContent = this.#hint(c);
+    if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#drawLatest();
+    this.#markRead(c);
+  }
+
+  #drawPlaceholder() {
+    const [heading, text] = byId('list').childElementCount
+      ? ['Choose a conversation', 'Or type a name to start a new one.']
+      : ['Start a conversation', 'Type a name on the left. Anyone who opens this page with that name can reply.'];
+    byId('placeholder-heading').textContent = heading;
+    byId('placeholder-text').textContent = text;
+  }
+
+  /** @param {Conversation} c */
+  #logOf(c) {
+    let log = this.#logs.get(c.peer);
+    if (!log) {
+      log = new MessageLog(this.chat, c);
+      this.#logs.set(c.peer, log);
+    }
+    return log;
+  }
+
+  /**
+   * What an empty log shows.
+   *
+   * @param {Conversation} c
+   */
+  #hint(c) {
+    if (c.messages.length || c.pending.length) return '';
+    const isOffline = !byId('notice').hidden;
+    if (!c.loaded) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
+    if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
+    const peer = visibleName(c.peer);
+    if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;
+    return `No messages yet. Anyone who opens this page as “${peer}” can see what you write.`;
+  }
+
+  #drawLatest() {
+    const count = this.#newBelow;
+    byId('latest').hidden = this.#isAtEnd;
+    byId('latest-count').textContent = count ? `${count} new` : '';
+    byId('latest').setAttribute(
+      'aria-label',
+      count ? `${count} new messages: go to the newest` : 'Go to the newest message',
+    );
+  }
+
+  /** @param {Conversation} c */
+  #markRead(c) {
+    if (!c.loaded || !this.#isAtEnd || document.hidden) return;
+    this.#newBelow = 0;
+    this.chat.markRead(c.peer);
+  }
+
+  /** @param {Message} m */
+  #announce({ senderId, content }) {
+    const isOpen = senderId === this.#conversation?.peer;
+    if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
+    const sender = visibleName(senderId);
+    byId('announcement').textContent = isOpen ? `${sender}: ${content}` : `New message from ${sender}`;
+  }
+
+  #onScroll() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < END_TOLERANCE;
+    if (isAtEnd !== this.#isAtEnd) {
+      this.#isAtEnd = isAtEnd;
+      this.schedule();
+    }
+    this.#loadOlder();
+  }
+
+  /** Loads older messages when the oldest ones are near, without moving those on the screen. */
+  async #loadOlder() {
+    const c = this.#conversation;
+    const scroll = this.#scroll;
+    if (scroll.scrollTop >= scroll.clientHeight) return;
+    if (!c?.loaded || this.#isLoadingOlder || c.older === undefined) return;
+    this.#isLoadingOlder = true;
+    try {
+      await this.chat.older(c.peer);
+    } catch {
+      // Without a connection; the next scrolling tries again.
+    }
+    this.#isLoadingOlder = false;
+    if (c !== this.#conversation) return;
+    const fromEnd = scroll.scrollHeight - scroll.scrollTop;
+    this.#draw();
+    if (!this.#isAtEnd) scroll.scrollTop = scroll.scrollHeight - fromEnd;
+    this.#loadOlder();
+  }
+}

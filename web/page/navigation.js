@@ -1,0 +1,106 @@
+// `Navigation`: the address of the page, and the links and forms that lead to a conversation.
+
+import { problemOf } from '../client/limits.js';
+import { byId, make } from './dom.js';
+import { showMessenger, signOut } from './sign-in.js';
+import { visibleName } from './text.js';
+
+/** Who to suggest for the second tab. */
+const SUGGESTED_NAMES = ['bob', 'alice', 'carol'];
+
+const query = new URLSearchParams(location.search);
+
+/** The address of the service. */
+export const serviceUrl = query.get('ws') || '/prod';
+
+export class Navigation {
+  #userId = '';
+  /** @type {string | null} */
+  #peer = null;
+
+  /**
+   * @param {object} options
+   * @param {boolean} options.usesToken
+   * @param {(peer: string | null) => void} options.onOpen
+   */
+  constructor({ usesToken, onOpen }) {
+    this.usesToken = usesToken;
+    this.onOpen = onOpen;
+    byId('leave').href = this.#pageFor();
+    byId('leave').textContent = usesToken ? 'Leave' : 'Change name';
+    byId('leave').onclick = signOut;
+    byId('back-to-name').href = this.#pageFor();
+    byId('back-to-name').onclick = (event) => {
+      if (this.#peer === null) return signOut();
+      event.preventDefault();
+      showMessenger();
+    };
+    byId('back').onclick = () => onOpen(null);
+    byId('new-chat').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#openByName(byId('new-chat-name').value.trim());
+    });
+  }
+
+  /**
+   * Opens the conversation that the address names.
+   *
+   * @param {string} userId
+   */
+  start(userId) {
+    this.#userId = userId;
+    const peer = query.get('with') ?? '';
+    const problem = peer && problemOf(peer, 'A name');
+    this.onOpen(problem ? null : peer || null);
+    if (!problem) return;
+    byId('new-chat-name').value = peer;
+    byId('new-chat-error').textContent = problem;
+  }
+
+  /** @param {string | null} peer of the open conversation */
+  show(peer) {
+    this.#peer = peer;
+    byId('messenger').dataset.view = peer === null ? 'list' : 'chat';
+    byId('chat').toggleAttribute('data-open', peer !== null);
+    history.replaceState(null, '', this.#pageFor(this.#userId, peer ?? undefined));
+    this.#offerSecondTab();
+  }
+
+  /** @param {string} name */
+  #openByName(name) {
+    const problem = problemOf(name, 'A name');
+    byId('new-chat-error').textContent = problem;
+    if (problem) return;
+    byId('new-chat-name').value = '';
+    this.onOpen(name);
+  }
+
+  /** Links to a tab of the peer, or of a suggested one, so that one person can try the chat. */
+  #offerSecondTab() {
+    const me = this.#userId;
+    const suggested = SUGGESTED_NAMES.find((name) => name !== me) ?? SUGGESTED_NAMES[0];
+    const other = this.#peer === null || this.#peer === me ? suggested : this.#peer;
+    /** @type {NodeListOf<HTMLAnchorElement>} */
+    const links = document.querySelectorAll('a.second-tab');
+    for (const link of links) {
+      link.href = this.#pageFor(other, me);
+      link.firstElementChild?.replaceChildren('Be ', make('bdi', '', visibleName(other)), ' in a new tab');
+    }
+    byId('second-tab').onclick = () => this.onOpen(other);
+  }
+
+  /**
+   * The address of this page for a user, at the same service.
+   *
+   * @param {string} [userId]
+   * @param {string} [peer]
+   */
+  #pageFor(userId, peer) {
+    const address = new URLSearchParams();
+    if (userId && !this.usesToken) address.set('userId', userId);
+    if (peer) address.set('with', peer);
+    const service = query.get('ws');
+    if (service) address.set('ws', service);
+    return `${location.pathname}?${address}`;
+  }
+}

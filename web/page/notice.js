@@ -1,0 +1,123 @@
+// `Notice`: the state of the connection, in the header at once and in a bar when a break lasts.
+
+import { byId, setText } from './dom.js';
+import { askForToken, showMessenger } from './sign-in.js';
+
+/** @typedef {import('../client/connection.js').State} State */
+
+/** Milliseconds without a connection before the notice appears, because most breaks are shorter. */
+const GRACE = 1_200;
+
+/**
+ * @typedef {{ label: string, text?: string, action?: string }} Words label of the header, text and button of the notice
+ *
+ * @type {Record<string, Words>}
+ */
+const WORDS = {
+  online: { label: 'Connected' },
+  displaced: {
+    label: 'Paused',
+    text: 'This chat is open in too many places. This one is paused.',
+    action: 'Continue here',
+  },
+  refused: {
+    label: 'Access refused',
+    text: 'The service refuses access. Your messages are queued.',
+    action: 'Try again',
+  },
+  unauthenticated: {
+    label: 'Sign-in needed',
+    text: 'You are not signed in. Your messages are queued.',
+    action: 'Try again',
+  },
+  offline: { label: 'No connection', text: 'No connection. Your messages are queued.', action: 'Try now' },
+};
+
+export class Notice {
+  #offlineSince = 0;
+  #hasBeenOnline = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {import('../chat-client.js').ChatClient} chat
+   * @param {object} options
+   * @param {boolean} options.usesToken
+   * @param {() => boolean} options.isEmpty whether no conversation is open
+   * @param {() => void} options.onToggle is called when the notice appears or disappears
+   */
+  constructor(chat, { usesToken, isEmpty, onToggle }) {
+    this.chat = chat;
+    this.usesToken = usesToken;
+    this.isEmpty = isEmpty;
+    this.onToggle = onToggle;
+    byId('reconnect').onclick = () => chat.connect();
+    byId('use-token').onclick = () => askForToken('');
+    // A user with a token most likely needs another one. Without a token, there may be other reasons for the refusal.
+    if (usesToken) byId('reconnect').before(byId('use-token'));
+    chat.addEventListener('connection', () => this.draw());
+  }
+
+  draw() {
+    const { state, reason } = this.chat.connection;
+    if (state === 'online') {
+      this.#offlineSince = 0;
+      this.#hasBeenOnline = true;
+      showMessenger();
+    } else {
+      this.#offlineSince ||= Date.now();
+    }
+    // If nothing is on the screen yet, the page asks for a token at once. Otherwise the notice offers it.
+    if (state === 'refused' && !this.#hasBeenOnline && this.isEmpty() && byId('token-form').hidden) {
+      askForToken(this.usesToken ? (reason ?? '') : '');
+    }
+    const isShown = this.#isDue(state);
+    this.#drawLabel(state, isShown);
+    this.#drawNotice(state, isShown);
+    clearTimeout(this.#timer);
+    if (state !== 'online') this.#timer = setTimeout(() => this.draw(), isShown ? 1_000 : GRACE);
+  }
+
+  /** @param {State} state */
+  #isDue(state) {
+    if (state === 'online') return false;
+    return state === 'displaced' || state === 'refused' || Date.now() - this.#offlineSince >= GRACE;
+  }
+
+  /** @param {State} state */
+  #words(state) {
+    if (state === 'refused' && this.usesToken) return WORDS.unauthenticated;
+    return WORDS[state] ?? WORDS.offline;
+  }
+
+  /**
+   * @param {State} state
+   * @param {boolean} isNoticeShown
+   */
+  #drawLabel(state, isNoticeShown) {
+    const node = byId('connection-state');
+    if (isNoticeShown || state === 'online') {
+      setText(node, this.#words(state).label);
+      node.dataset.state = state;
+    } else if (!node.textContent) {
+      node.textContent = 'Connecting …';
+    }
+  }
+
+  /**
+   * @param {State} state
+   * @param {boolean} isShown
+   */
+  #drawNotice(state, isShown) {
+    const notice = byId('notice');
+    const { text = '', action = '' } = this.#words(state);
+    if (notice.hidden === isShown) this.onToggle();
+    notice.hidden = !isShown;
+    notice.dataset.state = state;
+    byId('messenger').dataset.state = state;
+    byId('use-token').hidden = state !== 'refused';
+    byId('notice-text').textContent = text;
+    byId('reconnect').textContent = action;
+    byId('reconnect').hidden = !action;
+  }
+}
