@@ -87,8 +87,8 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
 async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_did() {
     let (chat, _wire, output) = start("INFO").await;
     let (alice, bob) = (chat.connect("alice").await, chat.connect("bob").await);
-    assert_eq!(alice.send("bob", "xyzzy", json!({})).await["type"], "sent");
-    bob.next().await;
+    alice.send("bob", "xyzzy", json!({})).await.unwrap();
+    bob.next_message().await;
 
     let line = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
     let counted: Vec<_> = metrics(&line).into_iter().map(|(name, ..)| name).collect();
@@ -115,7 +115,7 @@ async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
         let (chat, wire, output) = start(level).await;
         let alice = chat.connect("alice").await;
         wire.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
-        assert_eq!(alice.send("bob", "Hi", json!({})).await["code"], "internal");
+        assert_eq!(alice.send("bob", "Hi", json!({})).await.unwrap_err().code, "internal");
 
         let line = output.line("SendFunction", |line| line["level"] == "ERROR").await;
         assert_eq!(line["message"], "a request failed");

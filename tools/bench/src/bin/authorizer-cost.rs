@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use support::{
     Fixture,
-    jwt::{Issuer, Key},
+    jwt::{JwksServer, Key},
 };
 use ws_local::{
     event::EventSink,
@@ -93,7 +93,7 @@ fn median(times: &mut [Duration]) -> Duration {
 #[tokio::main]
 async fn main() {
     let keys = [Key::rsa("RS256"), Key::p256("ES256"), Key::ed25519("EdDSA")];
-    let issuer = Issuer::start(&keys.each_ref()).await;
+    let issuer = JwksServer::start(&keys.each_ref()).await;
     let claims = json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": now() + 36_000 });
     let jwt = [
         ("AuthMode", "jwt"),

@@ -97,7 +97,7 @@ mod tests {
         /// panic.
         #[test]
         fn every_message_selects_a_route(
-            message in support::strategies::changed(vec![
+            message in support::strategies::mutated(vec![
                 r#"{"action":"send","ref":"1","content":"\u00e9"}"#.to_owned(),
                 r#"{"content":{"action":"x"},"action":[1,{"a":null}]}"#.to_owned(),
             ]),

@@ -70,7 +70,7 @@ fn a_random_upgrade_request_gets_a_response_or_none() {
     let other = Mutex::new(runtime.block_on(gateway.connect("")));
     let good = upgrade_request(gateway.address()).replace("/prod", "/prod?userId=%C3%BC&a&=b%&userId=2");
     let with_offers = good.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat.v1, x\r\nOrigin: null\r\n\r\n");
-    proptest!(support::strategies::cases(500), |(request in support::strategies::changed(vec![good, with_offers]))| {
+    proptest!(support::strategies::cases(500), |(request in support::strategies::mutated(vec![good, with_offers]))| {
         runtime.block_on(async {
             let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
             let _ = stream.write_all(request.as_bytes()).await;

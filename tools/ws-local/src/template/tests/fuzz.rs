@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_stack_or_a_fault_with_its_line(
-        template in prop_oneof![3 => edited(), 1 => support::strategies::changed(GOOD.map(str::to_owned).into()), 1 => any::<String>()],
+        template in prop_oneof![3 => edited(), 1 => support::strategies::mutated(GOOD.map(str::to_owned).into()), 1 => any::<String>()],
         stage in "[a-z${}!]{0,5}",
     ) {
         let lines = template.lines().count();

@@ -1,4 +1,4 @@
-//! An `@connections` endpoint that remembers what was pushed, and what was closed.
+//! `FakeConnections`: an `@connections` endpoint that records what it pushes and closes.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,16 @@ use axum::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::Notify};
 
-/// One frame that reached a connection.
+/// One frame pushed to a connection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Push {
-    /// Which one.
     pub connection_id: String,
-    /// The frame.
     pub frame: Value,
 }
 
-/// The endpoint. Every connection takes what it gets, unless a test says otherwise.
+/// Every push succeeds, unless a test sets other responses.
 #[derive(Clone)]
-pub struct Connections {
+pub struct FakeConnections {
     url: String,
     state: Arc<Shared>,
 }
@@ -36,53 +34,53 @@ pub struct Connections {
 struct Shared {
     pushes: Mutex<Vec<Push>>,
     closed: Mutex<Vec<String>>,
-    /// Statuses to answer, one after the other; the last one stays.
-    answers: Mutex<HashMap<String, Vec<u16>>>,
+    /// Statuses by connection. Each call consumes one; the last one stays.
+    responses: Mutex<HashMap<String, Vec<u16>>>,
     arrived: Notify,
 }
 
-/// The status of a connection that never answers.
+/// Stands for no response at all.
 const SILENCE: u16 = 0;
 
-impl Connections {
+impl FakeConnections {
     /// Listens on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}/prod", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared::default());
-        let router = Router::new().route("/prod/@connections/{id}", post(take).delete(close)).with_state(state.clone());
+        let router = Router::new().route("/prod/@connections/{id}", post(push).delete(close)).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
     }
 
-    /// What `CONNECTIONS_ENDPOINT` is to be.
+    /// Value of `CONNECTIONS_ENDPOINT`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Calls for this connection are answered so from now on: one status after the other, the last one for good.
+    /// Sets the statuses of the next calls for this connection, in order. The last one stays.
     pub fn answer(&self, connection_id: &str, statuses: &[u16]) {
-        let mut answers = self.state.answers.lock().expect("no test panics while it holds this");
-        answers.insert(connection_id.to_owned(), statuses.to_vec());
+        let mut responses = self.state.responses.lock().expect("no test panics while it holds this");
+        responses.insert(connection_id.to_owned(), statuses.to_vec());
     }
 
-    /// This connection never answers.
+    /// Never responds to calls for this connection.
     pub fn silence(&self, connection_id: &str) {
         self.answer(connection_id, &[SILENCE]);
     }
 
-    /// Forgets what was pushed so far, and gives it.
+    /// Removes the recorded pushes and returns them.
     pub fn take_pushes(&self) -> Vec<Push> {
         std::mem::take(&mut self.state.pushes.lock().expect("no test panics while it holds this"))
     }
 
-    /// Forgets what was closed so far, and gives it.
+    /// Removes the recorded closes and returns their connection ids.
     pub fn take_closed(&self) -> Vec<String> {
         std::mem::take(&mut self.state.closed.lock().expect("no test panics while it holds this"))
     }
 
-    /// Waits until this many pushes have come since the last `take`.
-    pub async fn saw(&self, count: usize) {
+    /// Waits until `count` pushes are recorded.
+    pub async fn wait_for_pushes(&self, count: usize) {
         loop {
             let arrived = self.state.arrived.notified();
             if self.state.pushes.lock().expect("no test panics while it holds this").len() >= count {
@@ -92,7 +90,7 @@ impl Connections {
         }
     }
 
-    /// As [`Connections::take_pushes`], but only to whom, in alphabetical order.
+    /// As [`FakeConnections::take_pushes`], but only the connection ids, sorted.
     pub fn take_receivers(&self) -> Vec<String> {
         let mut receivers: Vec<_> = self.take_pushes().into_iter().map(|push| push.connection_id).collect();
         receivers.sort();
@@ -100,9 +98,9 @@ impl Connections {
     }
 }
 
-async fn take(State(state): State<Arc<Shared>>, Path(connection_id): Path<String>, body: Bytes) -> Response {
-    if let Some(refusal) = state.refusal(&connection_id).await {
-        return refusal;
+async fn push(State(state): State<Arc<Shared>>, Path(connection_id): Path<String>, body: Bytes) -> Response {
+    if let Some(response) = state.error_response(&connection_id).await {
+        return response;
     }
     let frame = serde_json::from_slice(&body).unwrap_or_default();
     state.pushes.lock().expect("no test panics while it holds this").push(Push { connection_id, frame });
@@ -111,19 +109,19 @@ async fn take(State(state): State<Arc<Shared>>, Path(connection_id): Path<String
 }
 
 async fn close(State(state): State<Arc<Shared>>, Path(connection_id): Path<String>) -> Response {
-    if let Some(refusal) = state.refusal(&connection_id).await {
-        return refusal;
+    if let Some(response) = state.error_response(&connection_id).await {
+        return response;
     }
     state.closed.lock().expect("no test panics while it holds this").push(connection_id);
     StatusCode::NO_CONTENT.into_response()
 }
 
 impl Shared {
-    /// What a test says that this connection answers, unless it takes what it gets.
-    async fn refusal(&self, connection_id: &str) -> Option<Response> {
+    /// The error response that a test has set for this connection, if any.
+    async fn error_response(&self, connection_id: &str) -> Option<Response> {
         let status = {
-            let mut answers = self.answers.lock().expect("no test panics while it holds this");
-            let statuses = answers.get_mut(connection_id)?;
+            let mut responses = self.responses.lock().expect("no test panics while it holds this");
+            let statuses = responses.get_mut(connection_id)?;
             if statuses.len() > 1 { statuses.remove(0) } else { statuses.first().copied().unwrap_or(200) }
         };
         let error = match status {
@@ -134,7 +132,7 @@ impl Shared {
             429 => "LimitExceededException",
             _ => "InternalServerException",
         };
-        let status = StatusCode::from_u16(status).expect("a test names a real status");
+        let status = StatusCode::from_u16(status).expect("a test uses a real status");
         Some((status, [("x-amzn-ErrorType", error)], "{}").into_response())
     }
 }

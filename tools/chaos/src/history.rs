@@ -1,4 +1,4 @@
-//! What a device was told: the half of a history that clients know.
+//! `ClientHistory`: what one client sent and received, for the checker.
 
 use std::collections::BTreeMap;
 
@@ -6,73 +6,67 @@ use serde_json::Value;
 
 use crate::plan::Draft;
 
-/// How a device came to know a message.
+/// How a client received a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// By the answer to its own send.
+pub enum Source {
+    /// In the reply to its own send.
     Acknowledged,
-    /// By a push.
     Pushed,
-    /// In a page.
+    /// In a page of the history or the inbox.
     Listed,
-    /// By the module, to whoever uses it.
+    /// From `web/chat-client.js`, which shows it to its user.
     Shown,
 }
 
-/// `sent`, as it came.
+/// An acknowledged message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// To whom.
     pub peer: String,
-    /// The draft's own id.
+    /// The draft's `clientMessageId`.
     pub id: Option<String>,
-    /// The draft's text.
+    /// The draft's content.
     pub content: String,
-    /// What came, whole.
+    /// The `value` of the `sent` frame.
     pub sent: Value,
 }
 
 impl Acknowledgement {
-    /// That of this draft.
     pub fn new(peer: &str, draft: &Draft, sent: &Value) -> Self {
         let (id, content) = (draft.id.clone(), draft.content.clone());
         Self { peer: peer.to_owned(), id, content, sent: sent.clone() }
     }
 }
 
-/// All that one device was told, and what it made of it.
+/// All that one device sent and received, and its view of each conversation at the end.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
-    /// Its name in a log.
+pub struct ClientHistory {
+    /// Name in the log.
     pub device: String,
-    /// Whose it is.
     pub user: String,
-    /// Whether it has gone for good before the end.
+    /// Whether the device stopped for good during the run.
     pub retired: bool,
-    /// What it wanted to say, and to whom.
+    /// Messages to send, each with its peer.
     pub drafts: Vec<(String, Draft)>,
-    /// How often it tried.
+    /// Number of send requests.
     pub attempts: usize,
-    /// What it was told to be stored.
     pub acknowledged: Vec<Acknowledgement>,
-    /// Every message that it was ever shown.
-    pub seen: Vec<(How, Value)>,
-    /// What it holds in the end, by the other one's name.
+    /// Every message that the device ever received.
+    pub seen: Vec<(Source, Value)>,
+    /// Messages that the device holds at the end, by peer and sequence number.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,
-    /// Whether what it says in a conversation is stored in the order in which it was said.
+    /// Whether the device promises to store the drafts of a conversation in their order.
     pub in_order: bool,
-    /// What struck it as wrong itself.
-    pub wrong: Vec<String>,
+    /// Violations that the device found itself.
+    pub violations: Vec<String>,
 }
 
-impl Told {
-    /// Nothing yet.
+impl ClientHistory {
     pub fn new(device: &str, user: &str) -> Self {
         Self { device: device.to_owned(), user: user.to_owned(), ..Self::default() }
     }
 
-    /// Whose conversation with this user a message belongs to.
-    pub fn peer(&self, message: &Value) -> String {
+    /// The other user of a message's conversation.
+    pub fn peer_of(&self, message: &Value) -> String {
         let other = if message["senderId"] == self.user.as_str() { "recipientId" } else { "senderId" };
         message[other].as_str().unwrap_or_default().to_owned()
     }

@@ -1,4 +1,4 @@
-//! An issuer of tokens that serves its keys, for the whole system in JWT mode.
+//! `LocalIssuer`: the token issuer of `ws-local` with a JWKS endpoint, for the whole system in JWT mode.
 
 use std::{
     path::Path,
@@ -10,17 +10,17 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use ws_local::{issuer, system::SystemOptions};
 
-/// What `iss` and `aud` of its tokens are.
+/// `iss` and `aud` of its tokens.
 const NAME: &str = "tests";
 
-/// The issuer of the local system, served on a port of its own.
-pub struct Issuer {
+/// Signs tokens, and serves the public key on a free port.
+pub struct LocalIssuer {
     issuer: issuer::Issuer,
     url: String,
 }
 
-impl Issuer {
-    /// Makes its key in this folder, and serves the public half on a free port.
+impl LocalIssuer {
+    /// Creates its key in this folder, or reads the key that is there.
     pub async fn start(folder: &Path) -> Self {
         let issuer = issuer::Issuer::open(folder).unwrap_or_else(|error| panic!("{error:?}"));
         let keys = issuer.jwks();
@@ -31,7 +31,7 @@ impl Issuer {
         Self { issuer, url }
     }
 
-    /// Lets the system take this issuer's tokens and no other's.
+    /// Makes the system accept this issuer's tokens and no others.
     pub fn trusted_by(&self, options: &mut SystemOptions) {
         for (name, value) in
             [("AuthMode", "jwt"), ("JwtJwksUrl", self.url.as_str()), ("JwtIssuer", NAME), ("JwtAudience", NAME)]
@@ -40,7 +40,7 @@ impl Issuer {
         }
     }
 
-    /// A token of this user that expires so many seconds from now, or did so many ago.
+    /// A token of this user. `expires_in` is in seconds; a negative value makes an expired token.
     pub fn token(&self, user: &str, expires_in: i64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() as i64;
         self.issuer.token(&json!({ "iss": NAME, "aud": NAME, "sub": user, "exp": now + expires_in }))
