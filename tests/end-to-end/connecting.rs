@@ -1,15 +1,15 @@
-//! Who connects, and syncs, while a message is being stored gets it: by that sync or by a push. Each moment of the race is
-//! held still by a wire between the real functions and DynamoDB, so that nothing is left to luck.
+//! A client that connects and syncs while a message is being stored gets it, by that sync or by a push. A proxy between
+//! the real functions and DynamoDB holds each step of the race, so that every test has one order of events.
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
-use support::{Call, Client, DynamoDbProxy, Local, Outcome};
+use serde_json::json;
+use support::{Call, ChatClient, DynamoDbProxy, Local, Message, Outcome};
 use tokio::{sync::Notify, time::sleep};
 
 const CONVERSATION: &str = "dm:5:alice:bob";
-/// More than a put may take, so that the connections are read again after it.
-const NO_FAST_PUT: Duration = Duration::from_millis(30);
+/// Longer than a put that the send function counts as fast: after a slow one it reads the connections again.
+const SLOW_PUT: Duration = Duration::from_millis(30);
 
 fn is_put(call: &Call) -> bool {
     call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
@@ -19,137 +19,142 @@ fn reads_connections_of_bob(call: &Call) -> bool {
     call.operation == "Query" && call.body["ExpressionAttributeValues"][":user"]["S"] == "bob"
 }
 
-/// Holds the first call of this kind by what `hold` makes of the release, and lets all others through.
+/// Holds the first call that `matches`, and forwards all others. The first result is notified when the call arrives; the
+/// caller notifies the second one to release it.
 fn hold_first(
-    wire: &DynamoDbProxy,
-    is_it: fn(&Call) -> bool,
+    proxy: &DynamoDbProxy,
+    matches: fn(&Call) -> bool,
     hold: fn(Arc<Notify>) -> Outcome,
 ) -> (Arc<Notify>, Arc<Notify>) {
-    let (came, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (coming, mut release) = (came.clone(), Some(released.clone()));
-    wire.inject(move |call| match is_it(call).then(|| release.take()).flatten() {
+    let (arrived, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arriving, mut release) = (arrived.clone(), Some(released.clone()));
+    proxy.inject(move |call| match matches(call).then(|| release.take()).flatten() {
         Some(release) => {
-            coming.notify_one();
+            arriving.notify_one();
             hold(release)
         }
         None => Outcome::Forward,
     });
-    (came, released)
+    (arrived, released)
 }
 
-/// Bob's device, and what its first sync shows.
-async fn connect_and_sync(chat: &Local) -> (Client, Vec<Value>) {
+/// Connects a device of bob's and reads all messages.
+async fn connect_and_sync(chat: &Local) -> (ChatClient, Vec<Message>) {
     let bob = chat.connect("bob").await;
     let page = bob.catch_up("alice", 0).await;
     (bob, page)
 }
 
-async fn until_stored(chat: &Local, count: usize) {
+fn contents(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.content.as_str()).collect()
+}
+
+async fn wait_until_stored(chat: &Local, count: usize) {
     while chat.messages(CONVERSATION).await.len() < count {
-        // Nothing tells when a row comes; ask again.
+        // DynamoDB has no notification; ask again.
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn before_the_connections_are_read() {
-    let (chat, wire) = Local::start_with_proxy().await;
+async fn a_client_that_connects_before_the_connections_are_read_gets_the_push() {
+    let (chat, proxy) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    let (came, released) = hold_first(&wire, reads_connections_of_bob, Outcome::Hold);
+    let (arrived, released) = hold_first(&proxy, reads_connections_of_bob, Outcome::Hold);
     let connecting = async {
-        came.notified().await;
+        arrived.notified().await;
         let (bob, _) = connect_and_sync(&chat).await;
         released.notify_one();
-        // The message may be stored by then, and in the page too; it is pushed in any case.
-        assert_eq!(bob.next().await["value"]["content"], "Hi");
+        // The page may hold the message already. The push must come in any case.
+        assert_eq!(bob.next_message().await.content, "Hi");
     };
     let (sent, ()) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
-    assert_eq!(sent["value"]["seq"], 1, "{sent}");
+    assert_eq!(sent.unwrap().seq, 1);
     chat.stop().await;
 }
 
 #[tokio::test]
-async fn after_the_connections_are_read_and_before_the_message_is_stored() {
-    let (chat, wire) = Local::start_with_proxy().await;
+async fn a_client_that_connects_after_the_connections_are_read_and_before_the_put_gets_the_push() {
+    let (chat, proxy) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    wire.take_calls();
-    let (came, released) = hold_first(&wire, is_put, Outcome::Hold);
+    proxy.take_calls();
+    let (arrived, released) = hold_first(&proxy, is_put, Outcome::Hold);
     let connecting = async {
-        came.notified().await;
-        // The look, and the connections of both.
-        wire.saw("Query", 3).await;
+        arrived.notified().await;
+        // The search for duplicates, and the connections of both users.
+        proxy.wait_for_calls("Query", 3).await;
         let (bob, page) = connect_and_sync(&chat).await;
-        assert_eq!(page, Vec::<Value>::new(), "nothing is stored yet");
-        sleep(NO_FAST_PUT).await;
+        assert_eq!(page, Vec::<Message>::new(), "nothing is stored yet");
+        sleep(SLOW_PUT).await;
         released.notify_one();
-        assert_eq!(bob.next().await["value"]["content"], "Hi");
+        assert_eq!(bob.next_message().await.content, "Hi");
     };
     let (sent, ()) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
-    assert_eq!(sent["value"]["seq"], 1, "{sent}");
+    assert_eq!(sent.unwrap().seq, 1);
     chat.stop().await;
 }
 
 #[tokio::test]
-async fn after_the_message_is_stored_and_before_its_sender_knows() {
-    let (chat, wire) = Local::start_with_proxy().await;
+async fn a_client_that_connects_after_the_put_and_before_its_response_finds_the_message() {
+    let (chat, proxy) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    let (came, released) = hold_first(&wire, is_put, Outcome::HoldResponse);
+    let (arrived, released) = hold_first(&proxy, is_put, Outcome::HoldResponse);
     let connecting = async {
-        came.notified().await;
-        until_stored(&chat, 1).await;
+        arrived.notified().await;
+        wait_until_stored(&chat, 1).await;
         let (bob, page) = connect_and_sync(&chat).await;
-        assert_eq!(page.iter().map(|message| &message["content"]).collect::<Vec<_>>(), ["Hi"]);
+        assert_eq!(contents(&page), ["Hi"]);
         released.notify_one();
         bob
     };
     let (sent, bob) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
-    assert_eq!(sent["value"]["seq"], 1, "{sent}");
-    // Pushed or not: it has it. What comes next does come by a push.
-    alice.send("bob", "Still there?", json!({ "lastSeq": 1 })).await;
-    let mut next = bob.next().await;
-    if next["value"]["seq"] == 1 {
-        next = bob.next().await;
+    assert_eq!(sent.unwrap().seq, 1);
+    // The first message may be pushed too. The next one must be.
+    alice.send("bob", "Still there?", json!({ "lastSeq": 1 })).await.unwrap();
+    let mut next = bob.next_message().await;
+    if next.seq == 1 {
+        next = bob.next_message().await;
     }
-    assert_eq!(next["value"]["content"], "Still there?");
+    assert_eq!(next.content, "Still there?");
     chat.stop().await;
 }
 
 #[tokio::test]
-async fn while_its_connection_is_still_being_written_down() {
-    let (chat, wire) = Local::start_with_proxy().await;
+async fn a_client_whose_connection_is_stored_after_the_message_finds_the_message() {
+    let (chat, proxy) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
     let is_bob = |call: &Call| call.operation == "PutItem" && call.body["Item"]["userId"]["S"] == "bob";
-    let (came, released) = hold_first(&wire, is_bob, Outcome::Hold);
+    let (arrived, released) = hold_first(&proxy, is_bob, Outcome::Hold);
     let sending = async {
-        came.notified().await;
-        // Stored, and pushed to nobody, before bob's device is known.
+        arrived.notified().await;
+        // Stored before bob's device is in the table, so pushed to no device.
         let sent = alice.send("bob", "Hi", json!({})).await;
         released.notify_one();
         sent
     };
     let (sent, (_bob, page)) = tokio::join!(sending, connect_and_sync(&chat));
-    assert_eq!(sent["value"]["seq"], 1, "{sent}");
-    assert_eq!(page.iter().map(|message| &message["content"]).collect::<Vec<_>>(), ["Hi"]);
+    assert_eq!(sent.unwrap().seq, 1);
+    assert_eq!(contents(&page), ["Hi"]);
     chat.stop().await;
 }
 
 #[tokio::test]
-async fn while_others_are_faster_and_the_message_is_stored_at_the_second_attempt() {
-    let (chat, wire) = Local::start_with_proxy().await;
-    let (alice, carl) = tokio::join!(chat.connect("alice"), chat.connect("alice"));
-    wire.take_calls();
-    let (came, released) = hold_first(&wire, is_put, Outcome::Hold);
+async fn a_client_that_connects_before_the_second_attempt_of_a_put_gets_the_push() {
+    let (chat, proxy) = Local::start_with_proxy().await;
+    let (alice, tablet) = tokio::join!(chat.connect("alice"), chat.connect("alice"));
+    proxy.take_calls();
+    let (arrived, released) = hold_first(&proxy, is_put, Outcome::Hold);
     let connecting = async {
-        came.notified().await;
-        wire.saw("Query", 3).await;
-        // Another device takes the place that the first one wants.
-        assert_eq!(carl.send("bob", "Faster", json!({})).await["value"]["seq"], 1);
+        arrived.notified().await;
+        proxy.wait_for_calls("Query", 3).await;
+        // Another device takes the sequence number of the held put.
+        assert_eq!(tablet.send("bob", "Faster", json!({})).await.unwrap().seq, 1);
         let (bob, page) = connect_and_sync(&chat).await;
         assert_eq!(page.len(), 1);
         released.notify_one();
-        assert_eq!(bob.next().await["value"]["content"], "Hi");
+        assert_eq!(bob.next_message().await.content, "Hi");
     };
     let (sent, ()) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
-    assert_eq!(sent["value"]["seq"], 2, "{sent}");
+    assert_eq!(sent.unwrap().seq, 2);
     chat.stop().await;
 }

@@ -183,7 +183,7 @@ async fn every_put_counts_as_an_attempt() {
     });
     let faster = async {
         // Both inboxes, and the message that is held.
-        world.aws.dynamodb.saw("PutItem", 3).await;
+        world.aws.dynamodb.wait_for_calls("PutItem", 3).await;
         world.aws.put_message(1, "bob", "alice", "Faster");
         released.notify_one();
     };

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use support::{DynamoDbProxy, Local, Outcome};
 use tokio::{sync::watch, time::timeout};
 use ws_local::{
-    functions::{FunctionOptions, Notice},
-    system::Event,
+    event::{Event, EventSink},
+    functions::FunctionOptions,
 };
 
 use crate::embedded::{metrics, parse};
@@ -30,12 +30,12 @@ struct Output {
 impl Output {
     fn observe(&self, event: Event) {
         match event {
-            Event::Function(Notice::Printed(origin, line)) => {
-                self.lines.lock().unwrap().push((origin.function, line));
+            Event::Printed { process, line } => {
+                self.lines.lock().unwrap().push((process.function, line));
                 self.count.send_modify(|count| *count += 1);
             }
-            Event::Function(Notice::Given(origin, trace)) => {
-                self.traces.lock().unwrap().push((origin.function, trace));
+            Event::InvocationSent { process, trace_id } => {
+                self.traces.lock().unwrap().push((process.function, trace_id));
             }
             _ => {}
         }
@@ -73,10 +73,10 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
     let environment =
         [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level), ("AWS_ENDPOINT_URL_DYNAMODB", wire.url())];
     let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let observer = output.clone();
+    let observed = output.clone();
     let local = Local::start_with(|options| {
         options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
-        options.observer = Arc::new(move |event| observer.observe(event));
+        options.events = EventSink::new(move |event| observed.observe(event));
     })
     .await;
     wire.set_upstream(local.dynamodb().to_owned());
@@ -87,8 +87,8 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
 async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_did() {
     let (chat, _wire, output) = start("INFO").await;
     let (alice, bob) = (chat.connect("alice").await, chat.connect("bob").await);
-    assert_eq!(alice.send("bob", "xyzzy", json!({})).await["type"], "sent");
-    bob.next().await;
+    alice.send("bob", "xyzzy", json!({})).await.unwrap();
+    bob.next_message().await;
 
     let line = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
     let counted: Vec<_> = metrics(&line).into_iter().map(|(name, ..)| name).collect();
@@ -115,7 +115,7 @@ async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
         let (chat, wire, output) = start(level).await;
         let alice = chat.connect("alice").await;
         wire.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
-        assert_eq!(alice.send("bob", "Hi", json!({})).await["code"], "internal");
+        assert_eq!(alice.send("bob", "Hi", json!({})).await.unwrap_err().code, "internal");
 
         let line = output.line("SendFunction", |line| line["level"] == "ERROR").await;
         assert_eq!(line["message"], "a request failed");

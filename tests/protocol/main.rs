@@ -1,110 +1,118 @@
-//! `docs/asyncapi.yaml` says what the functions take and say: every frame that is sent here is judged by both.
+//! Conformance tests: `docs/asyncapi.yaml` and the functions agree on every frame.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use jsonschema::Validator;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Value, json};
-use support::{Client, Local};
+use support::{ChatClient, Local};
 
 /// The largest number that JavaScript can hold exactly.
 const LARGEST: u64 = 9_007_199_254_740_991;
 
-/// The document as JSON.
+/// `docs/asyncapi.yaml` as JSON.
 fn document() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/asyncapi.yaml");
     let text = fs::read_to_string(path).unwrap();
-    json_of(&Yaml::load_from_str(&text).unwrap()[0])
+    to_json(&Yaml::load_from_str(&text).unwrap()[0])
 }
 
-fn json_of(yaml: &Yaml<'_>) -> Value {
+fn to_json(yaml: &Yaml<'_>) -> Value {
     match yaml {
         Yaml::Value(Scalar::Null) => Value::Null,
         Yaml::Value(Scalar::Boolean(is)) => json!(is),
         Yaml::Value(Scalar::Integer(number)) => json!(number),
         Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
         Yaml::Value(Scalar::String(text)) => json!(text),
-        Yaml::Sequence(items) => items.iter().map(json_of).collect(),
+        Yaml::Sequence(items) => items.iter().map(to_json).collect(),
         Yaml::Mapping(fields) => Value::Object(
-            fields.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), json_of(value))).collect(),
+            fields.iter().map(|(name, value)| (name.as_str().unwrap().to_owned(), to_json(value))).collect(),
         ),
-        other => panic!("no such YAML is expected here: {other:?}"),
+        other => panic!("this kind of YAML is not supported here: {other:?}"),
     }
 }
 
-/// What judges frames of one name.
+/// The schema of one message of the document.
 fn validator(document: &Value, name: &str) -> Validator {
     let mut schema = document["components"]["messages"][name]["payload"].clone();
-    assert!(schema.is_object(), "the document has no message {name}");
+    assert!(schema.is_object(), "docs/asyncapi.yaml has no message {name}: add it to components.messages");
     schema["components"] = json!({ "schemas": document["components"]["schemas"] });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// Whether what a server says is as the document has it.
+/// Checks a frame of the server against the message that its `type` names.
 #[track_caller]
-fn check(document: &Value, frame: &Value) {
+fn assert_documented(document: &Value, frame: &Value) {
     let name = frame["type"].as_str().unwrap_or_else(|| panic!("no type: {frame}"));
     let faults: Vec<_> = validator(document, name).iter_errors(frame).map(|fault| fault.to_string()).collect();
-    assert!(faults.is_empty(), "{frame} is not the {name} of the document: {faults:?}");
+    assert!(faults.is_empty(), "{frame} does not conform to {name} in docs/asyncapi.yaml: {faults:?}");
 }
 
 #[tokio::test]
-async fn every_frame_is_as_the_document_says() {
+async fn every_frame_conforms_to_its_documented_schema() {
     let (document, chat) = (document(), Local::start().await);
     let (alice, bob) = tokio::join!(chat.connect("alice"), chat.connect("bob"));
-    let mut told = BTreeSet::new();
-    let mut ask = async |client: &Client, frame: Value| -> Value {
+    let mut received = BTreeSet::new();
+    let mut request = async |client: &ChatClient, frame: Value| -> Value {
         let action = frame["action"].as_str().unwrap();
-        assert!(validator(&document, action).is_valid(&frame), "the document has no such {action}: {frame}");
-        let answer = client.ask(frame).await;
-        check(&document, &answer);
-        told.insert(answer["type"].as_str().unwrap().to_owned());
-        answer["value"].clone()
+        assert!(
+            validator(&document, action).is_valid(&frame),
+            "this test sends {frame}, which does not conform to {action} in docs/asyncapi.yaml"
+        );
+        let reply = client.request(frame).await;
+        assert_documented(&document, &reply);
+        received.insert(reply["type"].as_str().unwrap().to_owned());
+        reply["value"].clone()
     };
     for number in 0..3 {
         let named = json!({ "clientMessageId": format!("c{number}"), "lastSeq": number });
         let mut frame = json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi" });
         frame.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
         for duplicate in [false, true] {
-            assert_eq!(ask(&alice, frame.clone()).await["duplicate"], duplicate);
-            check(&document, &bob.next().await);
+            assert_eq!(request(&alice, frame.clone()).await["duplicate"], duplicate);
+            assert_documented(&document, &bob.next_frame().await);
         }
     }
-    ask(&alice, json!({ "action": "sendMessage", "recipientId": "carol", "content": "Without a name" })).await;
+    request(&alice, json!({ "action": "sendMessage", "recipientId": "carol", "content": "Without a name" })).await;
     for more in [json!({}), json!({ "limit": 1 }), json!({ "limit": 1_000 }), json!({ "after": 1, "limit": 1 })] {
         let mut frame = json!({ "action": "getMessages", "targetId": "bob" });
         frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let page = ask(&alice, frame).await;
+        let page = request(&alice, frame).await;
         if let Some(key) = page.get("lastEvaluatedKey") {
-            ask(&alice, json!({ "action": "getMessages", "targetId": "bob", "startKey": key })).await;
+            request(&alice, json!({ "action": "getMessages", "targetId": "bob", "startKey": key })).await;
         }
     }
-    ask(&bob, json!({ "action": "markRead", "targetId": "alice", "seq": 2 })).await;
-    check(&document, &alice.next().await);
-    let page = ask(&alice, json!({ "action": "getConversations", "limit": 1 })).await;
-    ask(&alice, json!({ "action": "getConversations", "startKey": page["lastEvaluatedKey"] })).await;
-    ask(&alice, json!({ "action": "ping" })).await;
-    check(&document, &alice.ask(json!({ "action": "dance" })).await);
-    told.extend(["message", "error"].map(str::to_owned));
+    request(&bob, json!({ "action": "markRead", "targetId": "alice", "seq": 2 })).await;
+    assert_documented(&document, &alice.next_frame().await);
+    let page = request(&alice, json!({ "action": "getConversations", "limit": 1 })).await;
+    request(&alice, json!({ "action": "getConversations", "startKey": page["lastEvaluatedKey"] })).await;
+    request(&alice, json!({ "action": "ping" })).await;
+    assert_documented(&document, &alice.request(json!({ "action": "dance" })).await);
+    received.extend(["message", "error"].map(str::to_owned));
     let documented = document["components"]["messages"].as_object().unwrap().keys().cloned();
-    let of_clients = ["sendMessage", "getMessages", "getConversations", "markRead", "ping"].map(str::to_owned);
-    let both: BTreeSet<_> = told.into_iter().chain(of_clients).collect();
-    assert_eq!(both, documented.collect(), "each message of the document was seen, and no other");
+    let sent = ["sendMessage", "getMessages", "getConversations", "markRead", "ping"].map(str::to_owned);
+    let both: BTreeSet<_> = received.into_iter().chain(sent).collect();
+    assert_eq!(
+        both,
+        documented.collect(),
+        "this test sees each message of docs/asyncapi.yaml: send the missing ones here"
+    );
     chat.stop().await;
 }
 
 #[tokio::test]
-async fn who_sends_too_fast_is_told_as_the_document_says_when_to_come_again() {
+async fn a_rate_limited_error_has_a_retry_time_as_documented() {
     let chat = Local::start_with(|options| {
         options.parameters.extend(["MessageRate", "MessageBurst"].map(|name| (name.to_owned(), "1".to_owned())));
     })
     .await;
     let (document, alice) = (document(), chat.connect("alice").await);
-    alice.send("bob", "Hi", json!({})).await;
-    let refused = alice.send("bob", "Hi again", json!({})).await;
+    let send = json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi" });
+    alice.request(send.clone()).await;
+    let refused = alice.request(send).await;
     assert_eq!(refused["code"], "rate_limited", "{refused}");
-    check(&document, &refused);
+    assert_documented(&document, &refused);
     let mut without = refused.clone();
     without.as_object_mut().unwrap().remove("retryAfter");
     let mut other = refused;
@@ -115,10 +123,9 @@ async fn who_sends_too_fast_is_told_as_the_document_says_when_to_come_again() {
     chat.stop().await;
 }
 
-/// Every field of an action, missing, and with values of every kind: where the document says no, so do the functions, and
-/// where they take it, so does the document.
+/// Tries every field of every action missing, and with values of every kind.
 #[tokio::test]
-async fn what_the_document_refuses_the_functions_refuse_too() {
+async fn the_functions_accept_exactly_the_documented_frames() {
     let document = document();
     let chat = Local::start_with(|options| {
         for name in ["MessageRate", "MessageBurst"] {
@@ -127,9 +134,9 @@ async fn what_the_document_refuses_the_functions_refuse_too() {
     })
     .await;
     let alice = chat.connect("alice").await;
-    let stored = alice.send("bob", "Hi", json!({})).await;
-    let id = &stored["value"]["conversationId"];
-    let whole = [
+    let stored = alice.send("bob", "Hi", json!({})).await.unwrap();
+    let id = &stored.conversation_id;
+    let complete = [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi", "clientMessageId": "c", "lastSeq": 1 }),
         json!({ "action": "getMessages", "targetId": "bob", "limit": 1, "after": 1 }),
         json!({ "action": "getMessages", "targetId": "bob", "startKey": { "conversationId": id, "seq": 1 } }),
@@ -164,13 +171,13 @@ async fn what_the_document_refuses_the_functions_refuse_too() {
         json!({ "conversationId": id }),
         json!({ "conversationId": id, "seq": -1 }),
     ];
-    let mut judged = (0, 0);
-    for frame in whole {
+    let (mut accepted, mut refused) = (0, 0);
+    for frame in complete {
         let action = frame["action"].as_str().unwrap().to_owned();
         let validator = validator(&document, &action);
         let fields = document["components"]["messages"][&action]["payload"]["properties"].as_object().unwrap();
         let mut frames = vec![frame.clone()];
-        // `ref` has to be the test's own, to find the answer by.
+        // The client sets `ref` itself, to find the reply.
         for field in fields.keys().filter(|field| !["action", "ref"].contains(&field.as_str())) {
             let mut without = frame.clone();
             without.as_object_mut().unwrap().remove(field);
@@ -182,31 +189,62 @@ async fn what_the_document_refuses_the_functions_refuse_too() {
             }
         }
         for frame in frames {
-            let answer = alice.ask(frame.clone()).await;
-            let (documented, code) = (validator.is_valid(&frame), &answer["code"]);
-            // What only the stored messages can tell: whether there is such a message, or such a cursor.
-            let by_data = code == "bad_request"
+            let reply = alice.request(frame.clone()).await;
+            let (is_documented, code) = (validator.is_valid(&frame), &reply["code"]);
+            // A schema can't tell whether a message exists, or whose cursor it is.
+            let is_refused_by_data = code == "bad_request"
                 && ["has no such message", "belongs to another"]
                     .iter()
-                    .any(|words| answer["message"].as_str().unwrap().contains(words));
-            let taken = code.is_null() || by_data;
-            assert_eq!(documented, taken, "the document takes it: {documented}; the answer to {frame}: {answer}");
-            if taken { judged.0 += 1 } else { judged.1 += 1 }
+                    .any(|words| reply["message"].as_str().unwrap().contains(words));
+            let is_accepted = code.is_null() || is_refused_by_data;
+            let says = if is_documented { "allows" } else { "forbids" };
+            assert_eq!(is_documented, is_accepted, "docs/asyncapi.yaml {says} {frame}, and the reply is {reply}");
+            if is_accepted { accepted += 1 } else { refused += 1 }
         }
     }
-    assert!(judged.0 > 40 && judged.1 > 100, "{judged:?}");
+    assert!(accepted > 40 && refused > 100, "{accepted} accepted, {refused} refused");
     chat.stop().await;
 }
 
-#[tokio::test]
-async fn the_codes_of_errors_are_those_of_the_document() {
+#[test]
+fn every_route_of_the_template_is_a_documented_action() {
+    let routes: BTreeSet<_> = support::stack().api.routes.into_keys().filter(|key| !key.starts_with('$')).collect();
+    let document = document();
+    for route in &routes {
+        let payload = &document["components"]["messages"][route]["payload"];
+        assert_eq!(
+            payload["properties"]["action"]["const"], *route,
+            "template.yaml has the route {route}, docs/asyncapi.yaml has not: add components.messages.{route} with \
+             `action: {{const: {route}}}`, list it under channels.chat.messages, and add its operation"
+        );
+        assert!(
+            !document["channels"]["chat"]["messages"][route].is_null(),
+            "docs/asyncapi.yaml does not list {route} under channels.chat.messages: add it"
+        );
+        let message = json!([{ "$ref": format!("#/channels/chat/messages/{route}") }]);
+        let mut operations = document["operations"].as_object().unwrap().values();
+        assert!(
+            operations.any(|operation| operation["messages"] == message),
+            "docs/asyncapi.yaml has no operation with the message {route}: add one with its reply"
+        );
+    }
+    // `$default` handles `ping` too.
+    let actions = document["components"]["messages"].as_object().unwrap().iter();
+    let actions = actions.filter(|(_, message)| message["payload"]["properties"].get("action").is_some());
+    let undeclared: Vec<_> = actions.map(|(name, _)| name).filter(|name| !routes.contains(*name)).collect();
+    assert_eq!(undeclared, ["ping"], "docs/asyncapi.yaml has actions without a route in template.yaml");
+}
+
+#[test]
+fn every_error_code_is_documented() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/chat-core/src/error.rs");
     let source = fs::read_to_string(source).unwrap();
     let (_, code) = source.split_once("pub fn code").unwrap();
     let (code, _) = code.split_once("pub fn message").unwrap();
-    let spoken: BTreeSet<_> = code.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    let codes: BTreeSet<_> = code.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     let document = document();
     let documented =
         document["components"]["messages"]["error"]["payload"]["properties"]["code"]["enum"].as_array().unwrap();
-    assert_eq!(spoken, documented.iter().map(|code| code.as_str().unwrap().to_owned()).collect());
+    let documented = documented.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    assert_eq!(codes, documented, "the codes of chat-core (left) and of docs/asyncapi.yaml (right) differ");
 }

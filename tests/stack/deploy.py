@@ -1,7 +1,8 @@
-"""Deploys the chat to an emulator of AWS, with AWS's own tools, and talks over it.
+"""Deployment test: deploys the chat to an emulator of AWS with the SAM CLI and runs a conversation.
 
-`make deploy-test` runs it on what `sam build` made: `sam deploy`, a conversation, `sam deploy` again without and with a
-change, another conversation, `sam delete`. The emulator is MiniStack, on a free port; nothing of it stays behind.
+`make deploy-test` runs it on the output of `sam build`: `sam deploy`, a conversation, `sam deploy` without and with a
+change, another conversation, `sam delete`. The emulator is MiniStack on a free port. The test leaves no files and no
+processes.
 """
 
 import argparse
@@ -25,31 +26,38 @@ from samcli.yamlhelper import yaml_parse
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 STACK = "chat"
-# What AWS's own host is called in a template.
-HOST = ".execute-api.${AWS::Region}.${AWS::URLSuffix}"
-# In seconds, for one command; the slowest takes some 15.
-PATIENCE = 180
+# The host of an API in the template.
+AWS_HOST = ".execute-api.${AWS::Region}.${AWS::URLSuffix}"
+# Seconds for one command. The slowest takes about 15 s.
+TIMEOUT = 180
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--architecture", required=True, help="what `sam build` compiled for")
-    arguments.add_argument("--emulator", required=True, help="the program `ministack`")
-    arguments.add_argument("--smoke", required=True, help="the program that talks: testkit's example `smoke`")
+    arguments.add_argument(
+        "--architecture",
+        required=True,
+        help="architecture that `sam build` compiled for",
+    )
+    arguments.add_argument("--emulator", required=True, help="path of the program `ministack`")
+    arguments.add_argument("--smoke", required=True, help="path of the program `smoke`")
     arguments = arguments.parse_args()
-    # So that a stop is as orderly as a failure.
+    # Makes a termination signal run the `finally` blocks, as a failure does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program = pathlib.Path(arguments.emulator).absolute()
-    with tempfile.TemporaryDirectory(prefix="deploy-test-") as folder, emulator(program, folder) as port:
+    with (
+        tempfile.TemporaryDirectory(prefix="deploy-test-") as folder,
+        emulator(program, folder) as port,
+    ):
         template = pathlib.Path(folder) / "template.json"
         template.write_text(json.dumps(fit_for_emulator(yaml_parse((BUILT / "template.yaml").read_text()), port)))
-        play(template, f"Architecture={arguments.architecture}", arguments.smoke, port)
+        test_deployments(template, f"Architecture={arguments.architecture}", arguments.smoke, port)
 
 
-def play(template, architecture, smoke, port):
-    """The life of a stack."""
-    environment = aws(port)
-    client = {
+def test_deployments(template, architecture, smoke, port):
+    """Creates, updates and deletes the stack, with a conversation on each version."""
+    environment = emulator_environment(port)
+    clients = {
         name: boto3.client(
             name,
             endpoint_url=environment["AWS_ENDPOINT_URL"],
@@ -61,76 +69,110 @@ def play(template, architecture, smoke, port):
     }
 
     def deploy(*parameters):
-        # The capabilities and the rest come from samconfig.toml, as for everybody.
+        # samconfig.toml has the other options, as in every deployment.
         return sam(
-            environment, "deploy", "--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(template),
-            "--no-progressbar", "--parameter-overrides", architecture, "AuthMode=open",
-            # It knows no alarm over an expression.
-            "Monitoring=false", *parameters,
+            environment,
+            "deploy",
+            "--config-file",
+            str(ROOT / "samconfig.toml"),
+            "--template-file",
+            str(template),
+            "--no-progressbar",
+            "--parameter-overrides",
+            architecture,
+            "AuthMode=open",
+            # MiniStack does not support nested stacks and alarms over an expression.
+            "Monitoring=false",
+            *parameters,
         )
 
     def outputs():
-        stack = client["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
+        stack = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    step("sam deploy: a new stack")
+    print_step("sam deploy: a new stack")
     deploy()
     first = outputs()
     check(first["WebSocketUrl"].endswith("/prod"), first)
-    step("a conversation over it")
+    print_step("a conversation")
     run(environment, smoke, first["WebSocketUrl"])
 
-    step("sam deploy again: no change")
-    said = deploy()
-    check("No changes to deploy" in said, said)
+    print_step("sam deploy without a change")
+    output = deploy()
+    check("No changes to deploy" in output, output)
     check(outputs() == first, outputs())
 
-    step("sam deploy with another parameter")
+    print_step("sam deploy with a changed parameter")
     deploy("StageName=next")
     changed = outputs()
-    check(changed["WebSocketUrl"] == first["WebSocketUrl"].removesuffix("prod") + "next", changed)
-    check(changed["MessagesTableName"] == first["MessagesTableName"], "the messages are where they were")
-    step("a conversation over that")
+    check(
+        changed["WebSocketUrl"] == first["WebSocketUrl"].removesuffix("prod") + "next",
+        changed,
+    )
+    check(
+        changed["MessagesTableName"] == first["MessagesTableName"],
+        "the table of messages was replaced",
+    )
+    print_step("a conversation on the changed stack")
     run(environment, smoke, changed["WebSocketUrl"])
 
-    step("sam delete")
-    kept = {first["MessagesTableName"], first["ConversationsTableName"]}
-    sam(environment, "delete", "--stack-name", STACK, "--region", environment["AWS_DEFAULT_REGION"], "--no-prompts")
-    with contextlib.suppress(client["cloudformation"].exceptions.ClientError):
-        state = client["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
+    print_step("sam delete")
+    retained = {first["MessagesTableName"], first["ConversationsTableName"]}
+    sam(
+        environment,
+        "delete",
+        "--stack-name",
+        STACK,
+        "--region",
+        environment["AWS_DEFAULT_REGION"],
+        "--no-prompts",
+    )
+    with contextlib.suppress(clients["cloudformation"].exceptions.ClientError):
+        state = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]["StackStatus"]
         check(state == "DELETE_COMPLETE", state)
-    tables = client["dynamodb"].list_tables()["TableNames"]
-    check(set(tables) == kept, f"the messages and the receipts stay, and nothing else: {tables}")
+    tables = clients["dynamodb"].list_tables()["TableNames"]
+    check(
+        set(tables) == retained,
+        f"only messages and read positions are retained: {tables}",
+    )
 
 
 def fit_for_emulator(template, port):
-    """The built template without what MiniStack lacks; AWS gets it as it is."""
+    """The built template without what MiniStack does not support. AWS receives it unchanged."""
     resources = template["Resources"]
-    # It sends replies without them.
-    for name in [name for name, resource in resources.items() if resource["Type"] == "AWS::ApiGatewayV2::RouteResponse"]:
+    # MiniStack sends replies without route responses and refuses to create them.
+    for name in [
+        name for name, resource in resources.items() if resource["Type"] == "AWS::ApiGatewayV2::RouteResponse"
+    ]:
         del resources[name]
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = str(BUILT / name)
-    # It serves every API at one address, and none by TLS.
-    here = f"127.0.0.1:{port}/_aws/execute-api/${{ChatApi}}"
+    # The changed template is in another folder, so that relative paths are not valid there.
+    nested = resources["MonitoringStack"]["Properties"]
+    nested["TemplateURL"] = str(BUILT / nested["TemplateURL"])
+    # MiniStack serves all APIs at one address, without TLS.
+    address = f"127.0.0.1:{port}/_aws/execute-api/${{ChatApi}}"
     text = json.dumps(template)
-    for theirs, ours in [("https", "http"), ("wss", "ws")]:
-        text = text.replace(f"{theirs}://${{ChatApi}}{HOST}", f"{ours}://{here}")
-    check(text.count(here) >= 2, "the template names the API's address otherwise than it did")
+    for secure, plain in [("https", "http"), ("wss", "ws")]:
+        text = text.replace(f"{secure}://${{ChatApi}}{AWS_HOST}", f"{plain}://{address}")
+    check(
+        text.count(address) >= 2,
+        "the template has the API's address in an unexpected form",
+    )
     return json.loads(text)
 
 
 @contextlib.contextmanager
 def emulator(program, folder):
-    """MiniStack on a free port; it and the functions that it started end with the block."""
+    """Runs MiniStack on a free port. Its processes, functions included, end with the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = aws(port) | {
+    environment = emulator_environment(port) | {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        # Further servers, on ports of their own.
+        # Disables servers that use other ports.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "TMPDIR": folder,
@@ -138,10 +180,15 @@ def emulator(program, folder):
     log = pathlib.Path(folder) / "emulator.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [program], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            [program],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
-        wait_for(process, f"http://127.0.0.1:{port}/_ministack/health", log)
+        wait_until_ready(process, f"http://127.0.0.1:{port}/_ministack/health")
         yield port
     except BaseException:
         print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
@@ -152,8 +199,8 @@ def emulator(program, folder):
         process.wait()
 
 
-def wait_for(process, url, log):
-    end = time.monotonic() + PATIENCE
+def wait_until_ready(process, url):
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return
@@ -161,10 +208,10 @@ def wait_for(process, url, log):
     raise Failure("the emulator did not start")
 
 
-def aws(port):
-    """The environment of everything here: the emulator as AWS, and nobody's real credentials."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return kept | {
+def emulator_environment(port):
+    """Environment variables that select the emulator and hide the user's credentials."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return inherited | {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -181,38 +228,44 @@ def sam(environment, *arguments):
 
 
 def run(environment, *command):
-    """What the command says; it is shown only where the command fails."""
+    """Runs a command and returns its output. A failure prints the output."""
     try:
         done = subprocess.run(
-            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=PATIENCE,
+            command,
+            check=False,
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
         )
-    except subprocess.TimeoutExpired as late:
-        raise Failure(f"{command[:2]} took more than {PATIENCE} s: {late.output}") from late
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"{command[:2]} took more than {TIMEOUT} s: {error.output}") from error
     if done.returncode != 0:
-        raise Failure(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+        raise Failure(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
 class Failure(Exception):
-    """Something is not as it should be."""
+    """A check or a command failed."""
 
 
-def check(holds, otherwise):
-    if not holds:
-        raise Failure(str(otherwise))
+def check(condition, message):
+    if not condition:
+        raise Failure(str(message))
 
 
-def step(what):
-    now = time.monotonic()
-    print(f"{now - BEGAN:6.1f} s  {what}", flush=True)
+def print_step(text):
+    print(f"{time.monotonic() - START:6.1f} s  {text}", flush=True)
 
 
-BEGAN = time.monotonic()
+START = time.monotonic()
 
 if __name__ == "__main__":
     try:
         main()
     except Failure as failure:
         sys.exit(f"deploy-test: {failure}")
-    step("done")
+    print_step("done")

@@ -1,7 +1,7 @@
-"""Runs functions in SAM's container, on tables that this machine serves, and shows what a client would see.
+"""Runs functions in SAM's container, on tables of this machine, and prints what a client would receive.
 
-`make invoke FUNCTION=… EVENT=…` runs one, on the tables of `make run`; `make invoke-test` runs every event of `events/`
-in the order of the README, on empty tables, and checks each reply.
+`make invoke FUNCTION=… EVENT=…` runs one function on the tables of `make run`. `make invoke-test` runs every event of
+`events/` on empty tables and checks each reply.
 """
 
 import argparse
@@ -22,48 +22,62 @@ import boto3
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 IMAGE = "public.ecr.aws/lambda/provided:al2023"
-# What a container calls the machine that it runs on.
+# Name of this machine inside a container.
 HOST = "host.docker.internal"
-# In seconds. The first run may have to fetch the image.
-PATIENCE = 300
+# Seconds. The first run may have to download the image.
+TIMEOUT = 300
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--architecture", required=True, help="what `sam build` compiled for")
-    arguments.add_argument("--check", action="store_true", help="every event, each reply checked")
-    arguments.add_argument("function", nargs="?", help="its name in template.yaml")
-    arguments.add_argument("event", nargs="?", help="a file of events/")
+    arguments.add_argument(
+        "--architecture",
+        required=True,
+        help="architecture that `sam build` compiled for",
+    )
+    arguments.add_argument("--check", action="store_true", help="run every event and check each reply")
+    arguments.add_argument("function", nargs="?", help="logical id in template.yaml")
+    arguments.add_argument("event", nargs="?", help="file with the event, such as events/send.json")
     arguments = arguments.parse_args()
     if not arguments.check and not arguments.event:
-        raise Failure("which one? make invoke FUNCTION=SendFunction EVENT=events/send.json")
+        raise Failure("name a function and an event: make invoke FUNCTION=SendFunction EVENT=events/send.json")
     if arguments.event and not pathlib.Path(arguments.event).is_file():
-        raise Failure(f"there is no file {arguments.event}")
-    # So that a stop is as orderly as a failure.
+        raise Failure(f"{arguments.event} does not exist")
+    # Makes a termination signal run the `finally` blocks, as a failure does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="invoke-") as folder, tables(folder, arguments.check) as url:
-        run = Functions(folder, arguments.architecture, url)
+    with (
+        tempfile.TemporaryDirectory(prefix="invoke-") as folder,
+        tables(folder, arguments.check) as url,
+    ):
+        invoke = Functions(folder, arguments.architecture, url)
         if arguments.check:
-            check_all(run, url)
+            check_all(invoke, url)
         else:
-            print(seen_by_client(run(arguments.function, arguments.event)))
+            print(client_view(invoke(arguments.function, arguments.event)))
 
 
-def check_all(run, url):
-    """The events in the order of the README; each reply is what its client should see."""
+def check_all(function_invoker, url):
+    """Invokes the functions with every event, in the order of a conversation, and checks the replies."""
     dynamodb = boto3.client(
-        "dynamodb", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+        "dynamodb",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
     )
-    played = set()
+    used = set()
 
     def invoke(function, name):
         event = ROOT / "events" / f"{name}.json"
-        played.add(event)
-        reply = run(function, event)
-        print(f"{time.monotonic() - BEGAN:6.1f} s  {function} {event.name}: {seen_by_client(reply, indent=None)}", flush=True)
+        used.add(event)
+        reply = function_invoker(function, event)
+        print(
+            f"{time.monotonic() - START:6.1f} s  {function} {event.name}: {client_view(reply, indent=None)}",
+            flush=True,
+        )
         return reply
 
-    def connections():
+    def connection_ids():
         return [row["connectionId"]["S"] for row in dynamodb.scan(TableName="ClientsTable")["Items"]]
 
     event = json.loads((ROOT / "events" / "connect.json").read_text())["requestContext"]
@@ -71,59 +85,87 @@ def check_all(run, url):
 
     reply = invoke("AuthorizerFunction", "authorizer")
     statement = reply["policyDocument"]["Statement"][0]
-    equal((statement["Effect"], reply["principalId"], reply["context"]["userId"]), ("Allow", user, user))
+    check_equal(
+        (statement["Effect"], reply["principalId"], reply["context"]["userId"]),
+        ("Allow", user, user),
+    )
 
-    equal(invoke("ConnectFunction", "connect")["statusCode"], 200)
-    equal(connections(), [event["connectionId"]])
+    check_equal(invoke("ConnectFunction", "connect")["statusCode"], 200)
+    check_equal(connection_ids(), [event["connectionId"]])
 
     first = frame(invoke("SendFunction", "send"))
-    equal((first["type"], first["ref"], first["value"]["seq"], first["value"]["duplicate"]), ("sent", "1", 1, False))
-    again = frame(invoke("SendFunction", "send"))
-    equal(again["value"], first["value"] | {"duplicate": True})
+    check_equal(
+        (
+            first["type"],
+            first["ref"],
+            first["value"]["seq"],
+            first["value"]["duplicate"],
+        ),
+        ("sent", "1", 1, False),
+    )
+    duplicate = frame(invoke("SendFunction", "send"))
+    check_equal(duplicate["value"], first["value"] | {"duplicate": True})
 
     page = frame(invoke("HistoryFunction", "history"))
     stored = {name: first["value"][name] for name in ["messageId", "seq", "createdAt", "conversationId"]}
     stored |= {"senderId": user, "recipientId": "bob", "content": "Hello, Bob!"}
     stored["clientMessageId"] = first["value"]["clientMessageId"]
-    equal((page["type"], page["ref"], page["value"]["messages"]), ("messages", "2", [stored]))
+    check_equal(
+        (page["type"], page["ref"], page["value"]["messages"]),
+        ("messages", "2", [stored]),
+    )
 
     inbox = frame(invoke("InboxFunction", "inbox"))
-    summary = {"conversationId": stored["conversationId"], "peerId": "bob", "lastMessage": stored}
+    summary = {
+        "conversationId": stored["conversationId"],
+        "peerId": "bob",
+        "lastMessage": stored,
+    }
     summary |= {"readSeq": 1, "peerReadSeq": 0, "unread": 0}
-    equal((inbox["type"], inbox["ref"], inbox["value"]), ("conversations", "4", {"conversations": [summary]}))
+    check_equal(
+        (inbox["type"], inbox["ref"], inbox["value"]),
+        ("conversations", "4", {"conversations": [summary]}),
+    )
 
     read = {"conversationId": stored["conversationId"], "userId": user, "seq": 1}
-    equal(frame(invoke("ReadFunction", "read")), {"type": "read", "ref": "5", "value": read})
+    check_equal(
+        frame(invoke("ReadFunction", "read")),
+        {"type": "read", "ref": "5", "value": read},
+    )
 
-    equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
+    check_equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 
-    equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)
-    equal(connections(), [])
+    check_equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)
+    check_equal(connection_ids(), [])
 
-    equal(played, set((ROOT / "events").iterdir()))
+    check_equal(used, set((ROOT / "events").iterdir()))
 
 
 class Functions:
-    """The functions as `sam build` left them, each call in a container of its own."""
+    """The output of `sam build`. Each invocation runs in a new container."""
 
     def __init__(self, folder, architecture, url):
-        # SAM evaluates no condition here, so the template's parameter would not do.
+        # `sam local` does not evaluate conditions, so the parameter DynamoDbEndpoint has no effect.
         variables = pathlib.Path(folder) / "variables.json"
         port = url.rsplit(":", 1)[1]
         variables.write_text(json.dumps({"Parameters": {"AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST}:{port}"}}))
         self.options = [
-            "--parameter-overrides", f"Architecture={architecture} AuthMode=open", "--env-vars", str(variables),
-            "--add-host", f"{HOST}:host-gateway",
+            "--parameter-overrides",
+            f"Architecture={architecture} AuthMode=open",
+            "--env-vars",
+            str(variables),
+            "--add-host",
+            f"{HOST}:host-gateway",
         ]
-        # SAM asks the registry for a newer one each time, unless it is told not to.
-        if quiet("docker", "image", "inspect", f"{IMAGE}-{architecture}").returncode == 0:
+        # Without this option, SAM asks the registry for a newer image each time.
+        if run_captured("docker", "image", "inspect", f"{IMAGE}-{architecture}").returncode == 0:
             self.options.append("--skip-pull-image")
 
     def __call__(self, function, event):
-        """What the function answers."""
+        """Invokes a function and returns its reply."""
         program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-        # No credentials, whatever there is on this machine: SAM would ask AWS whose they are, and hand them to the
-        # function. Without, it hands over some that mean nothing.
+        # Hides the user's credentials, because SAM would look them up at AWS and pass them to the function. Without
+        # credentials it passes placeholders.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -131,21 +173,27 @@ class Functions:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "SAM_CLI_TELEMETRY": "0",
         }
-        done = quiet(
-            program, "local", "invoke", function, "--event", str(pathlib.Path(event).absolute()), *self.options,
+        done = run_captured(
+            program,
+            "local",
+            "invoke",
+            function,
+            "--event",
+            str(pathlib.Path(event).absolute()),
+            *self.options,
             env=environment,
         )
         try:
             reply = json.loads(done.stdout)
         except ValueError:
-            raise Failure(f"{function} did not answer:\n{done.stderr}{done.stdout}") from None
+            raise Failure(f"{function} did not reply:\n{done.stderr}{done.stdout}") from None
         if done.returncode != 0 or "errorMessage" in reply:
             raise Failure(f"{function} failed:\n{done.stderr}{done.stdout}")
         return reply
 
 
-def seen_by_client(reply, indent=2):
-    """The frame; on (dis)connecting the status; of the authorizer, which no client sees, all."""
+def client_view(reply, indent=2):
+    """The frame that a client receives, the status of a connect or disconnect, or the authorizer's whole reply."""
     if reply.get("body"):
         return json.dumps(frame(reply), indent=indent, ensure_ascii=False)
     if "statusCode" in reply:
@@ -157,38 +205,52 @@ def frame(reply):
     return json.loads(reply["body"])
 
 
-def reached_by_containers():
-    """The address of this machine that leads containers to it, and nobody else."""
-    found = quiet("docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}")
+def container_gateway():
+    """The address at which containers, and no other machines, reach this machine."""
+    found = run_captured(
+        "docker",
+        "network",
+        "inspect",
+        "bridge",
+        "--format",
+        "{{json (index .IPAM.Config 0)}}",
+    )
     if found.returncode != 0:
-        raise Failure(f"Docker does not answer: {found.stderr.strip()}")
+        raise Failure(f"Docker does not respond: {found.stderr.strip()}")
     network = json.loads(found.stdout)
-    # Some versions don't name the gateway; it is the first address then.
+    # Some versions of Docker omit the gateway, which is then the first address.
     gateway = network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
     try:
         with socket.socket() as probe:
             probe.bind((gateway, 0))
         return gateway
     except OSError:
-        # Docker runs in a machine of its own, and leads to the loopback of this one.
+        # Docker runs in a virtual machine that forwards to the loopback interface of this one.
         return "127.0.0.1"
 
 
 @contextlib.contextmanager
 def tables(folder, in_memory):
-    """The template's tables on a free port; SQLite lets `make run` use the same file meanwhile."""
+    """Serves the template's tables on a free port. `make run` may use the same SQLite file at the same time."""
     ready, log = pathlib.Path(folder) / "ready.json", pathlib.Path(folder) / "log"
     command = [
-        "target/debug/ws-local", "--only-dynamodb", "--dynamodb-host", reached_by_containers(), "--dynamodb-port", "0",
-        "--ready-file", str(ready), *(["--memory"] if in_memory else []),
+        "target/debug/ws-local",
+        "--only-dynamodb",
+        "--dynamodb-host",
+        container_gateway(),
+        "--dynamodb-port",
+        "0",
+        "--ready-file",
+        str(ready),
+        *(["--memory"] if in_memory else []),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > end:
-                raise Failure(f"the tables can't be served: {log.read_text()}")
+                raise Failure(f"ws-local can't serve the tables: {log.read_text()}")
             time.sleep(0.02)
         yield json.loads(ready.read_text())["dynamodb"]
     finally:
@@ -196,25 +258,32 @@ def tables(folder, in_memory):
         process.wait()
 
 
-def quiet(*command, env=None):
+def run_captured(*command, env=None):
     try:
         return subprocess.run(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+            command,
+            check=False,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
         )
-    except subprocess.TimeoutExpired as late:
-        raise Failure(f"{' '.join(command[:3])} took more than {PATIENCE} s: {late.stderr}") from late
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"{' '.join(command[:3])} took more than {TIMEOUT} s: {error.stderr}") from error
 
 
 class Failure(Exception):
-    """Something is not as it should be."""
+    """A check or a command failed."""
 
 
-def equal(found, expected):
+def check_equal(found, expected):
     if found != expected:
-        raise Failure(f"expected {expected}\nfound {found}")
+        raise Failure(f"expected {expected}\nfound    {found}")
 
 
-BEGAN = time.monotonic()
+START = time.monotonic()
 
 if __name__ == "__main__":
     try:

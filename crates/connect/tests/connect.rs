@@ -97,7 +97,7 @@ async fn the_row_is_written_while_the_others_are_read() {
     });
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
-        tokio::join!(aws.dynamodb.saw("Query", 1), aws.dynamodb.saw("PutItem", 1));
+        tokio::join!(aws.dynamodb.wait_for_calls("Query", 1), aws.dynamodb.wait_for_calls("PutItem", 1));
         released.notify_one();
     };
     let (answer, ()) = tokio::join!(connect(&door, Fixture::named("connect")), release);

@@ -82,7 +82,7 @@ async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
     aws.dynamodb.inject(move |call| if is_transaction(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
     // If they were read after it, this would wait for ever: nothing else releases it.
     let release = async {
-        tokio::join!(aws.dynamodb.saw("Query", 2), aws.dynamodb.saw("TransactWriteItems", 1));
+        tokio::join!(aws.dynamodb.wait_for_calls("Query", 2), aws.dynamodb.wait_for_calls("TransactWriteItems", 1));
         released.notify_one();
     };
     let (answer, ()) = tokio::join!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })), release);

@@ -26,7 +26,7 @@ async fn silent_connections_hold_up_nobody() {
     let delivery = aws.patient_delivery(FOR_EVER);
     tokio::select! {
         _ = delivery.deliver(r#"{"type":"message"}"#, all, 0) => panic!("the silent ones can't have ended"),
-        reached = timeout(PATIENCE, aws.connections.saw(130)) => reached.expect("the fast ones wait for nobody"),
+        reached = timeout(PATIENCE, aws.connections.wait_for_pushes(130)) => reached.expect("the fast ones wait for nobody"),
     }
     assert!(aws.connections.take_receivers().iter().all(|receiver| receiver.starts_with("fast-")));
 }

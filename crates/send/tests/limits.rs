@@ -104,7 +104,7 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
     });
     let frame = to("bob");
     let overtake = async {
-        aws.dynamodb.saw("PutItem", 1).await;
+        aws.dynamodb.wait_for_calls("PutItem", 1).await;
         for seq in 1..=3 {
             assert_eq!(say(&chat, "alice", NOW, &frame).await["value"]["seq"], seq);
         }

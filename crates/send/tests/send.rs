@@ -123,7 +123,7 @@ async fn the_connections_are_read_beside_the_put() {
     let released = hold_puts(&aws);
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
-        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
+        tokio::join!(aws.dynamodb.wait_for_calls("Query", 3), aws.dynamodb.wait_for_calls("PutItem", 3));
         released.notify_one();
     };
     let (sent, ()) = tokio::join!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
@@ -193,7 +193,7 @@ async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "c1", "lastSeq": 0 });
     let overtake = async {
-        aws.dynamodb.saw("PutItem", 3).await;
+        aws.dynamodb.wait_for_calls("PutItem", 3).await;
         // Two others get in the way too, so that the repeat does not stand where the first attempt wants to write.
         say(&chat, "bob", json!({ "recipientId": "alice", "content": "1" })).await;
         say(&chat, "bob", json!({ "recipientId": "alice", "content": "2" })).await;
@@ -230,7 +230,7 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
     let (aws, chat) = two_users().await;
     let released = hold_puts(&aws);
     let connecting = async {
-        tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
+        tokio::join!(aws.dynamodb.wait_for_calls("Query", 3), aws.dynamodb.wait_for_calls("PutItem", 3));
         // Bob's third device connects, finds nothing new, and must be told.
         aws.put_connection("bob", "bob-3", NOW);
         released.notify_one();

@@ -1,15 +1,15 @@
-//! The embedded DynamoDB, called by an operation's name and JSON, without a way in between.
+//! Direct calls to the embedded DynamoDB, without HTTP.
 
 use dynoxide::{Database, errors::DynoxideError};
 use serde_json::Value;
 
-/// Does one call as DynamoDB's HTTP API has it: `operation` such as `PutItem`, `request` its body.
+/// Calls one operation of DynamoDB's HTTP API, such as `PutItem`, with the JSON body `request`.
 ///
 /// # Errors
-/// DynamoDB's own.
+/// DynamoDB's error.
 ///
 /// # Panics
-/// Where nobody calls this operation, or the request is not one.
+/// If the operation is not listed here, or the request is not valid for it.
 pub fn call(database: &Database, operation: &str, request: Value) -> Result<Value, DynoxideError> {
     macro_rules! dispatch {
         ($($name:literal => $method:ident),+) => {
@@ -18,11 +18,11 @@ pub fn call(database: &Database, operation: &str, request: Value) -> Result<Valu
                     let request = serde_json::from_value(request).unwrap_or_else(|error| panic!("{operation}: {error}"));
                     serde_json::to_value(database.$method(request)?)
                 })+
-                other => panic!("nobody calls {other}"),
+                other => panic!("{other} is not supported: add it to this list"),
             }
         };
     }
-    let answer = dispatch!(
+    let response = dispatch!(
         "PutItem" => put_item,
         "GetItem" => get_item,
         "DeleteItem" => delete_item,
@@ -32,5 +32,5 @@ pub fn call(database: &Database, operation: &str, request: Value) -> Result<Valu
         "BatchGetItem" => batch_get_item,
         "TransactWriteItems" => transact_write_items
     );
-    Ok(answer.expect("an answer is JSON"))
+    Ok(response.expect("a response is JSON"))
 }

@@ -11,10 +11,9 @@ use chat_core::{
 use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use ws_local::{samconfig, template};
 
 use crate::{
-    Call, Connections, DynamoDbProxy,
+    Call, DynamoDbProxy, FakeConnections,
     database::{self, call},
     local,
 };
@@ -24,7 +23,7 @@ pub struct FakeAws {
     /// Every call to DynamoDB goes through it.
     pub dynamodb: DynamoDbProxy,
     /// Every push arrives here.
-    pub connections: Connections,
+    pub connections: FakeConnections,
     database: Database,
     config: SdkConfig,
 }
@@ -38,7 +37,7 @@ impl FakeAws {
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
         let dynamodb = DynamoDbProxy::start(target).await;
         let config = config(dynamodb.url()).await;
-        Self { dynamodb, connections: Connections::start().await, database, config }
+        Self { dynamodb, connections: FakeConnections::start().await, database, config }
     }
 
     /// What a route works with, made as in production.
@@ -160,10 +159,7 @@ fn from<T: serde::de::DeserializeOwned>(request: Value) -> T {
 /// The template's tables in memory, empty.
 pub fn tables() -> Database {
     let database = Database::memory().expect("SQLite opens in memory");
-    let template = local::template();
-    let parameters = samconfig::parameter_overrides(&template, None).unwrap_or_else(|error| panic!("{error}"));
-    let stack = template::load(&template, &parameters).unwrap_or_else(|error| panic!("{error}"));
-    for table in stack.tables {
+    for table in local::stack().tables {
         database.create_table(serde_json::from_value(table.create).expect("a table")).expect("the table is new");
     }
     database

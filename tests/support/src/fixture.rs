@@ -1,4 +1,4 @@
-//! The events of `events/`, changed where a test needs it, and handed to a route as Lambda would.
+//! `Fixture`: an event of `events/`, changed as a test needs it, for a route as Lambda would pass it.
 
 use std::{path::Path, time::SystemTime};
 
@@ -6,10 +6,9 @@ use chat_core::{Error, Reply, Request, lambda};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
-/// How long a function has, as the template says.
+/// The functions' `Timeout` in the template.
 const TIMEOUT_MS: u64 = 10_000;
 
-/// An event of one route.
 #[derive(Debug, Clone)]
 pub struct Fixture {
     event: Value,
@@ -17,7 +16,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// The one of `events/NAME.json`.
+    /// Reads `events/NAME.json`.
     pub fn named(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name).with_extension("json");
         let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -25,32 +24,32 @@ impl Fixture {
         Self { event, timeout_ms: TIMEOUT_MS }
     }
 
-    /// From this user instead, on a connection that is named like them.
+    /// Sets the user, and a connection id equal to the user id.
     pub fn user(self, user: &str) -> Self {
         self.set("/requestContext/authorizer", json!({ "principalId": user, "userId": user })).connection(user)
     }
 
-    /// On this connection instead.
+    /// Sets the connection id.
     pub fn connection(self, connection_id: &str) -> Self {
         self.set("/requestContext/connectionId", json!(connection_id))
     }
 
-    /// With this frame instead.
+    /// Sets the body to this frame.
     pub fn frame(self, frame: &Value) -> Self {
         self.text(&frame.to_string())
     }
 
-    /// With this text instead, JSON or not.
+    /// Sets the body to this text, which need not be JSON.
     pub fn text(self, frame: &str) -> Self {
         self.set("/body", json!(frame))
     }
 
-    /// At this moment instead, in milliseconds since 1970.
+    /// Sets the request time, in milliseconds since the Unix epoch.
     pub fn received_at(self, moment: i64) -> Self {
         self.set("/requestContext/requestTimeEpoch", json!(moment))
     }
 
-    /// With another value at this place, a JSON pointer.
+    /// Sets the value at a JSON pointer.
     pub fn set(mut self, pointer: &str, value: Value) -> Self {
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
         let parent = self.event.pointer_mut(parent).expect("the event has this place");
@@ -58,7 +57,7 @@ impl Fixture {
         self
     }
 
-    /// Without what stands there.
+    /// Removes the member at a JSON pointer.
     pub fn without(mut self, pointer: &str) -> Self {
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
         let parent = self.event.pointer_mut(parent).expect("the event has this place");
@@ -66,18 +65,18 @@ impl Fixture {
         self
     }
 
-    /// With so much time for the function, in milliseconds.
+    /// Sets the function's remaining time, in milliseconds.
     pub fn timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.timeout_ms = timeout_ms;
         self
     }
 
-    /// As JSON.
+    /// The event as JSON.
     pub fn value(&self) -> &Value {
         &self.event
     }
 
-    /// As Lambda hands it over.
+    /// The event as the Lambda runtime passes it.
     pub fn lambda<E: serde::de::DeserializeOwned>(&self) -> LambdaEvent<E> {
         let mut context = Context::default();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
@@ -86,14 +85,14 @@ impl Fixture {
     }
 }
 
-/// Asks a route, and gives the frame of its answer; null where there is none.
+/// Invokes a route and returns the frame of its reply; null if there is none.
 pub async fn invoke<T>(tools: &T, route: impl AsyncFn(&T, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
     let answer = serde_json::to_value(lambda::answer(tools, event.lambda(), route).await).expect("an answer is JSON");
     assert_eq!(answer["statusCode"], 200, "what a client sees of another status is not documented: {answer}");
     answer["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))
 }
 
-/// What every route must refuse, whatever its action, and as what: the frame, and the code of the error.
+/// Frames that every route must refuse, each with the code of the error.
 pub fn broken_frames() -> Vec<(String, &'static str)> {
     let nested = |open: &str, close: &str| format!("{}{}", open.repeat(200), close.repeat(200));
     let mut frames: Vec<_> =

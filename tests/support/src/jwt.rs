@@ -1,4 +1,4 @@
-//! An issuer: it signs tokens, and serves its keys to whoever asks, in good days and bad ones.
+//! Signing keys of every supported kind, and a JWKS endpoint that can fail.
 
 use std::sync::{
     Arc, Mutex,
@@ -25,7 +25,7 @@ use ring::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The RSA key of RFC 7515, A.2.1, which everyone knows.
+/// The published RSA key of RFC 7515, A.2.1.
 pub const MODULUS: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
 const D: &str = "Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_GQ5sLKMgvfTeXZx9SE-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVRUCgu-GjBVaYLU6f3l9kJfFNS3E0QbVdxzubSu3Mkqzjkn439X0M_V51gfpRLI9JYanrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQUShb1juUO1ZdiYoFaFQT5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjnczT0QU91p1DhOVRuOopznQ";
 const P: &str = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDwGUc";
@@ -42,7 +42,7 @@ fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// A key pair with a name.
+/// A key pair and its `kid`.
 pub struct Key {
     pub id: &'static str,
     pair: Pair,
@@ -89,7 +89,7 @@ impl Key {
         Self { id, pair: Pair::Ed25519(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap()) }
     }
 
-    /// The algorithm that it signs with unless a header says otherwise.
+    /// Default value of `alg`.
     pub fn algorithm(&self) -> &'static str {
         match &self.pair {
             Pair::Rsa(_) => "RS256",
@@ -98,7 +98,7 @@ impl Key {
         }
     }
 
-    /// The public key.
+    /// The public key as a JWK.
     pub fn jwk(&self) -> Value {
         match &self.pair {
             Pair::Rsa(_) => json!({ "kty": "RSA", "kid": self.id, "use": "sig", "n": MODULUS, "e": "AQAB" }),
@@ -112,7 +112,7 @@ impl Key {
         }
     }
 
-    /// The signature of a text; for RSA, with the hash that the name of the algorithm ends in.
+    /// Signs a text. With an RSA key, `algorithm` selects the hash.
     pub fn sign(&self, algorithm: &str, text: &str) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -131,18 +131,18 @@ impl Key {
         }
     }
 
-    /// A token with these claims, and the header that fits the key.
+    /// A token with these claims and the header that fits the key.
     pub fn token(&self, claims: &Value) -> String {
-        self.token_of(&json!({ "alg": self.algorithm(), "typ": "JWT", "kid": self.id }), claims)
+        self.token_with_header(&json!({ "alg": self.algorithm(), "typ": "JWT", "kid": self.id }), claims)
     }
 
     /// A token with this header.
-    pub fn token_of(&self, header: &Value, claims: &Value) -> String {
-        self.token_of_text(&header.to_string(), &claims.to_string())
+    pub fn token_with_header(&self, header: &Value, claims: &Value) -> String {
+        self.token_from_text(&header.to_string(), &claims.to_string())
     }
 
-    /// A token of these texts, JSON or not.
-    pub fn token_of_text(&self, header: &str, claims: &str) -> String {
+    /// A signed token of these texts, which need not be JSON.
+    pub fn token_from_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let algorithm = ["RS384", "RS512"].into_iter().find(|name| header.contains(name)).unwrap_or(self.algorithm());
         let signature = encode(self.sign(algorithm, &signed));
@@ -150,80 +150,80 @@ impl Key {
     }
 }
 
-/// The server of the keys.
-pub struct Issuer {
+/// A JWKS endpoint on a free port.
+pub struct JwksServer {
     pub url: String,
     state: Arc<Shared>,
 }
 
 struct Shared {
-    mood: Mutex<Mood>,
+    response: Mutex<JwksResponse>,
     fetches: AtomicUsize,
 }
 
-/// What it answers.
+/// A response of the endpoint.
 #[derive(Clone)]
-pub enum Mood {
+pub enum JwksResponse {
     Keys(Vec<Value>),
     Text(u16, String),
-    /// Nothing, ever.
+    /// No response at all.
     Silence,
-    /// A body without an end.
-    Flood,
-    /// Half a body.
-    Half,
-    /// Half a body, and then nothing, ever.
-    Stall,
+    /// A body that never ends.
+    EndlessBody,
+    /// The connection breaks inside the body.
+    BrokenBody,
+    /// The connection stays open inside the body, without further bytes.
+    StalledBody,
 }
 
-impl Issuer {
-    /// Serves these keys on a free port.
+impl JwksServer {
+    /// Starts an endpoint that serves these keys.
     pub async fn start(keys: &[&Key]) -> Self {
-        let state = Arc::new(Shared { mood: Mutex::new(Mood::Silence), fetches: AtomicUsize::new(0) });
+        let state = Arc::new(Shared { response: Mutex::new(JwksResponse::Silence), fetches: AtomicUsize::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(state.clone());
+        let router = Router::new().fallback(respond).with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let issuer = Self { url, state };
-        issuer.publish(keys);
-        issuer
+        let server = Self { url, state };
+        server.publish(keys);
+        server
     }
 
     /// Serves these keys from now on.
     pub fn publish(&self, keys: &[&Key]) {
-        self.be(Mood::Keys(keys.iter().map(|key| key.jwk()).collect()));
+        self.respond_with(JwksResponse::Keys(keys.iter().map(|key| key.jwk()).collect()));
     }
 
-    pub fn be(&self, mood: Mood) {
-        *self.state.mood.lock().unwrap() = mood;
+    pub fn respond_with(&self, response: JwksResponse) {
+        *self.state.response.lock().unwrap() = response;
     }
 
-    /// How often the keys were asked for so far.
+    /// Number of requests so far.
     pub fn fetches(&self) -> usize {
         self.state.fetches.load(Ordering::SeqCst)
     }
 }
 
-async fn answer(State(state): State<Arc<Shared>>) -> Response {
+async fn respond(State(state): State<Arc<Shared>>) -> Response {
     state.fetches.fetch_add(1, Ordering::SeqCst);
-    let mood = state.mood.lock().unwrap().clone();
-    match mood {
-        Mood::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
-        Mood::Text(status, text) => {
-            let elsewhere = [("location", "/elsewhere")];
-            (StatusCode::from_u16(status).unwrap(), elsewhere, text).into_response()
+    let response = state.response.lock().unwrap().clone();
+    match response {
+        JwksResponse::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
+        JwksResponse::Text(status, text) => {
+            let location = [("location", "/elsewhere")];
+            (StatusCode::from_u16(status).unwrap(), location, text).into_response()
         }
-        Mood::Silence => std::future::pending().await,
-        Mood::Flood => {
+        JwksResponse::Silence => std::future::pending().await,
+        JwksResponse::EndlessBody => {
             let piece = Bytes::from(vec![b' '; 64 * 1024]);
             Body::from_stream(futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
                 .into_response()
         }
-        Mood::Stall => {
-            let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"keys\":["))]);
-            Body::from_stream(begun.chain(futures_util::stream::pending())).into_response()
+        JwksResponse::StalledBody => {
+            let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"keys\":["))]);
+            Body::from_stream(beginning.chain(futures_util::stream::pending())).into_response()
         }
-        Mood::Half => {
+        JwksResponse::BrokenBody => {
             let pieces = [Ok(Bytes::from("{\"keys\":[")), Err(std::io::Error::other("broken off"))];
             Body::from_stream(futures_util::stream::iter(pieces)).into_response()
         }

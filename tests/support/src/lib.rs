@@ -1,25 +1,24 @@
-//! What the tests of several crates share: the tables of the template in an embedded DynamoDB, a wire in front of it
-//! that counts and disturbs calls, an `@connections` endpoint, the events of `events/`, and a conversation that works
-//! over whatever serves the protocol.
+//! Test support for several crates: the template's tables in an embedded DynamoDB, fault-injecting proxies, a fake
+//! `@connections` endpoint, the events of `events/`, the whole system on this machine, and the protocol client.
 
-mod connections;
 mod database;
 mod dynamodb_proxy;
 mod fake_aws;
+mod fake_connections;
+mod fault_proxy;
 mod fixture;
-mod issuer;
 pub mod jwt;
 mod local;
+mod local_issuer;
 pub mod strategies;
-mod upstream;
 
-pub use chat_client::{Client, Person, conversation};
+pub use chat_client::{ChatClient, ErrorFrame, Message, ReadReceipt, Sent, User, conversation};
 
-pub use connections::{Connections, Push};
 pub use database::call;
 pub use dynamodb_proxy::{Call, DynamoDbProxy, Outcome};
 pub use fake_aws::{FakeAws, tables};
+pub use fake_connections::{FakeConnections, Push};
+pub use fault_proxy::{FaultProxy, HttpCall, Upstream, lost_response};
 pub use fixture::{Fixture, broken_frames, invoke};
-pub use issuer::Issuer;
-pub use local::{Local, messages, template, without_limits};
-pub use upstream::{Upstream, broken};
+pub use local::{Local, messages, stack, template, without_limits};
+pub use local_issuer::LocalIssuer;

@@ -1,4 +1,4 @@
-//! The whole chat on this machine.
+//! `Local`: the whole chat on this machine, run by `ws-local` with the real functions as processes.
 
 use std::{
     collections::BTreeMap,
@@ -13,47 +13,48 @@ use tokio::time::timeout;
 use ws_local::{
     dynamodb::Storage,
     functions::{FunctionOptions, Functions},
+    samconfig,
     system::{self, RunningSystem, SystemOptions},
+    template::{self, Stack},
 };
 
-use chat_client::Client;
+use chat_client::ChatClient;
 
 use crate::{DynamoDbProxy, fake_aws};
 
-/// How long the tables may take to show what a test waits for.
+/// Longest wait for a row. Long, so that a slow machine does not fail a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The project's template, run by `ws-local` with the real functions as processes.
 pub struct Local {
     running: RunningSystem,
     dynamodb: DynamoDb,
 }
 
 impl Local {
-    /// Starts it with empty tables in memory, on free ports.
+    /// Starts the system on free ports, with empty tables in memory.
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// Starts it with the tables in this folder.
+    /// Starts the system with its tables in this folder.
     pub async fn start_in(folder: &Path) -> Self {
         Self::start_with(|options| options.storage = Storage::Directory(folder.to_owned())).await
     }
 
-    /// Starts it with a wire between the functions and DynamoDB.
+    /// Starts the system with a proxy between the functions and DynamoDB.
     pub async fn start_with_proxy() -> (Self, DynamoDbProxy) {
-        let wire = DynamoDbProxy::unbound().await;
-        let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), wire.url().to_owned());
+        let proxy = DynamoDbProxy::unbound().await;
+        let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
         let local = Self::start_with(|options| {
             let environment = BTreeMap::from([endpoint]);
             options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
         })
         .await;
-        wire.set_upstream(local.dynamodb().to_owned());
-        (local, wire)
+        proxy.set_upstream(local.dynamodb().to_owned());
+        (local, proxy)
     }
 
-    /// Starts it with changed options.
+    /// Starts the system with changed options.
     pub async fn start_with(change: impl FnOnce(&mut SystemOptions)) -> Self {
         let mut options = SystemOptions::new(template());
         change(&mut options);
@@ -62,7 +63,7 @@ impl Local {
         Self { running, dynamodb }
     }
 
-    /// Where clients connect.
+    /// The WebSocket URL for clients.
     pub fn websocket(&self) -> &str {
         &self.running.websocket
     }
@@ -72,32 +73,32 @@ impl Local {
         &self.running.functions
     }
 
-    /// Where DynamoDB is, past any proxy.
+    /// The endpoint of DynamoDB itself, not of a proxy.
     pub fn dynamodb(&self) -> &str {
         &self.running.dynamodb
     }
 
-    /// Where `@connections` is, past any proxy.
+    /// The endpoint of the gateway itself, not of a proxy.
     pub fn gateway(&self) -> String {
         format!("http://{}", self.running.gateway.address())
     }
 
-    /// Every row of a conversation, in its order, past any proxy.
+    /// All rows of a conversation by `seq`, read from DynamoDB itself.
     pub async fn messages(&self, conversation_id: &str) -> Vec<Value> {
         messages(self.dynamodb(), conversation_id).await
     }
 
-    /// Where the page is, with a slash at its end.
+    /// The page's URL, with a slash at its end.
     pub fn page(&self) -> &str {
         &self.running.page
     }
 
-    /// Connects a user.
-    pub async fn connect(&self, user: &str) -> Client {
-        Client::connect(self.websocket(), user).await.unwrap_or_else(|error| panic!("{user}: {error}"))
+    /// Connects a user in open mode.
+    pub async fn connect(&self, user: &str) -> ChatClient {
+        ChatClient::connect(self.websocket(), user).await.unwrap_or_else(|error| panic!("{user}: {error}"))
     }
 
-    /// Adds a connection to the table that does not exist, as one does whose `$disconnect` never came.
+    /// Adds the row of a connection that does not exist, as is left when a `$disconnect` event is lost.
     pub async fn remember_connection(&self, user: &str, connection_id: &str) {
         let put = self.dynamodb.put_item().table_name("ClientsTable");
         put.item("userId", AttributeValue::S(user.to_owned()))
@@ -109,33 +110,33 @@ impl Local {
             .expect("the table takes the row");
     }
 
-    /// Waits until the table holds this many connections of a user: a `$disconnect` comes some time after the close.
-    pub async fn until_connections(&self, user: &str, count: usize) {
+    /// Waits until the table holds `count` connections of a user, because `$disconnect` comes some time after the close.
+    pub async fn wait_for_connections(&self, user: &str, count: usize) {
         let query = self.dynamodb.query().table_name("ClientsTable").key_condition_expression("userId = :user");
         let query = query.expression_attribute_values(":user", AttributeValue::S(user.to_owned()));
         let reached = async {
             while query.clone().send().await.expect("the table answers").count as usize != count {
-                // Nothing tells when a row goes; ask again.
+                // DynamoDB has no notification; ask again.
                 tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{user} never had {count} connections"));
     }
 
-    /// Stops it, in good order.
+    /// Stops the system and its processes.
     pub async fn stop(self) {
         self.running.stop().await;
     }
 }
 
-/// Lets a test send and connect as much as it likes, in one user's name.
+/// Raises the limits per user, for tests that send or connect a lot as one user.
 pub fn without_limits(options: &mut SystemOptions) {
     for (name, most) in [("MaxConnections", "1000"), ("MessageRate", "1000"), ("MessageBurst", "100000")] {
         options.parameters.insert(name.to_owned(), most.to_owned());
     }
 }
 
-/// Every row of a conversation in the tables of this DynamoDB, in its order.
+/// All rows of a conversation by `seq`, read from the DynamoDB at this endpoint.
 pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
     let query =
         DynamoDb::new(&fake_aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);
@@ -149,7 +150,14 @@ pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
     serde_dynamo::from_items(rows).expect("every row is JSON")
 }
 
-/// The project's template.
+/// The path of the project's `template.yaml`.
 pub fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
+}
+
+/// The project's template, with every parameter and intrinsic function resolved.
+pub fn stack() -> Stack {
+    let path = template();
+    let parameters = samconfig::parameter_overrides(&path, None).unwrap_or_else(|error| panic!("{error}"));
+    template::load(&path, &parameters).unwrap_or_else(|error| panic!("{error}"))
 }

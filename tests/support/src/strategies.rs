@@ -1,10 +1,9 @@
-//! What somebody sends who means no good: property tests draw names, JSON and changed texts from here. No product code
-//! depends on it.
+//! Property-test strategies for hostile input: user ids, JSON values and mutated texts.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// So many cases, or as many as `PROPTEST_CASES` says. What fails is printed, and not written into the repository.
+/// Runs `count` cases, or `PROPTEST_CASES` if that is set. A failing case is printed, not written into the repository.
 pub fn cases(count: u32) -> ProptestConfig {
     let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
@@ -13,8 +12,8 @@ pub fn cases(count: u32) -> ProptestConfig {
     }
 }
 
-/// User ids of what an attacker would try: all that ids of conversations are made of, and letters that look alike,
-/// can't be seen, or take several bytes.
+/// User ids that an attacker would try: the parts of conversation ids, and letters that look alike, are invisible or
+/// take several bytes.
 pub fn user_id() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[dm:12ab]{1,7}",
@@ -24,7 +23,7 @@ pub fn user_id() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON, of which the strings are mostly these: broken shapes, and numbers at every edge.
+/// Any JSON value, with numbers at every limit. Its strings are mostly these.
 pub fn json_value(strings: Vec<String>) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         4 => select(strings).prop_map(Value::from),
@@ -47,28 +46,28 @@ pub fn json_value(strings: Vec<String>) -> impl Strategy<Value = Value> {
     })
 }
 
-/// A JSON object of these members, in this order; two may have one name.
+/// A JSON object with these members in this order; a name may occur twice.
 pub fn object(members: &[(String, Value)]) -> String {
     let members: Vec<_> = members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
     format!("{{{}}}", members.join(","))
 }
 
-/// One of these texts, changed up to four times: cut, with bytes flipped, doubled, nested too deep, with numbers and
-/// escapes that no parser likes. Now and then it is not changed at all, and now and then nothing of it is left.
-pub fn changed(texts: Vec<String>) -> impl Strategy<Value = String> {
-    let change = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), select(CHANGES.to_vec()));
-    (select(texts), prop::collection::vec(change, 0..5)).prop_map(|(text, changes)| {
-        changes.into_iter().fold(text, |text, (at, other, change)| {
+/// One of these texts after up to four mutations: cut, doubled, nested too deep, or with inserted characters, numbers and
+/// escapes at the limits of JSON. The result may be unchanged or empty.
+pub fn mutated(texts: Vec<String>) -> impl Strategy<Value = String> {
+    let mutation = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), select(MUTATIONS.to_vec()));
+    (select(texts), prop::collection::vec(mutation, 0..5)).prop_map(|(text, mutations)| {
+        mutations.into_iter().fold(text, |text, (at, other, mutate)| {
             let (at, other) = (boundary(&text, at.index(text.len() + 1)), boundary(&text, other.index(text.len() + 1)));
-            change(&text, at.min(other), at.max(other))
+            mutate(&text, at.min(other), at.max(other))
         })
     })
 }
 
-/// Makes another text of one, between two places of it.
-type Change = fn(&str, usize, usize) -> String;
+/// Mutates a text between two positions.
+type Mutation = fn(&str, usize, usize) -> String;
 
-const CHANGES: [Change; 12] = [
+const MUTATIONS: [Mutation; 12] = [
     |text, at, _| text[..at].to_owned(),
     |text, _, to| text[to..].to_owned(),
     |text, from, to| format!("{}{}", &text[..from], &text[to..]),
@@ -99,14 +98,14 @@ const CHANGES: [Change; 12] = [
         let values = ["null", "true", "[]", "{}", "\"\"", ",", ":", "}{", "[1,", "{\"a\":"];
         insert(text, at, values[to % values.len()])
     },
-    // A value becomes one of another type.
+    // Replace a value by one of another type.
     |text, at, _| replace_value(text, at, "7"),
     |text, at, _| replace_value(text, at, "{\"S\":\"x\"}"),
     |text, at, to| {
         let depth = 100 + to % 200;
         replace_value(text, at, &format!("{}{}", "[".repeat(depth), "]".repeat(depth)))
     },
-    // A member stands twice.
+    // Repeat a member.
     |text, at, _| match text[at..].find(",\"").map(|found| at + found) {
         Some(start) => {
             let end = text[start + 1..].find(',').map_or(text.len(), |found| start + 1 + found);
@@ -124,7 +123,7 @@ fn insert(text: &str, at: usize, what: &str) -> String {
     format!("{}{what}{}", &text[..at], &text[at..])
 }
 
-/// With this in the place of the value of the first member after `at`.
+/// Replaces the value of the first member after `at`.
 fn replace_value(text: &str, at: usize, value: &str) -> String {
     let Some(start) = text[at..].find("\":").map(|found| at + found + 2) else { return text.to_owned() };
     let end = text[start..].find([',', '}']).map_or(text.len(), |found| start + found);

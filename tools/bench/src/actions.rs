@@ -1,4 +1,4 @@
-//! What is measured: every action of the protocol, as events of the functions.
+//! Measured actions: the protocol's actions as events of the functions.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use ws_local::{
     template::{self, Function, Stack},
 };
 
-/// The function that does nothing, by its logical id.
+/// Logical id of the function that does nothing.
 pub const NOOP: &str = "Noop";
 
-/// One action, as a row of the tables.
+/// One action, which is one row of the tables.
 pub struct Action {
-    /// What a reader calls it.
+    /// Name in the tables.
     pub name: String,
-    /// The logical id of its function.
+    /// Logical id of the function.
     pub function: &'static str,
-    /// The next event, by the frame that the one before was answered.
+    /// Makes the next event from the frame of the previous reply.
     pub next: Box<dyn FnMut(&Value) -> Fixture + Send>,
 }
 
-/// The template's functions, without limits that would be in the way, and the one that does nothing.
+/// The template's functions with limits that no measurement reaches, and the no-op function.
 ///
 /// # Errors
-/// Where the template can't be read.
+/// If the template can't be read.
 pub fn stack() -> anyhow::Result<Stack> {
     let path = support::template();
     let mut parameters = samconfig::parameter_overrides(&path, None)?;
-    let most = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "1000")];
-    parameters.extend(most.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let limits = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "1000")];
+    parameters.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut stack = template::load(&path, &parameters)?;
     if let Some(any) = stack.functions.values().next().cloned() {
         let noop =
@@ -40,78 +40,78 @@ pub fn stack() -> anyhow::Result<Stack> {
     Ok(stack)
 }
 
-/// Actions, and the events that bring about what they find.
+/// Actions, and the events that create the state that they need.
 pub struct Workload {
-    /// In this order.
-    pub before: Vec<(&'static str, Fixture)>,
-    /// In the order of the table, the one that does nothing first.
+    /// Functions and events, in this order, before the first action.
+    pub set_up: Vec<(&'static str, Fixture)>,
+    /// In the order of the table, the no-op function first.
     pub actions: Vec<Action>,
 }
 
-/// Every action of the protocol, for at most so many rounds of each.
-pub fn every_action(rounds: usize) -> Workload {
-    let mut before = vec![connect("one", 0), connect("mark", 0)];
-    before.extend((0..10).map(|number| connect("ten", number)));
-    before.extend((0..60).map(|number| say("hal", "alice", number)));
-    before.extend((0..rounds).map(|number| say("mark", "alice", number)));
-    before.extend((0..20).map(|number| say(&format!("peer {number}"), "ina", 0)));
-    let repeat = send("hal", "alice", "0: again", "hal 59", 59);
+/// Every action of the protocol, for at most `events` events of each.
+pub fn every_action(events: usize) -> Workload {
+    let mut set_up = vec![connect("one", 0), connect("mark", 0)];
+    set_up.extend((0..10).map(|number| connect("ten", number)));
+    set_up.extend((0..60).map(|number| user_message("hal", "alice", number)));
+    set_up.extend((0..events).map(|number| user_message("mark", "alice", number)));
+    set_up.extend((0..20).map(|number| user_message(&format!("peer {number}"), "ina", 0)));
+    let duplicate = send("hal", "alice", "0: again", "hal 59", 59);
     let actions = vec![
-        noop(),
-        fixed("authorizer, open mode", "AuthorizerFunction", Fixture::named("authorizer")),
-        fixed("connect", "ConnectFunction", Fixture::named("connect").user("zoe")),
-        fixed("disconnect", "DisconnectFunction", Fixture::named("disconnect").user("zoe")),
-        sending("sendMessage, nobody is there", "nobody", 0),
-        sending("sendMessage, 1 push", "one", 0),
-        sending("sendMessage, 10 pushes", "ten", 0),
-        fixed("sendMessage, a repeat", "SendFunction", repeat),
-        asking("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
-        asking("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
-        Action { name: "markRead, 1 push".to_owned(), function: "ReadFunction", next: Box::new(mark_read()) },
-        asking("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
+        noop_action(),
+        repeated_action("authorizer, open mode", "AuthorizerFunction", Fixture::named("authorizer")),
+        repeated_action("connect", "ConnectFunction", Fixture::named("connect").user("zoe")),
+        repeated_action("disconnect", "DisconnectFunction", Fixture::named("disconnect").user("zoe")),
+        send_action("sendMessage, no connections", "nobody", 0),
+        send_action("sendMessage, 1 push", "one", 0),
+        send_action("sendMessage, 10 pushes", "ten", 0),
+        repeated_action("sendMessage, duplicate", "SendFunction", duplicate),
+        query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
+        query_action("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
+        Action { name: "markRead, 1 push".to_owned(), function: "ReadFunction", next: Box::new(mark_read_events()) },
+        query_action("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
     ];
-    Workload { before, actions }
+    Workload { set_up, actions }
 }
 
-/// Messages to people with so many connections.
+/// Messages to users with these numbers of connections.
 pub fn fan_out(sizes: &'static [usize]) -> Workload {
-    let user = |size: usize| format!("somebody with {size}");
+    let user = |size: usize| format!("user with {size}");
     let connections = sizes.iter().flat_map(|size| (0..*size).map(|number| connect(&user(*size), number)));
-    let messages = sizes.iter().map(|size| sending(&format!("sendMessage, {size} pushes"), &user(*size), 0));
-    Workload { before: connections.collect(), actions: [noop()].into_iter().chain(messages).collect() }
+    let messages = sizes.iter().map(|size| send_action(&format!("sendMessage, {size} pushes"), &user(*size), 0));
+    Workload { set_up: connections.collect(), actions: [noop_action()].into_iter().chain(messages).collect() }
 }
 
-/// What is done in the conversation of alice and bob, whose newest message has this number.
+/// Actions in the conversation of alice and bob, whose newest message has this sequence number.
 pub fn in_a_conversation(newest: u64) -> Workload {
     let actions = vec![
-        noop(),
-        sending("sendMessage", "bob", newest),
-        asking("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "bob" })),
-        asking("getConversations", "InboxFunction", "inbox", "alice", json!({})),
+        noop_action(),
+        send_action("sendMessage", "bob", newest),
+        query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "bob" })),
+        query_action("getConversations", "InboxFunction", "inbox", "alice", json!({})),
     ];
-    Workload { before: vec![connect("bob", 0)], actions }
+    Workload { set_up: vec![connect("bob", 0)], actions }
 }
 
 fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
     ("ConnectFunction", Fixture::named("connect").user(user).connection(&format!("connection {number} of {user}")))
 }
 
-/// A message of somebody whose every message comes by this, from 0 on.
-pub fn say(from: &str, to: &str, number: usize) -> (&'static str, Fixture) {
+/// Message `number`, counted from 0, of a user who alone writes in the conversation.
+pub fn user_message(from: &str, to: &str, number: usize) -> (&'static str, Fixture) {
     let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nobody minds.");
     ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
 }
 
-fn fixed(name: &str, function: &'static str, event: Fixture) -> Action {
+fn repeated_action(name: &str, function: &'static str, event: Fixture) -> Action {
     Action { name: name.to_owned(), function, next: Box::new(move |_| event.clone()) }
 }
 
-fn asking(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
-    fixed(name, function, Fixture::named(file).user(user).frame(&frame))
+fn query_action(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
+    repeated_action(name, function, Fixture::named(file).user(user).frame(&frame))
 }
 
-fn noop() -> Action {
-    fixed("no-op", NOOP, Fixture::named("fallback"))
+fn noop_action() -> Action {
+    repeated_action("no-op", NOOP, Fixture::named("fallback"))
 }
 
 fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
@@ -119,20 +119,20 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
     Fixture::named("send").user(from).frame(&frame)
 }
 
-/// A client that is up to date, and says something; its conversation's newest message has this number.
-fn sending(name: &str, to: &str, newest: u64) -> Action {
+/// Messages of a client that has received all messages, of which the newest has this sequence number.
+fn send_action(name: &str, to: &str, newest: u64) -> Action {
     let (to, mut number) = (to.to_owned(), 0);
-    let next = move |last: &Value| {
+    let next = move |last_frame: &Value| {
         number += 1;
         let text = "Are we still on for tonight? I could be there at eight.";
         let id = format!("8f14e45f-ceea-467f-a8b2-{number:012}");
-        send("alice", &to, text, &id, last["value"]["seq"].as_u64().unwrap_or(newest))
+        send("alice", &to, text, &id, last_frame["value"]["seq"].as_u64().unwrap_or(newest))
     };
     Action { name: name.to_owned(), function: "SendFunction", next: Box::new(next) }
 }
 
-/// A mark that moves on by one message each time.
-fn mark_read() -> impl FnMut(&Value) -> Fixture + Send {
+/// Moves the read position by one message with each event.
+fn mark_read_events() -> impl FnMut(&Value) -> Fixture + Send {
     let mut seq = 0;
     move |_| {
         seq += 1;

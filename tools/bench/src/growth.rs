@@ -1,4 +1,4 @@
-//! How it grows: more connections of a user, more messages a second in one conversation, more messages in the table.
+//! Growth measurements: connections of a user, messages per second in a conversation, messages in the table.
 
 pub mod conversation;
 pub mod fan_out;

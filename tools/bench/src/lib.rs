@@ -1,15 +1,22 @@
-//! What each action takes, costs and weighs, measured on the release binaries, in reading order: the services that the
-//! functions call, the actions, how they are measured, and what is said of it.
+//! Benchmark library: measures the release binaries of the functions, checks budgets and computes costs.
 
+// The AWS services that the functions call, and how their calls are observed.
+pub mod meter;
+pub mod services;
+pub mod simulated_clock;
+pub mod tls;
+
+// What is measured, and how.
 pub mod actions;
-pub mod budget;
+pub mod binary_sizes;
+pub mod cpu_share;
 pub mod growth;
 pub mod measure;
-pub mod meter;
+
+// What is made of the measurements.
+pub mod budget;
+pub mod cost;
+pub mod cost_report;
 pub mod plot;
-pub mod price;
+pub mod prices;
 pub mod report;
-pub mod services;
-pub mod share;
-pub mod timeless;
-pub mod tls;

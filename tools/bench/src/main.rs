@@ -1,49 +1,49 @@
-//! `bench`: measures the release binaries, holds them to their budgets, and says what they cost.
+//! `bench`: measures the release binaries, checks their budgets and computes their costs.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use bench::{
-    budget,
-    measure::{self, Rounds},
-    price,
+    budget, cost_report,
+    measure::{self, Rounds, RunOptions},
     report::Report,
 };
 use clap::Parser;
 
-/// The line that a function logs of a message, and the 26 bytes that CloudWatch adds; `crates/support/tests/instruments`
-/// holds it to that.
+/// Bytes of the line that a function logs for a message, and the 26 bytes that CloudWatch adds; the tests in
+/// `tests/observability` check this value.
 const LOG_BYTES: f64 = 648.0;
 
-/// Measures the functions as they are deployed: each as a process of its own behind a Lambda Runtime API, with an
-/// embedded DynamoDB and an `@connections` endpoint that take a settable time.
+/// Measures the functions as they are deployed: each one is a process behind a Lambda Runtime API, with an embedded
+/// DynamoDB and an `@connections` endpoint whose calls take a configurable time.
 #[derive(Parser)]
 struct Arguments {
-    /// Where `cargo lambda build --release` has put the functions. Of several folders, which are measured in turn, each
-    /// further one is compared with the first.
+    /// Folders with the output of `cargo lambda build --release`. The actions of all folders take turns, and each
+    /// further folder is compared with the first.
     #[arg(default_value = "target/lambda")]
     binaries: Vec<PathBuf>,
-    /// Only the actions with this in their name, and the one that does nothing.
+    /// Measure only actions whose name contains this text, and the no-op function.
     #[arg(long, default_value = "")]
     only: String,
-    /// Fresh processes of each function.
+    /// Number of fresh processes of each function.
     #[arg(long, default_value_t = 20)]
     fresh: usize,
-    /// Events of each action for warm processes.
+    /// Number of events of each action for warm processes.
     #[arg(long, default_value_t = 500)]
     warm: usize,
-    /// Write what was measured here, as JSON.
+    /// File for the measurements, as JSON.
     #[arg(long, default_value = "target/bench/last.json")]
     json: PathBuf,
-    /// Compare with what was written before.
+    /// Compare with the measurements in this file, which an earlier run has written.
     #[arg(long)]
     base: Option<PathBuf>,
-    /// Give each process, from its first poll on, the share of a processor that Lambda gives a function with so many MB.
+    /// Limit each process, after its initialization, to the share of a processor that Lambda assigns to a function with
+    /// this memory in MB. Needs root.
     #[arg(long)]
     memory: Option<f64>,
-    /// Let API Gateway speak HTTP/1.1 only.
+    /// Offer only HTTP/1.1 at the `@connections` endpoint.
     #[arg(long)]
     no_http2: bool,
-    /// Say nothing but what is beyond its budget, and fail there.
+    /// Print only values that exceed their budget, and exit with 1 if there are any.
     #[arg(long)]
     check: bool,
 }
@@ -52,25 +52,29 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let base = arguments.base.as_deref().map(Report::read).transpose()?;
-    let rounds = Rounds { fresh: arguments.fresh, warm: arguments.warm };
-    let Arguments { binaries, only, no_http2, memory, .. } = &arguments;
-    let reports = measure::everything(binaries, only, rounds, !no_http2, *memory).await?;
-    let (report, others) = reports.split_first().expect("clap asks for one folder at least");
+    let options = RunOptions {
+        only: arguments.only,
+        rounds: Rounds { fresh: arguments.fresh, warm: arguments.warm },
+        http2: !arguments.no_http2,
+        memory: arguments.memory,
+    };
+    let reports = measure::run_all(&arguments.binaries, &options).await?;
+    let (report, others) = reports.split_first().expect("clap requires at least one folder");
     report.write(&arguments.json)?;
     if arguments.check {
-        let broken = budget::broken(report);
-        broken.iter().for_each(|fault| println!("beyond its budget: {fault}"));
-        return Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let exceeded = budget::exceeded(report);
+        exceeded.iter().for_each(|excess| println!("over budget: {excess}"));
+        return Ok(if exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    print!("{}", report.tables());
+    print!("{}", report.tables()?);
     for (folder, other) in arguments.binaries[1..].iter().zip(others) {
-        print!("\n## {}\n\n{}", folder.display(), other.against(report));
+        print!("\n## {}\n\n{}", folder.display(), other.compare(report)?);
     }
     if let Some(base) = base {
-        print!("\n{}", report.against(&base));
+        print!("\n{}", report.compare(&base)?);
     }
-    if arguments.only.is_empty() {
-        print!("\n{}", price::section(report, LOG_BYTES));
+    if options.only.is_empty() {
+        print!("\n{}", cost_report::cost_tables(report, LOG_BYTES)?);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! What is seen of a function's calls: each with its units and the time that it took, and the bytes on the wire.
+//! `Meter`: the AWS calls of a function with their units and times, and the bytes on the wire.
 
 use std::{
     io,
@@ -15,24 +15,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// One call of an AWS service.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct AwsCall {
     /// Such as `PutItem`.
     pub operation: String,
-    /// When its last byte had come.
+    /// When the last byte of the request arrived.
     pub began: Instant,
-    /// When its answer went out.
+    /// When the response was sent.
     pub ended: Instant,
-    /// Read units, by DynamoDB's own count.
+    /// Read units that DynamoDB reports.
     pub read_units: f64,
-    /// Write units, by DynamoDB's own count.
+    /// Write units that DynamoDB reports.
     pub write_units: f64,
 }
 
-/// The length of the longest chain of calls that waited for one another.
+/// The length of the longest chain of calls of which each one waits for the one before.
 ///
-/// Calls that wait for each other never overlap; calls that don't may still come one after the other on a busy machine.
-/// So the figure is at most too large, and the smallest of several is the right one.
-pub fn depth(calls: &[Call]) -> usize {
+/// Calls that wait for each other never overlap. Independent calls may also run one after the other on a busy machine, so
+/// the result is never too small, and the minimum of several events is exact.
+pub fn depth(calls: &[AwsCall]) -> usize {
     let mut calls: Vec<_> = calls.iter().collect();
     calls.sort_by_key(|call| call.began);
     let mut depths: Vec<usize> = Vec::new();
@@ -43,42 +43,42 @@ pub fn depth(calls: &[Call]) -> usize {
     depths.into_iter().max().unwrap_or_default()
 }
 
-/// Collects calls and bytes.
+/// Collects calls and bytes until they are drained.
 #[derive(Debug, Default)]
 pub struct Meter {
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<AwsCall>>,
     bytes: AtomicU64,
 }
 
 impl Meter {
-    pub(crate) fn note(&self, call: Call) {
+    pub(crate) fn record(&self, call: AwsCall) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Forgets the calls so far, and gives them.
-    pub fn take_calls(&self) -> Vec<Call> {
+    /// Removes and returns the calls so far.
+    pub fn drain_calls(&self) -> Vec<AwsCall> {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets the bytes so far, and gives how many went over the wire in both directions, encryption included.
-    pub fn take_bytes(&self) -> u64 {
+    /// Resets and returns the number of bytes on the wire in both directions, encryption included.
+    pub fn drain_bytes(&self) -> u64 {
         self.bytes.swap(0, Ordering::Relaxed)
     }
 }
 
-/// A connection whose bytes are counted.
-pub(crate) struct Counted<S> {
+/// A stream whose bytes are counted.
+pub(crate) struct MeteredStream<S> {
     pub(crate) stream: S,
     pub(crate) meter: Arc<Meter>,
 }
 
-impl<S> Counted<S> {
+impl<S> MeteredStream<S> {
     fn count(&self, bytes: usize) {
         self.meter.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(written)) = result {
@@ -116,9 +116,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn depth_is_that_of_the_longest_chain() {
+    fn depth_is_the_length_of_the_longest_chain() {
         let start = Instant::now();
-        let call = |(began, ended): (u64, u64)| Call {
+        let call = |(began, ended): (u64, u64)| AwsCall {
             operation: String::new(),
             began: start + Duration::from_millis(began),
             ended: start + Duration::from_millis(ended),
@@ -129,7 +129,7 @@ mod tests {
             (vec![], 0),
             (vec![(0, 5)], 1),
             (vec![(0, 5), (1, 6), (2, 9)], 1),
-            // Look; put beside two reads, of which one is slow; push.
+            // A query, then a put beside two reads of which one is slow, then a push.
             (vec![(0, 5), (6, 12), (6, 11), (7, 30), (31, 36)], 3),
             (vec![(6, 11), (0, 5), (12, 13)], 3),
         ] {

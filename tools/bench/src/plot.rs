@@ -1,4 +1,4 @@
-//! Plots, as SVG.
+//! Line plots as SVG files.
 
 use std::{fs, path::Path};
 
@@ -10,25 +10,25 @@ const SIZE: (u32, u32) = (720, 400);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(81, 84, 209), RGBColor(200, 90, 40), RGBColor(35, 122, 59), RGBColor(120, 120, 130)];
 
-/// One line of a plot: what it is, and its points.
+/// One line of a plot: its label and its points.
 pub type Series = (String, Vec<(f64, f64)>);
 
-/// What a plot says beside its lines.
+/// Title and axis labels of a plot.
 #[derive(Debug, Clone, Copy)]
-pub struct Labels {
-    /// Above it.
+pub struct PlotLabels {
+    /// Title above the plot.
     pub title: &'static str,
-    /// Below, with its unit.
+    /// Label of the horizontal axis, with its unit.
     pub x: &'static str,
-    /// On the left, with its unit.
+    /// Label of the vertical axis, with its unit.
     pub y: &'static str,
 }
 
-/// Draws lines over a logarithmic axis; upwards it is logarithmic too.
+/// Draws lines on logarithmic axes.
 ///
 /// # Errors
-/// Where the file can't be written, or there is nothing to draw.
-pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<()> {
+/// If the file can't be written or there are no points.
+pub fn draw_lines(path: &Path, labels: PlotLabels, series: &[Series]) -> anyhow::Result<()> {
     let points = || series.iter().flat_map(|(_, points)| points.iter().copied());
     let ends = |of: fn((f64, f64)) -> f64| {
         let ends = (f64::INFINITY, f64::NEG_INFINITY);
@@ -36,10 +36,10 @@ pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<(
     };
     let (left, right) = ends(|(x, _)| x);
     let (least, most) = ends(|(_, y)| y);
-    // A decade at least, so that what hardly changes looks so, and room above for what the lines are.
+    // The axis covers at least a decade, so that small changes look small. The legend is above the lines.
     let bottom = least.min(most / 10.0) / 1.15;
     if points().next().is_none() {
-        return Err(anyhow!("{}: nothing to draw", labels.title));
+        return Err(anyhow!("{}: no points to draw", labels.title));
     }
     let failed = |error: &dyn std::fmt::Display| anyhow!("{}: {error}", path.display());
     let mut text = String::new();
@@ -58,8 +58,8 @@ pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<(
             .x_desc(labels.x)
             .y_desc(labels.y)
             .light_line_style(WHITE)
-            .x_label_formatter(&|value| short(*value))
-            .y_label_formatter(&|value| short(*value))
+            .x_label_formatter(&|value| abbreviate(*value))
+            .y_label_formatter(&|value| abbreviate(*value))
             .draw()
             .map_err(|error| failed(&error))?;
         for ((name, points), colour) in series.iter().zip(COLOURS.iter().cycle()) {
@@ -85,8 +85,7 @@ pub fn lines(path: &Path, labels: Labels, series: &[Series]) -> anyhow::Result<(
     Ok(fs::write(path, text)?)
 }
 
-/// A number in few characters.
-fn short(value: f64) -> String {
+fn abbreviate(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{:.0} M", value / 1e6),
         value if value >= 1e3 => format!("{:.0} k", value / 1e3),

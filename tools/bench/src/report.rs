@@ -1,90 +1,94 @@
-//! What was measured, as tables for people and JSON for the next run.
+//! `Report`: the measurements of a run, as Markdown tables and as JSON for later comparisons.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+    fs,
+    path::Path,
+};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// One run.
+/// The measurements of one run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// By name.
-    pub binaries: BTreeMap<String, Binary>,
-    /// The actions over plain HTTP, in the order of the table.
-    pub plain: Vec<(String, Figures)>,
-    /// The same over TLS.
-    pub encrypted: Vec<(String, Figures)>,
+    /// Sizes of the binaries, by name.
+    pub binaries: BTreeMap<String, BinarySize>,
+    /// Actions over plain HTTP, the no-op function first.
+    pub plain: Vec<(String, Measurement)>,
+    /// Actions over TLS, in the same order.
+    pub encrypted: Vec<(String, Measurement)>,
 }
 
-/// What a binary weighs, in bytes.
+/// The size of a binary in bytes.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Binary {
-    /// As it lies there.
+pub struct BinarySize {
+    /// Uncompressed.
     pub bytes: usize,
-    /// Deflated, as in the package that Lambda fetches.
+    /// Compressed, as in the package that Lambda loads.
     pub zipped: usize,
 }
 
-/// One action. Times are in microseconds.
+/// The measurements of one action. Times are in microseconds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Figures {
-    /// Fresh processes: from the start to the first answer; the processor time is that until then.
-    pub fresh: Times,
-    /// The same where every call takes 5 ms more.
-    pub delayed_fresh: Times,
-    /// The same for a warm process that was frozen, and whose connections were closed meanwhile.
-    #[serde(default)]
-    pub thawed: Times,
-    /// Warm ones: from event to answer; the processor time is that of an event.
-    pub warm: Times,
-    /// The same where every call takes 5 ms more.
-    pub delayed: Times,
-    /// The most that was in use, in KB.
+pub struct Measurement {
+    /// Fresh processes, from the start to the first reply.
+    pub fresh: TimeStats,
+    /// Fresh processes with 5 ms more per AWS call.
+    pub delayed_fresh: TimeStats,
+    /// Processes that were suspended while their connections were closed, with 5 ms more per AWS call.
+    pub resumed: TimeStats,
+    /// Warm processes, from event to reply.
+    pub warm: TimeStats,
+    /// Warm processes with 5 ms more per AWS call.
+    pub delayed: TimeStats,
+    /// Largest resident memory in KB.
     pub peak_memory: f64,
-    /// Calls of AWS services for one event.
+    /// AWS calls of one event.
     pub calls: usize,
-    /// How many of them wait for one another; measured with a delay only.
+    /// Length of the longest chain of calls that wait for one another; measured with a delay only.
     pub depth: Option<usize>,
-    /// Of DynamoDB, for one event.
+    /// DynamoDB read units of one event.
     pub read_units: f64,
-    /// Of DynamoDB, for one event.
+    /// DynamoDB write units of one event.
     pub write_units: f64,
-    /// Between the function and the services, both directions, for one event, encryption included.
+    /// Bytes of one event between the function and AWS services, in both directions, encryption included.
     pub wire_bytes: f64,
-    /// What the function answers the Lambda runtime.
-    pub answer_bytes: f64,
+    /// Bytes of the function's reply to the Lambda runtime.
+    pub reply_bytes: f64,
 }
 
-/// How long something took, in microseconds.
+/// Statistics of a series of events, in microseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Times {
-    /// From the start of a fresh process until it asks for an event; nothing for a warm one.
+pub struct TimeStats {
+    /// From the start of a fresh process until it polls for an event; 0 for a warm one.
     pub first_poll: f64,
-    /// Half of them took less.
+    /// Median time until the reply.
     pub median: f64,
-    /// 99 of 100 took no more.
+    /// 99th percentile of the time until the reply.
     pub p99: f64,
-    /// Processor time, the median.
+    /// Median processor time: of a fresh process until its first reply, of a warm process per event.
     pub cpu: f64,
 }
 
 impl Report {
-    /// Reads what [`Report::write`] wrote.
+    /// Reads a file that [`Report::write`] has written.
     ///
     /// # Errors
-    /// Where it is not there, or no report.
+    /// If the file is missing or not a report of this version.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read(path).with_context(|| format!("no report at {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is no report of this version", path.display()))
+        serde_json::from_slice(&text).with_context(|| format!("{} is not a report of this version", path.display()))
     }
 
-    /// Writes it as JSON.
+    /// Writes the report as JSON.
     ///
     /// # Errors
-    /// Where the file can't be written.
+    /// If the file can't be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -92,125 +96,145 @@ impl Report {
         Ok(fs::write(path, serde_json::to_string_pretty(self)?)?)
     }
 
-    /// The tables of `docs/performance.md`, in Markdown.
-    pub fn tables(&self) -> String {
+    /// The tables of measurements in `docs/costs.md`, in Markdown.
+    ///
+    /// # Errors
+    /// None in practice: a `String` accepts every write.
+    pub fn tables(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         for (title, rows) in [("Plain HTTP", &self.plain), ("TLS", &self.encrypted)] {
-            text += &format!("**{title}**\n\n{}\n{}\n", times(rows), what_it_takes(rows));
+            writeln!(text, "**{title}**\n")?;
+            time_table(&mut text, rows)?;
+            text.push('\n');
+            resource_table(&mut text, rows)?;
+            text.push('\n');
         }
-        text + "**Binaries**\n\n" + &binaries(&self.binaries)
+        writeln!(text, "**Binaries**\n")?;
+        size_table(&mut text, &self.binaries)?;
+        Ok(text)
     }
 
-    /// Each figure beside what it was.
-    pub fn against(&self, base: &Self) -> String {
+    /// A table of the values of this report and of `base`, each relative to the no-op function of its run.
+    ///
+    /// # Errors
+    /// As [`Report::tables`].
+    pub fn compare(&self, base: &Self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        for (title, rows, old) in [("plain HTTP", &self.plain, &base.plain), ("TLS", &self.encrypted, &base.encrypted)]
-        {
-            let noop =
-                |rows: &[(String, Figures)]| rows.first().map(|(_, figures)| figures.clone()).unwrap_or_default();
-            let (floor, old_floor) = (noop(rows), noop(old));
-            let _ = writeln!(text, "Against the base, {title}: now / before, of what a no-op takes in the same run\n");
-            let _ =
-                writeln!(text, "| action | first answer | CPU until then | warm median | CPU | memory | wire bytes |");
-            let _ = writeln!(text, "|---|---|---|---|---|---|---|");
-            for (name, now) in rows {
-                let Some((_, before)) = old.iter().find(|(old, _)| old == name) else { continue };
-                let change = |of: fn(&Figures) -> f64| {
-                    let (now, before) = (of(now) / of(&floor), of(before) / of(&old_floor));
-                    format!("{now:.2} / {before:.2}")
-                };
-                let plain = |of: fn(&Figures) -> f64| format!("{:.0} / {:.0}", of(now), of(before));
-                let _ = writeln!(
-                    text,
-                    "| {name} | {} | {} | {} | {} | {} | {} |",
-                    change(|figures| figures.fresh.median),
-                    change(|figures| figures.fresh.cpu),
-                    change(|figures| figures.warm.median),
-                    change(|figures| figures.warm.cpu),
-                    plain(|figures| figures.peak_memory),
-                    plain(|figures| figures.wire_bytes),
-                );
-            }
-            text += "\n";
-        }
+        compare_rows(&mut text, "plain HTTP", &self.plain, &base.plain)?;
+        compare_rows(&mut text, "TLS", &self.encrypted, &base.encrypted)?;
         for (name, now) in &self.binaries {
             if let Some(before) = base.binaries.get(name) {
-                let _ = writeln!(text, "{name}: {} bytes, before {}", now.bytes, before.bytes);
+                writeln!(text, "{name}: {} bytes, before {}", now.bytes, before.bytes)?;
             }
         }
-        text
+        Ok(text)
     }
 }
 
-fn times(rows: &[(String, Figures)]) -> String {
+fn compare_rows(
+    text: &mut String,
+    title: &str,
+    rows: &[(String, Measurement)],
+    old: &[(String, Measurement)],
+) -> fmt::Result {
+    let noop = |rows: &[(String, Measurement)]| rows.first().map(|(_, noop)| noop.clone()).unwrap_or_default();
+    let (noop, old_noop) = (noop(rows), noop(old));
+    writeln!(
+        text,
+        "Compared with the base, {title}: now / before, times as multiples of the no-op function in the same run\n"
+    )?;
+    writeln!(text, "| action | first reply | its CPU | warm median | CPU | memory (KB) | wire bytes |")?;
+    writeln!(text, "|---|---|---|---|---|---|---|")?;
+    for (name, now) in rows {
+        let Some((_, before)) = old.iter().find(|(old, _)| old == name) else { continue };
+        let multiples = |value: fn(&Measurement) -> f64| {
+            let (now, before) = (value(now) / value(&noop), value(before) / value(&old_noop));
+            format!("{now:.2} / {before:.2}")
+        };
+        let values = |value: fn(&Measurement) -> f64| format!("{:.0} / {:.0}", value(now), value(before));
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            multiples(|row| row.fresh.median),
+            multiples(|row| row.fresh.cpu),
+            multiples(|row| row.warm.median),
+            multiples(|row| row.warm.cpu),
+            values(|row| row.peak_memory),
+            values(|row| row.wire_bytes),
+        )?;
+    }
+    text.push('\n');
+    Ok(())
+}
+
+fn time_table(text: &mut String, rows: &[(String, Measurement)]) -> fmt::Result {
     const COLUMNS: [&str; 11] = [
         "action",
         "first poll",
-        "first answer",
-        "with 5 ms a call",
-        "CPU until then",
+        "first reply",
+        "with 5 ms per call",
+        "its CPU",
         "warm median",
         "p99",
-        "with 5 ms a call",
+        "with 5 ms per call",
         "p99",
-        "after a freeze",
+        "resumed",
         "CPU",
     ];
-    let mut text = format!("| {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
-    let floor = rows.first().map(|(_, figures)| figures);
-    for (name, figures) in rows {
-        let beside = |of: fn(&Figures) -> f64| {
-            let ratio = floor.map_or(f64::NAN, |floor| of(figures) / of(floor));
-            format!("{} ({ratio:.1}×)", ms(of(figures)))
+    writeln!(text, "| {} |\n|{}", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()))?;
+    let noop = rows.first().map(|(_, noop)| noop);
+    for (name, row) in rows {
+        let with_multiple = |value: fn(&Measurement) -> f64| {
+            let multiple = noop.map_or(f64::NAN, |noop| value(row) / value(noop));
+            format!("{} ({multiple:.1}×)", milliseconds(value(row)))
         };
-        let _ = writeln!(
+        writeln!(
             text,
             "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            ms(figures.fresh.first_poll),
-            beside(|figures| figures.fresh.median),
-            ms(figures.delayed_fresh.median),
-            ms(figures.fresh.cpu),
-            ms(figures.warm.median),
-            ms(figures.warm.p99),
-            ms(figures.delayed.median),
-            ms(figures.delayed.p99),
-            ms(figures.thawed.median),
-            beside(|figures| figures.warm.cpu),
-        );
+            milliseconds(row.fresh.first_poll),
+            with_multiple(|row| row.fresh.median),
+            milliseconds(row.delayed_fresh.median),
+            milliseconds(row.fresh.cpu),
+            milliseconds(row.warm.median),
+            milliseconds(row.warm.p99),
+            milliseconds(row.delayed.median),
+            milliseconds(row.delayed.p99),
+            milliseconds(row.resumed.median),
+            with_multiple(|row| row.warm.cpu),
+        )?;
     }
-    text
+    Ok(())
 }
 
-fn what_it_takes(rows: &[(String, Figures)]) -> String {
-    let mut text =
-        "| action | AWS calls | depth | read units | write units | bytes on the wire | of the answer | peak \
-                    memory |\n|---|---|---|---|---|---|---|---|\n"
-            .to_owned();
-    for (name, figures) in rows {
-        let _ = writeln!(
+fn resource_table(text: &mut String, rows: &[(String, Measurement)]) -> fmt::Result {
+    const COLUMNS: [&str; 8] =
+        ["action", "AWS calls", "depth", "read units", "write units", "wire bytes", "reply bytes", "peak memory"];
+    writeln!(text, "| {} |\n|{}", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()))?;
+    for (name, row) in rows {
+        writeln!(
             text,
             "| {name} | {} | {} | {} | {} | {} | {} | {:.1} MB |",
-            figures.calls,
-            figures.depth.unwrap_or_default(),
-            figures.read_units,
-            figures.write_units,
-            figures.wire_bytes,
-            figures.answer_bytes,
-            figures.peak_memory / 1_024.0,
-        );
+            row.calls,
+            row.depth.unwrap_or_default(),
+            row.read_units,
+            row.write_units,
+            row.wire_bytes,
+            row.reply_bytes,
+            row.peak_memory / 1_024.0,
+        )?;
     }
-    text
+    Ok(())
 }
 
-fn binaries(binaries: &BTreeMap<String, Binary>) -> String {
-    let mut text = "| binary | MB | zipped |\n|---|---|---|\n".to_owned();
-    for (name, Binary { bytes, zipped }) in binaries {
-        let mb = |bytes: &usize| *bytes as f64 / 1e6;
-        let _ = writeln!(text, "| {name} | {:.2} | {:.2} |", mb(bytes), mb(zipped));
+fn size_table(text: &mut String, binaries: &BTreeMap<String, BinarySize>) -> fmt::Result {
+    writeln!(text, "| binary | MB | zipped |\n|---|---|---|")?;
+    for (name, BinarySize { bytes, zipped }) in binaries {
+        let megabytes = |bytes: &usize| *bytes as f64 / 1e6;
+        writeln!(text, "| {name} | {:.2} | {:.2} |", megabytes(bytes), megabytes(zipped))?;
     }
-    text
+    Ok(())
 }
 
-fn ms(micros: f64) -> String {
+fn milliseconds(micros: f64) -> String {
     format!("{:.2} ms", micros / 1_000.0)
 }

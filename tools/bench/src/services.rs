@@ -1,4 +1,4 @@
-//! The AWS that the functions call: DynamoDB and `@connections`, which take a settable time, and are metered.
+//! DynamoDB and `@connections` endpoints for the functions, metered and with a configurable latency.
 
 use std::{
     sync::{
@@ -29,46 +29,50 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    meter::{Call, Counted, Meter},
-    tls::Authority,
+    meter::{AwsCall, Meter, MeteredStream},
+    tls::CertificateAuthority,
 };
 
-/// Both services, each on a free port of this machine.
-pub struct Services {
-    /// What is seen of the calls.
+/// Both services, each on a free port of the loopback interface.
+pub struct AwsServices {
+    /// Records the calls of both.
     pub meter: Arc<Meter>,
-    /// Where DynamoDB is.
+    /// Value for `AWS_ENDPOINT_URL_DYNAMODB`.
     pub dynamodb: String,
-    /// What `CONNECTIONS_ENDPOINT` is to be.
+    /// Value for `CONNECTIONS_ENDPOINT`.
     pub connections: String,
     shared: Arc<Shared>,
 }
 
-impl Services {
-    /// Starts both with these tables, encrypted where there is an authority. As on AWS, DynamoDB then speaks HTTP/1.1 and
-    /// API Gateway also HTTP/2, unless the authority says otherwise.
+impl AwsServices {
+    /// Starts both with these tables, over TLS if there is an authority. As on AWS, DynamoDB then offers HTTP/1.1 and API
+    /// Gateway also HTTP/2, unless the authority disables it.
     ///
     /// # Errors
-    /// Where no port is free.
-    pub async fn start(database: Database, authority: Option<&Authority>) -> anyhow::Result<Self> {
-        let shared =
-            Arc::new(Shared { database, meter: Arc::default(), delay: AtomicU64::new(0), open: Mutex::default() });
+    /// If no port is free.
+    pub async fn start(database: Database, authority: Option<&CertificateAuthority>) -> anyhow::Result<Self> {
+        let shared = Arc::new(Shared {
+            database,
+            meter: Arc::default(),
+            delay_micros: AtomicU64::new(0),
+            open: Mutex::default(),
+        });
         let acceptor = |protocols: &[&str]| authority.map(|authority| authority.acceptor(protocols)).transpose();
         let dynamodb = serve(shared.clone(), acceptor(&["http/1.1"])?).await?;
-        let both: &[_] =
+        let protocols: &[_] =
             if authority.is_some_and(|authority| authority.http2) { &["h2", "http/1.1"] } else { &["http/1.1"] };
-        let gateway = serve(shared.clone(), acceptor(both)?).await?;
+        let gateway = serve(shared.clone(), acceptor(protocols)?).await?;
         Ok(Self { meter: shared.meter.clone(), dynamodb, connections: format!("{gateway}/prod"), shared })
     }
 
-    /// Closes every connection, as services do with those that say nothing for long.
-    pub fn hang_up(&self) {
-        self.shared.open().drain(..).for_each(|conversation| conversation.abort());
+    /// Closes every connection, as AWS does with idle connections.
+    pub fn close_connections(&self) {
+        self.shared.open().drain(..).for_each(|connection| connection.abort());
     }
 
-    /// From now on every call takes so much longer.
-    pub fn delay(&self, delay: Duration) {
-        self.shared.delay.store(delay.as_micros() as u64, Ordering::Relaxed);
+    /// Delays every later call by this time.
+    pub fn set_delay(&self, delay: Duration) {
+        self.shared.delay_micros.store(delay.as_micros() as u64, Ordering::Relaxed);
     }
 }
 
@@ -76,8 +80,7 @@ struct Shared {
     database: Database,
     open: Mutex<Vec<AbortHandle>>,
     meter: Arc<Meter>,
-    /// In microseconds.
-    delay: AtomicU64,
+    delay_micros: AtomicU64,
 }
 
 async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Result<String> {
@@ -87,57 +90,60 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (shared, acceptor) = (shared.clone(), acceptor.clone());
-            // Only costs time where it can't be had.
+            // If this fails, the measured times are longer, but still correct.
             let _ = stream.set_nodelay(true);
-            let stream = Counted { stream, meter: shared.meter.clone() };
+            let stream = MeteredStream { stream, meter: shared.meter.clone() };
             let open = shared.clone();
-            let conversation = tokio::spawn(async move {
+            let connection = tokio::spawn(async move {
                 match acceptor {
-                    // One that fails is the function's to tell. It gives up some: a call takes whichever connection is ready
-                    // first, a new one or one that another call has done with.
+                    // The function reports a failed handshake. Some are cancelled: a call uses the connection that is
+                    // ready first, which may be one that another call has released.
                     Some(acceptor) => {
                         if let Ok(stream) = acceptor.accept(stream).await {
-                            converse(stream, shared).await;
+                            serve_connection(stream, shared).await;
                         }
                     }
-                    None => converse(stream, shared).await,
+                    None => serve_connection(stream, shared).await,
                 }
             });
-            open.open().push(conversation.abort_handle());
+            open.open().push(connection.abort_handle());
         }
     });
     Ok(url)
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
-    let answer = service_fn(move |request| answer(shared.clone(), request));
-    // Its end, good or bad, is the function's to see.
-    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
+    let service = service_fn(move |request| respond(shared.clone(), request));
+    // The function sees and reports a broken connection.
+    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let began = Instant::now();
-    let delay = Duration::from_micros(shared.delay.load(Ordering::Relaxed));
+    let delay = Duration::from_micros(shared.delay_micros.load(Ordering::Relaxed));
     if !delay.is_zero() {
         sleep(delay).await;
     }
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let answered = match target.and_then(|target| target.rsplit('.').next()) {
+    let result = match target.and_then(|target| target.rsplit('.').next()) {
         Some(operation) => shared.dynamodb(operation, &body),
-        None => {
-            Answered { status: 200, body: String::new(), operation: format!("{} connection", head.method), units: 0.0 }
-        }
+        None => CallResult {
+            status: 200,
+            body: String::new(),
+            operation: format!("{} connection", head.method),
+            units: 0.0,
+        },
     };
-    let is_write = ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems"].contains(&answered.operation.as_str());
-    let (read_units, write_units) = if is_write { (0.0, answered.units) } else { (answered.units, 0.0) };
-    shared.meter.note(Call { operation: answered.operation, began, ended: Instant::now(), read_units, write_units });
-    let response = Response::builder().status(answered.status).header("content-type", "application/x-amz-json-1.0");
-    Ok(response.body(answered.body.into()).unwrap_or_else(|_: hyper::http::Error| unreachable!("the parts are valid")))
+    let is_write = ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems"].contains(&result.operation.as_str());
+    let (read_units, write_units) = if is_write { (0.0, result.units) } else { (result.units, 0.0) };
+    shared.meter.record(AwsCall { operation: result.operation, began, ended: Instant::now(), read_units, write_units });
+    let response = Response::builder().status(result.status).header("content-type", "application/x-amz-json-1.0");
+    Ok(response.body(result.body.into()).unwrap_or_else(|_: hyper::http::Error| unreachable!("the parts are valid")))
 }
 
-struct Answered {
+struct CallResult {
     operation: String,
     status: u16,
     body: String,
@@ -149,21 +155,21 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What DynamoDB answers, and the units that it would bill.
-    fn dynamodb(&self, operation: &str, request: &[u8]) -> Answered {
+    /// The response of DynamoDB, and the units that AWS would bill.
+    fn dynamodb(&self, operation: &str, request: &[u8]) -> CallResult {
         let mut request: Value = serde_json::from_slice(request).unwrap_or_default();
         request["ReturnConsumedCapacity"] = json!("TOTAL");
         let operation = operation.to_owned();
         match support::call(&self.database, &operation, request) {
-            Ok(mut answer) => {
-                let consumed = answer.as_object_mut().and_then(|answer| answer.remove("ConsumedCapacity"));
+            Ok(mut response) => {
+                let consumed = response.as_object_mut().and_then(|response| response.remove("ConsumedCapacity"));
                 let consumed = consumed.unwrap_or_default();
                 let tables = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed]);
                 let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
-                Answered { operation, status: 200, body: answer.to_string(), units }
+                CallResult { operation, status: 200, body: response.to_string(), units }
             }
-            // A failed condition is billed as the write that it was to be; none of the actions has one.
-            Err(error) => Answered { operation, status: 400, body: error.to_json(), units: 0.0 },
+            // AWS bills a failed condition as a write. No measured action has one.
+            Err(error) => CallResult { operation, status: 400, body: error.to_json(), units: 0.0 },
         }
     }
 }

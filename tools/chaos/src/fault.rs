@@ -1,63 +1,64 @@
-//! What can go wrong, by kind.
+//! `Fault`: the kinds of faults, with their rates and limits.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
-/// A kind of fault.
+use chat_client::Cut;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// DynamoDB does the call, and the answer never arrives.
+    /// DynamoDB carries out the call, and the response is lost.
     AnswerLost,
-    /// DynamoDB refuses with a `ThrottlingException`.
+    /// DynamoDB responds with a `ThrottlingException`.
     Throttled,
-    /// DynamoDB fails with a 500.
+    /// DynamoDB responds with status 500.
     ServerError,
-    /// DynamoDB answers late, but in time.
+    /// DynamoDB responds late, but before the client's timeout.
     Slow,
-    /// DynamoDB never does the call and never answers.
+    /// DynamoDB neither carries out the call nor responds.
     Unanswered,
-    /// DynamoDB does the call when nobody waits for it any more.
+    /// DynamoDB carries out the call after the client's timeout.
     AppliedLate,
-    /// The function is killed before its call is done.
+    /// The function's process is killed before the call is carried out.
     KilledBefore,
-    /// The function is killed when its call is done, before it hears of it.
+    /// The function's process is killed after the call is carried out, before the response.
     KilledAfter,
-    /// The function is stopped in the middle of its call, and goes on later.
+    /// The function's process is stopped during its call and continued later.
     Paused,
-    /// The function is stopped for so long that its time is up.
+    /// The function's process is stopped until the function times out.
     TimedOut,
-    /// A cold start that takes long.
+    /// A cold start takes longer.
     SlowStart,
-    /// `@connections` says 410 of a connection that lives.
+    /// `@connections` responds with 410 for an open connection.
     PushGone,
-    /// `@connections` says 429.
+    /// `@connections` responds with 429.
     PushThrottled,
-    /// `@connections` says 500.
+    /// `@connections` responds with 500.
     PushFailed,
-    /// `@connections` answers late.
+    /// `@connections` responds late.
     PushSlow,
-    /// `@connections` never answers.
+    /// `@connections` neither pushes nor responds.
     PushUnanswered,
-    /// `@connections` pushes, and the answer never arrives.
+    /// `@connections` pushes, and the response is lost.
     PushAnswerLost,
-    /// The `$disconnect` of a connection never comes.
+    /// The `$disconnect` event of a connection is lost.
     DisconnectLost,
-    /// A client's socket is cut in the middle of a frame.
+    /// A client's socket is cut inside a frame.
     CutInFrame,
-    /// A client's socket is cut right after a send, whose answer it never gets.
+    /// A client's socket is cut after a send, before its reply.
     CutAfterSend,
-    /// A client's socket is cut at any other moment.
+    /// A client's socket is cut at any other time.
     Cut,
-    /// A client sends again while its first attempt still runs.
+    /// A client repeats a send while its first attempt is still running.
     Repeated,
-    /// A client goes for good, with messages that nobody acknowledged.
+    /// A client stops for good, with unacknowledged messages.
     Retired,
 }
 
 impl Fault {
-    /// Those that a call to DynamoDB may meet, and in how many of a thousand calls where a plan has them, at the most.
+    /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
     pub const OF_DYNAMODB: [(Self, u32); 10] = [
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
@@ -70,7 +71,7 @@ impl Fault {
         (Self::Paused, 60),
         (Self::TimedOut, 60),
     ];
-    /// Those that a push may meet, in the same way.
+    /// Faults of pushes, each with its highest rate per thousand calls.
     pub const OF_PUSHES: [(Self, u32); 9] = [
         (Self::PushGone, 150),
         (Self::PushThrottled, 200),
@@ -83,8 +84,13 @@ impl Fault {
         (Self::Paused, 60),
     ];
 
-    /// How often it may strike in one run: what costs seconds, or a process, is dosed.
-    pub fn most(self) -> usize {
+    /// Where a fault of a client's socket cuts it.
+    pub fn as_cut(self) -> Cut {
+        if self == Self::CutInFrame { Cut::InsideFrame } else { Cut::AfterFrame }
+    }
+
+    /// How often a run may inject this fault. Limited if it costs seconds or a process.
+    pub fn limit_per_run(self) -> usize {
         match self {
             Self::TimedOut => 1,
             Self::Unanswered | Self::AppliedLate => 2,
@@ -95,25 +101,19 @@ impl Fault {
     }
 }
 
-/// How often each kind has struck.
+/// Number of injected faults by kind.
 #[derive(Debug, Default)]
-pub struct Counts(Mutex<BTreeMap<Fault, usize>>);
+pub struct FaultCounts(Mutex<BTreeMap<Fault, usize>>);
 
-impl Counts {
-    /// Counts one, and says the how many-th of its kind it is.
-    pub fn add(&self, fault: Fault) -> usize {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(fault).or_default();
-        *count += 1;
-        *count
+impl FaultCounts {
+    pub fn add(&self, fault: Fault) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default() += 1;
     }
 
-    /// How often this kind has struck.
-    pub fn of(&self, fault: Fault) -> usize {
+    pub fn count(&self, fault: Fault) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&fault).copied().unwrap_or_default()
     }
 
-    /// All of them.
     pub fn all(&self) -> BTreeMap<Fault, usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,46 +1,53 @@
-// Hosts clients of web/chat-client.js for the harness: it is told what they do, and tells what they are told, in lines
-// of JSON. Each device is a page of its own; pages of one browser share what survives a reload.
+// Runs clients of web/chat-client.js for `chaos`. Arguments: the paths of chat-client.js and of fake-indexeddb. Reads
+// operations from stdin and writes events to stdout, as lines of JSON. Each device is one page; the pages of one browser
+// share the storage that survives a reload.
 
 import { createInterface } from 'node:readline';
-import { IDBFactory } from '../../../target/tools/web/node_modules/fake-indexeddb/build/esm/index.js';
-import { ChatClient } from '../../../web/chat-client.js';
+import { pathToFileURL } from 'node:url';
 
-/** Outboxes, by the browser's address. @type {Map<string, IDBFactory>} */
+const [clientPath, indexedDbPath] = process.argv.slice(2);
+const { ChatClient } = await import(pathToFileURL(clientPath).href);
+const { IDBFactory } = await import(pathToFileURL(indexedDbPath).href);
+
+/** Stored outboxes by origin. @type {Map<string, IDBFactory>} */
 const stores = new Map();
-/** What is open, by the device's name. */
+/** Open pages by device. */
 const pages = new Map();
-/** What each device has still to do: one thing after the other. @type {Map<string, Promise<unknown>>} */
+/** The last operation of each device; its next one waits for it. @type {Map<string, Promise<unknown>>} */
 const queues = new Map();
 
-const tell = (word) => process.stdout.write(`${JSON.stringify(word)}\n`);
+const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+const refusal = ({ code, reason, message }) => `the module reports a refused message: ${code} ${reason ?? message}`;
 
-const deeds = {
-  open({ device, life, user, peers, origin, address, looks, pageSize, times }) {
+const operations = {
+  open({ device, life, user, peers, origin, address, opensConversations, pageSize, times }) {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
-    // Tabs of one browser have one address for what they keep, and each its own line that can be cut.
+    // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
       constructor(url, protocols) { super(url.replace(origin, address), protocols); }
     }
     const chat = new ChatClient({ url: origin, userId: user, WebSocket: Socket, indexedDB: stores.get(origin), pageSize, times });
     const page = { chat, waiting: new Map(), peers };
     pages.set(device, page);
-    const say = (event, rest) => tell({ device, life, event, ...rest });
-    chat.addEventListener('message', ({ detail }) => say('message', { message: detail }));
-    chat.addEventListener('conversation', ({ detail }) => say('high', { peer: detail.peer, high: detail.high ?? 0 }));
+    const report = (event, fields) => emit({ device, life, event, ...fields });
+    chat.addEventListener('message', ({ detail }) => report('message', { message: detail }));
+    chat.addEventListener('conversation', ({ detail }) => report('high', { peer: detail.peer, high: detail.high ?? 0 }));
     chat.addEventListener('status', ({ detail }) => {
       const entry = chat.conversation(detail.peer).pending.find((one) => one.clientMessageId === detail.clientMessageId);
       page.waiting.get(entry?.content)?.();
-      if (detail.state === 'sent') say('sent', { peer: detail.peer, message: entry.sent });
-      if (detail.state === 'failed') say('wrong', { text: `it was refused: ${detail.code} ${detail.reason}` });
+      if (detail.state === 'sent') report('sent', { peer: detail.peer, message: entry.sent });
+      if (detail.state === 'failed') report('violation', { text: refusal(detail) });
     });
-    for (const peer of looks ? peers : []) chat.open(peer).catch((error) => { if (error.code !== 'closed') throw error; });
+    const ignoreClosed = (error) => { if (error.code !== 'closed') throw error; };
+    for (const peer of opensConversations ? peers : []) chat.open(peer).catch(ignoreClosed);
   },
 
-  async say({ device, peer, content }) {
+  /** Returns when the message is in the outbox. */
+  async send({ device, peer, content }) {
     const { chat, waiting } = pages.get(device);
     const queued = new Promise((done) => waiting.set(content, done));
     chat.send(peer, content).catch((error) => {
-      if (error.code !== 'closed') tell({ device, event: 'wrong', text: `it was refused: ${error.code} ${error.message}` });
+      if (error.code !== 'closed') emit({ device, event: 'violation', text: refusal(error) });
     });
     await queued;
     waiting.delete(content);
@@ -57,13 +64,13 @@ const deeds = {
       for await (const page of chat.history(peer)) void page;
       views[peer] = chat.conversation(peer).messages;
     }
-    tell({ device, event: 'view', views });
+    emit({ device, event: 'view', views });
   },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const deed = JSON.parse(line);
-  const before = queues.get(deed.device) ?? Promise.resolve();
-  queues.set(deed.device, before.then(() => deeds[deed.do](deed)));
+  const call = JSON.parse(line);
+  const previous = queues.get(call.device) ?? Promise.resolve();
+  queues.set(call.device, previous.then(() => operations[call.operation](call)));
 }
 process.exit();

@@ -1,88 +1,100 @@
-//! Node.js with the clients of `web/chat-client.js`, one for each device of every run.
+//! `Host`: a Node.js process that runs `web/chat-client.js` for the devices of all runs.
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::mpsc,
 };
 
-use crate::device::Device;
+/// Files that the process imports.
+#[derive(Debug, Clone)]
+pub struct ModulePaths {
+    /// `chat-client.js`
+    pub client: PathBuf,
+    /// The ES module of the npm package `fake-indexeddb`, which stores the client's outbox.
+    pub indexed_db: PathBuf,
+}
 
-/// The process.
-#[derive(Debug)]
+/// The process is killed when this is dropped.
 pub struct Host {
-    orders: mpsc::UnboundedSender<Value>,
-    devices: Arc<Devices>,
-    /// Killed when this is dropped.
+    operations: mpsc::UnboundedSender<Value>,
+    listeners: Arc<Listeners>,
     _child: Child,
 }
 
-type Devices = Mutex<HashMap<String, Weak<Device>>>;
+/// By the device's name.
+type Listeners = Mutex<HashMap<String, Listener>>;
+type Listener = Arc<dyn Fn(Value) + Send + Sync>;
 
 impl Host {
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Errors
-    /// Where there is no Node.js, or not what the module is run with.
-    pub fn start() -> anyhow::Result<Arc<Self>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tools = root.join("../../target/tools/web/node_modules/fake-indexeddb");
-        ensure!(tools.exists(), "run `make web-tools` first: the module's outbox is kept in fake-indexeddb");
+    /// If a file is missing, or Node.js can't be started.
+    pub fn start(paths: &ModulePaths) -> anyhow::Result<Arc<Self>> {
+        let [client, indexed_db] = [&paths.client, &paths.indexed_db].map(|path| absolute(path));
         let mut command = Command::new("node");
-        // Before Node.js 22 `WebSocket` has to be asked for.
-        command.args(["--experimental-websocket", "--no-warnings"]).arg(root.join("src/host.mjs"));
+        // Node.js before 22 has `WebSocket` only with this option.
+        command.args(["--experimental-websocket", "--no-warnings"]);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host.mjs")).arg(client?).arg(indexed_db?);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = piped.spawn().context("the module runs in Node.js 20 or later, as `node`")?;
-        let mut stdin = child.stdin.take().context("it has an input")?;
-        let words = BufReader::new(child.stdout.take().context("it has an output")?).lines();
-        let (orders, mut given) = mpsc::unbounded_channel::<Value>();
-        tokio::spawn(async move {
-            while let Some(order) = given.recv().await {
-                // What can't be told to a process that has ended, `hear` reports.
-                let _ = stdin.write_all(format!("{order}\n").as_bytes()).await;
-            }
-        });
-        let devices = Arc::<Devices>::default();
-        tokio::spawn(hear(words, devices.clone()));
-        Ok(Arc::new(Self { orders, devices, _child: child }))
+        let mut child = piped.spawn().context("can't start Node.js (20 or later) as `node`")?;
+        let stdin = child.stdin.take().context("the process has no stdin")?;
+        let stdout = child.stdout.take().context("the process has no stdout")?;
+        let (operations, received_operations) = mpsc::unbounded_channel();
+        tokio::spawn(write_operations(stdin, received_operations));
+        let listeners = Arc::<Listeners>::default();
+        tokio::spawn(read_events(BufReader::new(stdout).lines(), listeners.clone()));
+        Ok(Arc::new(Self { operations, listeners, _child: child }))
     }
 
-    /// Tells it what a device does.
-    pub(crate) fn order(&self, order: Value) {
-        // As above.
-        let _ = self.orders.send(order);
+    /// Calls an operation of `host.mjs`.
+    pub(crate) fn call(&self, operation: Value) {
+        // `read_events` reports a process that has ended.
+        let _ = self.operations.send(operation);
     }
 
-    /// From now on, this device hears what is told of it.
-    pub(crate) fn know(&self, device: &Arc<Device>) {
-        lock(&self.devices).insert(device.plan.name.clone(), Arc::downgrade(device));
+    /// Calls `listener` with each event of this device.
+    pub(crate) fn listen(&self, device: &str, listener: impl Fn(Value) + Send + Sync + 'static) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.insert(device.to_owned(), Arc::new(listener));
     }
 }
 
-async fn hear(mut words: Lines<BufReader<ChildStdout>>, devices: Arc<Devices>) {
-    while let Ok(Some(line)) = words.next_line().await {
-        let word: Value = serde_json::from_str(&line).unwrap_or_default();
-        let device = lock(&devices).get(word["device"].as_str().unwrap_or_default()).and_then(Weak::upgrade);
-        if let Some(device) = device {
-            device.hear_of_page(word);
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    let advice = "run `make web-tools`, and start chaos in the repository's root";
+    ensure!(path.exists(), "{} does not exist: {advice}", path.display());
+    path.canonicalize().with_context(|| path.display().to_string())
+}
+
+async fn write_operations(mut stdin: ChildStdin, mut operations: mpsc::UnboundedReceiver<Value>) {
+    while let Some(operation) = operations.recv().await {
+        // `read_events` reports a process that has ended.
+        let _ = stdin.write_all(format!("{operation}\n").as_bytes()).await;
+    }
+}
+
+async fn read_events(mut lines: Lines<BufReader<ChildStdout>>, listeners: Arc<Listeners>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        let device = event["device"].as_str().unwrap_or_default();
+        let listener = listeners.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned();
+        if let Some(listener) = listener {
+            listener(event);
         }
     }
-    // An error that nobody catches ends it, and is on stderr. Nothing that follows would mean anything.
-    if Arc::strong_count(&devices) > 1 {
-        eprintln!("Node.js has ended by itself");
+    // An uncaught error ends the process. Without it, no result would be valid.
+    if Arc::strong_count(&listeners) > 1 {
+        eprintln!("chaos: Node.js has ended; its error is above");
         std::process::exit(1);
     }
-}
-
-fn lock(devices: &Devices) -> MutexGuard<'_, HashMap<String, Weak<Device>>> {
-    devices.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,26 +1,26 @@
-//! Breaks things on purpose, many times, and checks that nothing was lost, doubled or reordered.
+//! Chaos test: real clients exchange messages through the real functions while faults are injected, and a checker looks
+//! for lost, duplicated and reordered messages.
 //!
-//! A run is made from a seed: clients that follow the protocol talk through the real functions and the local gateway,
-//! while faults strike by the seed's [`plan`]. Afterwards the [`checker`] compares what clients were told with what the
-//! table holds. The plan is the same whenever the seed is; which of two calls comes first is up to the machine, so a
-//! failure also leaves its whole history.
+//! A seed determines the [`plan`] of a run: devices, messages and faults. The order of concurrent calls is up to the
+//! machine, so a failed run also writes a full report. Modules in the order of their dependencies:
 //!
-//! A client is the harness's own ([`device`], its talk and its link), or `web/chat-client.js`, whose [`host`] is Node.js
-//! and whose connections lead through a relay. Both are told, seen and checked in the same way.
+//! - [`fault`], [`plan`]: what a run does
+//! - [`schedule`]: its faults while it lasts
+//! - [`history`], [`checker`]: what the clients saw, compared with the table
+//! - [`host`], `relay`, [`device`]: the clients, one in Rust and one that runs `web/chat-client.js` in Node.js
+//! - `processes`, `proxies`, `injection`, [`harness`]: the system behind fault-injecting proxies
+//! - [`run`]: one run from its plan to its outcome
 
-mod calls;
 pub mod checker;
 pub mod device;
 pub mod fault;
+pub mod harness;
+pub mod history;
 pub mod host;
-pub mod link;
-mod page;
+mod injection;
 pub mod plan;
-mod pushes;
+mod processes;
+mod proxies;
 mod relay;
 pub mod run;
-pub mod storm;
-mod talk;
-pub mod told;
-mod view;
-pub mod world;
+pub mod schedule;

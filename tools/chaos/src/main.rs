@@ -1,101 +1,136 @@
-//! `chaos`: many runs, each with its own seed and its own faults.
+//! `chaos`: many runs, each with its own seed and faults.
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use chaos::{
-    host::Host,
+    harness::Harness,
+    host::{Host, ModulePaths},
     plan::Plan,
-    run::run,
-    world::{Options, World},
+    run::{Outcome, run},
 };
 use clap::Parser;
 use futures_util::{StreamExt, stream};
 
-/// Breaks the chat on purpose, many times, and checks that nothing was lost, doubled or reordered.
+/// Folder of the reports of failed runs.
+const REPORTS: &str = "target/chaos";
+/// Violations to print of one run; its report has all.
+const PRINTED_VIOLATIONS: usize = 10;
+
+/// Runs the whole chat with injected faults, and checks that no message is lost, duplicated or reordered.
+///
+/// Each run has a seed, which determines its clients, messages and faults. The exit status is 0 if no run finds a
+/// violation. The report of a failed run is written to target/chaos/SEED.log.
 #[derive(Parser)]
 struct Arguments {
-    /// How many seeds, from 1 on.
+    /// Run the seeds from 1 to this number.
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// Only this one.
+    /// Run only this seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many runs at once.
+    /// Number of concurrent runs.
     #[arg(long, default_value_t = 8)]
     at_once: usize,
-    /// Begin no further run after so many seconds.
+    /// Start no run after this number of seconds.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
-    /// How many seconds everybody may take to come to rest when the storm is over.
+    /// Longest time in seconds for a run to come to rest after its last fault.
     #[arg(long, default_value_t = 300)]
     rest: u64,
-    /// Go on after a run that failed.
+    /// Continue after a failed run.
     #[arg(long)]
     keep_going: bool,
-    /// With `web/chat-client.js` in Node.js in place of the harness's own client.
+    /// Use web/chat-client.js in Node.js as the client, instead of the client in Rust.
     #[arg(long)]
     module: bool,
+    /// The client that `--module` uses.
+    #[arg(long, default_value = "web/chat-client.js")]
+    client: PathBuf,
+    /// The fake-indexeddb module that stores the outbox of `--module`. `make web-tools` installs it.
+    #[arg(long, default_value = "target/tools/web/node_modules/fake-indexeddb/build/esm/index.js")]
+    fake_indexeddb: PathBuf,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(1..=arguments.seeds, |seed| seed..=seed);
-    let world = World::start(Options { rest: Duration::from_secs(arguments.rest), ..Options::default() }).await?;
-    let host = arguments.module.then(Host::start).transpose()?;
+    let paths = ModulePaths { client: arguments.client, indexed_db: arguments.fake_indexeddb };
+    let host = arguments.module.then(|| Host::start(&paths)).transpose()?;
+    let harness = Harness::start(Duration::from_secs(arguments.rest)).await;
     let plan = |seed| if host.is_some() { Plan::new(seed).for_module() } else { Plan::new(seed) };
-    let began = Instant::now();
-    let (mut runs, mut failed, mut messages, mut attempts, mut longest) = (0, Vec::new(), 0, 0, Duration::ZERO);
-    let is_over = || began.elapsed() > Duration::from_secs(arguments.seconds);
-    let started = stream::iter(seeds).take_while(|_| std::future::ready(!is_over()));
-    let mut outcomes = started.map(|seed| run(&world, plan(seed), host.as_ref())).buffer_unordered(arguments.at_once);
+    let start = Instant::now();
+    let mut totals = Totals::default();
+    let is_over = || start.elapsed() > Duration::from_secs(arguments.seconds);
+    let seeds = stream::iter(seeds).take_while(|_| std::future::ready(!is_over()));
+    let mut outcomes = seeds.map(|seed| run(&harness, plan(seed), host.as_ref())).buffer_unordered(arguments.at_once);
     while let Some(outcome) = outcomes.next().await {
-        runs += 1;
-        messages += outcome.messages;
-        attempts += outcome.attempts;
-        longest = longest.max(outcome.took);
-        if !outcome.wrong.is_empty() {
-            failed.push(outcome.seed);
-            let history = write_history(outcome.seed, &outcome.history)?;
-            println!("seed {} FAILED; its history is in {history}", outcome.seed);
-            outcome.wrong.iter().take(10).for_each(|wrong| println!("  {wrong}"));
-            println!("  again: make chaos SEED={}{}", outcome.seed, if host.is_some() { " MODULE=1" } else { "" });
+        totals.add(&outcome);
+        if !outcome.violations.is_empty() {
+            print_failure(&outcome, arguments.module)?;
             if !arguments.keep_going {
                 break;
             }
         }
-        if runs % 100 == 0 {
-            println!("{runs} runs in {:.0?}, {} failed", began.elapsed(), failed.len());
+        if totals.runs % 100 == 0 {
+            println!("{} runs in {:.0?}, {} failed", totals.runs, start.elapsed(), totals.failed.len());
         }
     }
     drop(outcomes);
+    let Totals { runs, messages, attempts, longest, failed } = totals;
     println!(
-        "{runs} runs with {messages} messages in {attempts} attempts, in {:.0?} (the longest {longest:.1?})",
-        began.elapsed()
+        "{runs} runs in {:.0?} (longest {longest:.1?}): {messages} messages, {attempts} attempts",
+        start.elapsed()
     );
-    for (fault, count) in world.total.all() {
+    println!("Injected faults:");
+    for (fault, count) in harness.total.all() {
         println!("{count:8} {fault:?}");
     }
-    world.stop().await;
+    harness.stop().await;
     Ok(if failed.is_empty() {
-        println!("nothing was lost, doubled or reordered");
+        println!("OK: no message was lost, duplicated or reordered");
         ExitCode::SUCCESS
     } else {
-        println!("failed: {failed:?}");
+        println!("FAILED: seeds {failed:?}");
         ExitCode::FAILURE
     })
 }
 
-/// Where a failed run is told whole.
-fn write_history(seed: u64, history: &str) -> anyhow::Result<String> {
-    let folder = Path::new("target/chaos");
-    fs::create_dir_all(folder)?;
-    let file = folder.join(format!("{seed}.log"));
-    fs::write(&file, history)?;
-    Ok(file.display().to_string())
+/// Sums over all runs.
+#[derive(Default)]
+struct Totals {
+    runs: usize,
+    messages: usize,
+    attempts: usize,
+    longest: Duration,
+    failed: Vec<u64>,
+}
+
+impl Totals {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.messages += outcome.messages;
+        self.attempts += outcome.attempts;
+        self.longest = self.longest.max(outcome.duration);
+        if !outcome.violations.is_empty() {
+            self.failed.push(outcome.seed);
+        }
+    }
+}
+
+/// Writes the report of a failed run and prints its violations.
+fn print_failure(outcome: &Outcome, is_module: bool) -> anyhow::Result<()> {
+    let Outcome { seed, violations, report, .. } = outcome;
+    fs::create_dir_all(REPORTS)?;
+    let file = Path::new(REPORTS).join(format!("{seed}.log"));
+    fs::write(&file, report)?;
+    println!("Seed {seed} FAILED with {} violations. Report: {}", violations.len(), file.display());
+    violations.iter().take(PRINTED_VIOLATIONS).for_each(|violation| println!("  {violation}"));
+    println!("  Run it again: make chaos SEED={seed}{}", if is_module { " MODULE=1" } else { "" });
+    Ok(())
 }

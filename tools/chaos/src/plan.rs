@@ -1,4 +1,4 @@
-//! What happens in one run: who says what to whom, and which faults strike. All of it comes from the seed.
+//! `Plan`: the devices, messages and faults of one run, all determined by its seed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,123 +9,118 @@ use fastrand::Rng;
 
 use crate::fault::Fault;
 
-/// A run, as its seed has it.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where all of it comes from.
     pub seed: u64,
-    /// Everybody's devices.
+    /// The devices of all users.
     pub devices: Vec<DevicePlan>,
-    /// In how many of a thousand calls each kind strikes. Each run has only some kinds (Groce et al., "Swarm Testing"):
-    /// where all strike at once, each hides what another would have shown.
+    /// Rate per thousand calls of each fault. Each run has only some of the faults, because with all of them each hides what
+    /// another would show (Groce et al., "Swarm Testing").
     pub rates: BTreeMap<Fault, u32>,
-    /// Whether every call takes a few milliseconds more or less, which mixes the order of things.
+    /// Whether each call is delayed by some milliseconds, which varies the order of concurrent calls.
     pub jitter: bool,
-    /// Whether connections count as an hour old, so that a 410 removes them.
+    /// Whether connections appear an hour old, so that a 410 removes them.
     pub aged: bool,
-    /// Whether the devices of a user are tabs of one browser, where their client is the module.
+    /// Whether the devices of a user are tabs of one browser. Only for runs with `web/chat-client.js`.
     pub tabs: bool,
 }
 
-/// One device.
 #[derive(Debug, Clone)]
 pub struct DevicePlan {
-    /// Whose it is.
     pub user: String,
-    /// What a log calls it.
+    /// Name in the log: `USER/NUMBER`.
     pub name: String,
-    /// With whom it talks.
+    /// The other users of its conversations.
     pub peers: Vec<String>,
-    /// How long it waits for an answer before it sends again.
+    /// How long it waits for a reply before it repeats a send.
     pub patience: Duration,
-    /// How many messages it asks for at once.
+    /// `limit` of its pages.
     pub page: u64,
-    /// What it does, one after the other.
+    /// Its steps in order, each with the time to wait before it.
     pub steps: Vec<(Duration, Step)>,
 }
 
-/// Something that a device does.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// It has something to say to this peer.
-    Say(String, Draft),
-    /// Its socket is cut.
+    /// Send a message to this peer.
+    Send(String, Draft),
+    /// Lose the connection.
     Cut,
-    /// It goes away for so long.
+    /// Stay unconnected for this time.
     Away(Duration),
-    /// It goes for good.
+    /// Stop for good.
     Retire,
 }
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Its `clientMessageId`; a client without sends it only once.
+    /// `clientMessageId`. A draft without one is sent only once.
     pub id: Option<String>,
-    /// No other message has the same.
+    /// Unique in the run, except for copies of this draft on other devices.
     pub content: String,
-    /// Whether the client says what it has seen.
+    /// Whether to send `lastSeq`.
     pub with_last_seq: bool,
-    /// What happens to the socket at the first attempt.
+    /// Cuts the connection at the first attempt.
     pub cut: Option<Fault>,
 }
 
 impl Plan {
-    /// The run of this seed.
+    /// The plan of this seed, for devices that speak the protocol themselves.
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut rates = BTreeMap::new();
-        for (fault, most) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
-            // A function whose time is up costs ten seconds.
-            let has_it = if fault == Fault::TimedOut { rng.u32(0..40) == 0 } else { rng.bool() };
-            if has_it {
-                rates.insert(fault, rng.u32(most / 5..=most));
+        for (fault, highest) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
+            // Rare, because a function that times out takes ten seconds.
+            let is_chosen = if fault == Fault::TimedOut { rng.u32(0..40) == 0 } else { rng.bool() };
+            if is_chosen {
+                rates.insert(fault, rng.u32(highest / 5..=highest));
             }
         }
         if rng.bool() {
             rates.insert(Fault::DisconnectLost, rng.u32(200..=1_000));
         }
         let (jitter, aged) = (rng.bool(), rng.bool());
-        let devices = Writer { seed, rng }.devices();
+        let devices = Builder { seed, rng }.devices();
         Self { seed, devices, rates, jitter, aged, tabs: false }
     }
 
-    /// The same with devices whose client is the module. It names each message itself, and always says what it has seen;
-    /// so no two devices can send the same one, but as tabs that share an outbox. It waits for longer after a failure than
-    /// the harness's own client, so everything takes longer.
+    /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each `clientMessageId` and always sends
+    /// `lastSeq`, so two devices can't send the same draft, except as tabs that share an outbox. It waits longer after a
+    /// failure, so all steps take longer.
     pub fn for_module(mut self) -> Self {
-        let mut said = BTreeSet::new();
+        let mut contents = BTreeSet::new();
         for device in &mut self.devices {
             device.steps.retain_mut(|(wait, step)| {
                 *wait *= 5;
-                let Step::Say(_, draft) = step else { return true };
+                let Step::Send(_, draft) = step else { return true };
                 draft.id.get_or_insert_with(|| draft.content.clone());
                 draft.with_last_seq = true;
-                said.insert(draft.content.clone())
+                contents.insert(draft.content.clone())
             });
         }
         self.tabs = self.seed.is_multiple_of(3);
         self
     }
 
-    /// What strikes the `number`-th call of this kind. It does not lean on what else happens meanwhile.
+    /// The fault of the `number`-th call of this kind, if any. Depends on nothing else that happens in the run.
     pub fn fault(&self, kind: &str, number: u64, faults: &[(Fault, u32)]) -> Option<Fault> {
         let mut rng = self.rng(kind, number);
         faults.iter().map(|(fault, _)| *fault).find(|fault| rng.u32(0..1_000) < self.rate(*fault))
     }
 
-    /// Of a thousand.
+    /// Rate per thousand calls.
     pub fn rate(&self, fault: Fault) -> u32 {
         self.rates.get(&fault).copied().unwrap_or_default()
     }
 
-    /// Numbers for the `number`-th thing of a kind, the same in every run of the seed.
+    /// Random numbers for the `number`-th event of a kind, the same in every run of the seed.
     pub fn rng(&self, kind: &str, number: u64) -> Rng {
         let kind = kind.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind.rotate_left(32) ^ number)
     }
 
-    /// The conversations that there may be, by the two who have them.
+    /// The two users of each conversation, sorted.
     pub fn conversations(&self) -> Vec<(String, String)> {
         let pair = |user: &String, peer: &String| (user.min(peer).clone(), user.max(peer).clone());
         let all = self.devices.iter().flat_map(|device| device.peers.iter().map(|peer| pair(&device.user, peer)));
@@ -136,13 +131,13 @@ impl Plan {
     }
 }
 
-/// Makes the devices of a plan.
-struct Writer {
+/// Builds the devices of a plan.
+struct Builder {
     seed: u64,
     rng: Rng,
 }
 
-impl Writer {
+impl Builder {
     fn devices(mut self) -> Vec<DevicePlan> {
         let mut devices = match self.rng.u32(0..10) {
             0..=3 => self.pair(1..=2, 1..=4),
@@ -150,23 +145,23 @@ impl Writer {
             7..=8 => self.star(),
             _ => self.note_to_self(),
         };
-        self.twins(&mut devices);
-        let said = devices.iter().flat_map(|device| &device.steps).filter(|(_, step)| matches!(step, Step::Say(..)));
-        // Of a client that doesn't say what it has seen, the service looks for repeats among the newest 25 only.
-        if said.count() > 20 {
+        self.share_drafts(&mut devices);
+        let sends = devices.iter().flat_map(|device| &device.steps).filter(|(_, step)| matches!(step, Step::Send(..)));
+        // Without `lastSeq`, the service looks for duplicates only among the newest 25 messages.
+        if sends.count() > 20 {
             devices.iter_mut().flat_map(|device| &mut device.steps).for_each(|(_, step)| {
-                if let Step::Say(_, draft) = step {
+                if let Step::Send(_, draft) = step {
                     draft.with_last_seq = draft.id.is_some();
                 }
             });
         }
         for device in &mut devices {
-            self.inject(device);
+            self.add_interruptions(device);
         }
         devices
     }
 
-    /// Two people with some devices each, each of which says some messages.
+    /// Two users with some devices each. Each device sends some messages.
     fn pair(
         &mut self,
         devices: std::ops::RangeInclusive<usize>,
@@ -183,7 +178,7 @@ impl Writer {
         all
     }
 
-    /// One sender in many conversations.
+    /// One user with several conversations.
     fn star(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
         let peers: Vec<_> = ["bob", "cem", "dan"][..self.rng.usize(2..=3)].iter().map(|name| self.user(name)).collect();
@@ -195,13 +190,14 @@ impl Writer {
         all
     }
 
+    /// One user who writes to themselves on several devices.
     fn note_to_self(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
         let devices = self.rng.usize(2..=3);
         (1..=devices).map(|number| self.device(&ann, number, std::slice::from_ref(&ann), 3)).collect()
     }
 
-    /// A name that tells the run, so that a proxy knows whose call it sees.
+    /// A user id with the seed, so that a proxy finds the run of a call.
     fn user(&self, name: &str) -> String {
         format!("~{}~{name}", self.seed)
     }
@@ -221,13 +217,13 @@ impl Writer {
             let id = (self.rng.u32(0..12) > 0).then(|| format!("{name} {number}"));
             let with_last_seq = id.is_some() && self.rng.u32(0..8) > 0;
             let draft = Draft { id, content, with_last_seq, cut };
-            steps.push((self.wait(), Step::Say(peer.clone(), draft)));
+            steps.push((self.wait(), Step::Send(peer.clone(), draft)));
         }
         let (user, peers, page) = (user.to_owned(), peers.to_vec(), self.rng.u64(2..40));
         DevicePlan { user, name, peers, patience: Duration::from_millis(patience), page, steps }
     }
 
-    /// Most are short.
+    /// Length of a message. Most are short.
     fn length(&mut self) -> usize {
         if self.rng.u32(0..10) == 0 { self.rng.usize(..2_000) } else { self.rng.usize(..20) }
     }
@@ -236,8 +232,8 @@ impl Writer {
         Duration::from_millis(self.rng.u64(0..100))
     }
 
-    /// Lets two devices of one user send the same message, which is one and must stay one.
-    fn twins(&mut self, devices: &mut [DevicePlan]) {
+    /// Makes two devices of a user send the same drafts, each of which must be stored once.
+    fn share_drafts(&mut self, devices: &mut [DevicePlan]) {
         for one in 0..devices.len() {
             let other =
                 devices.iter().rposition(|device| device.user == devices[one].user).filter(|&other| other > one);
@@ -248,7 +244,7 @@ impl Writer {
         }
     }
 
-    fn inject(&mut self, device: &mut DevicePlan) {
+    fn add_interruptions(&mut self, device: &mut DevicePlan) {
         for _ in 0..self.rng.usize(0..=2) {
             let step = match self.rng.u32(0..4) {
                 0 => Step::Away(Duration::from_millis(self.rng.u64(10..400))),
@@ -257,16 +253,16 @@ impl Writer {
             let at = self.rng.usize(..=device.steps.len());
             device.steps.insert(at, (self.wait(), step));
         }
-        // The first of a user's stays: somebody must be there to look in the end.
+        // The first device of each user stays, so that the checker has a view.
         if !device.name.ends_with("/1") && self.rng.u32(0..10) == 0 {
             device.steps.push((self.wait(), Step::Retire));
         }
     }
 }
 
-/// Only a message with an id may be sent twice.
+/// Whether a draft may be sent twice.
 fn is_repeatable(step: &Step) -> bool {
-    matches!(step, Step::Say(_, draft) if draft.id.is_some() && draft.with_last_seq)
+    matches!(step, Step::Send(_, draft) if draft.id.is_some() && draft.with_last_seq)
 }
 
 #[cfg(test)]
@@ -274,14 +270,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_makes_the_same_plan_again() {
+    fn a_seed_determines_the_plan() {
         for seed in 0..200 {
             assert_eq!(format!("{:?}", Plan::new(seed)), format!("{:?}", Plan::new(seed)));
         }
     }
 
     #[test]
-    fn the_plans_of_two_hundred_seeds_hold_every_fault() {
+    fn the_plans_of_two_hundred_seeds_contain_every_fault() {
         let plans: Vec<_> = (0..200).map(Plan::new).collect();
         for (fault, _) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
             assert!(plans.iter().any(|plan| plan.rate(fault) > 0), "{fault:?}");

@@ -1,7 +1,7 @@
-//! Nothing that was acknowledged is lost, doubled or reordered when the whole local system is killed hard, again and
-//! again, while many clients talk.
+//! No acknowledged message is lost, duplicated or reordered when the whole local system is killed repeatedly with SIGKILL
+//! while many clients send.
 //!
-//! This test has a `main` of its own because it is also the program that it kills.
+//! This test has its own `main` because it is also the program that it kills.
 
 use std::{
     collections::BTreeMap,
@@ -18,46 +18,46 @@ use chaos::{
     device::Device,
     plan::Plan,
     run::all_at_rest,
-    storm::Storm,
+    schedule::FaultSchedule,
 };
 use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
-/// How often the system is killed.
+/// Number of kills.
 const KILLS: u64 = 6;
-/// How many groups of people talk.
+/// Number of plans that run at once.
 const GROUPS: u64 = 20;
-/// How long everything may take: machines are slow, but not for ever.
+/// Longest time for the whole test. Long, so that a slow machine does not fail it.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Set where this program is to be the system.
+/// Set for a process of this program that runs the system.
 const VICTIM: &str = "CHAOS_VICTIM";
 
 fn main() -> ExitCode {
     if env::var_os(VICTIM).is_some() {
         return ws_local::cli::main();
     }
-    // For tools that ask every test program.
+    // Test runners ask every test program for its list of tests.
     if env::args().nth(1).as_deref() != Some("--list") {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
-            timeout(PATIENCE, what_was_acknowledged_survives_any_kill()).await.expect("it ends in time");
+            timeout(PATIENCE, every_acknowledged_message_survives_repeated_kills()).await.expect("it ends in time");
         });
-        println!("test what_was_acknowledged_survives_any_kill ... ok");
+        println!("test every_acknowledged_message_survives_repeated_kills ... ok");
     }
     ExitCode::SUCCESS
 }
 
-async fn what_was_acknowledged_survives_any_kill() {
+async fn every_acknowledged_message_survives_repeated_kills() {
     let data = tempfile::tempdir().unwrap();
-    let epoch = now();
+    let start = now();
     let plans: Vec<_> = (1..=GROUPS).map(|seed| Plan { rates: BTreeMap::new(), ..Plan::new(seed) }).collect();
     let conversations: Vec<_> = plans.iter().flat_map(Plan::conversations).collect();
-    let storm = Arc::new(Storm::new(Plan { rates: BTreeMap::new(), ..Plan::new(1) }, Arc::default()));
-    let mut acknowledged = storm.acknowledged.subscribe();
+    let schedule = Arc::new(FaultSchedule::new(Plan { rates: BTreeMap::new(), ..Plan::new(1) }, Arc::default()));
+    let mut acknowledged = schedule.acknowledged.subscribe();
 
     let mut system = Victim::start(data.path());
     let devices = plans.iter().flat_map(|plan| plan.devices.iter().cloned());
-    let devices: Vec<_> = devices.map(|plan| Device::new(plan, &system.websocket(), storm.clone())).collect();
-    let mut lives: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
+    let devices: Vec<_> = devices.map(|plan| Device::new(plan, &system.websocket(), schedule.clone())).collect();
+    let mut clients: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
     let mut plays: JoinSet<()> = devices.iter().cloned().map(Device::play).collect();
     let mut killed_after = Vec::new();
     for kill in 0..KILLS {
@@ -70,13 +70,13 @@ async fn what_was_acknowledged_survives_any_kill() {
     }
     while plays.join_next().await.is_some() {}
     all_at_rest(&devices).await;
-    // Of a last message whose push was lost, a client learns when it syncs.
-    devices.iter().for_each(|device| device.reconnect());
+    // A client learns of a last message whose push was lost when it syncs.
+    devices.iter().for_each(Device::reconnect);
     all_at_rest(&devices).await;
-    devices.iter().for_each(|device| device.stop());
-    while lives.join_next().await.is_some() {}
+    devices.iter().for_each(Device::stop);
+    while clients.join_next().await.is_some() {}
 
-    let told: Vec<_> = devices.iter().map(|device| device.told()).collect();
+    let histories: Vec<_> = devices.iter().map(Device::history).collect();
     let mut stored = BTreeMap::new();
     for (one, other) in &conversations {
         let id = conversation_id(one, other);
@@ -84,18 +84,18 @@ async fn what_was_acknowledged_survives_any_kill() {
     }
     system.kill();
     println!("killed after {killed_after:?} of {} acknowledgements", *acknowledged.borrow());
-    let wrong = check(&told, &stored, &(epoch..=now()));
-    assert!(wrong.is_empty(), "{wrong:#?}\n{}", storm.log());
+    let violations = check(&histories, &stored, &(start..=now()));
+    assert!(violations.is_empty(), "{violations:#?}\n{}", schedule.log());
 }
 
-/// The system as a process of its own.
+/// The system in its own process.
 struct Victim {
     child: Child,
     addresses: Value,
 }
 
 impl Victim {
-    /// Starts it with the rows in this folder, and waits until clients can connect.
+    /// Starts the system with the tables in this folder, and waits until clients can connect.
     fn start(data: &Path) -> Self {
         let ready = data.join("ready.json");
         let mut command = Command::new(env::current_exe().unwrap());
@@ -103,8 +103,8 @@ impl Victim {
         command.args(["--port", "0", "--dynamodb-port", "0", "--no-watch", "--ready-file"]).arg(&ready);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.by_ref().any(|line| line.unwrap().contains("Ready")), "it starts");
-        // What it says goes nowhere, but it must not be stopped by that.
+        assert!(lines.by_ref().any(|line| line.unwrap().contains("Ready")), "the system starts");
+        // Read its output, so that a full pipe does not stop it.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, addresses: serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap() }
     }
@@ -117,7 +117,7 @@ impl Victim {
         self.addresses[name].as_str().unwrap().to_owned()
     }
 
-    /// With SIGKILL.
+    /// Kills the process with SIGKILL.
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -126,7 +126,7 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        // It is dead already where the test went well.
+        // If the test succeeded, it is dead already.
         let _ = self.child.kill();
     }
 }

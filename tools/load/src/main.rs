@@ -1,104 +1,119 @@
-//! Many clients at once against the whole local system, with everything checked: nothing lost, doubled or out of order.
-//!
-//! `make load` runs it: 200 clients in pairs exchange 5,000 messages, each client its next one when the one before is
-//! acknowledged.
+//! `load`: clients exchange messages through the local system with the release build, and every message is checked.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use clap::Parser;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
-use support::{Client, Local, without_limits};
+use serde_json::json;
+use support::{ChatClient, Local, Message, without_limits};
 use ws_local::functions::FunctionOptions;
 
-const PAIRS: usize = 100;
-const MESSAGES_EACH: usize = 25;
+/// Load test of the local system: pairs of clients exchange messages, each client its next one when the previous one is
+/// acknowledged. Fails if a message is lost, duplicated or reordered. Prints throughput and latency.
+#[derive(Parser)]
+struct Arguments {
+    /// Number of pairs of clients.
+    #[arg(long, default_value_t = 100)]
+    pairs: usize,
+    /// Number of messages that each client sends.
+    #[arg(long, default_value_t = 25)]
+    messages: usize,
+}
 
 #[tokio::main]
 async fn main() {
+    let Arguments { pairs, messages } = Arguments::parse();
     let chat = Local::start_with(|options| {
         without_limits(options);
         options.functions = FunctionOptions { release: true, ..FunctionOptions::default() };
     })
     .await;
-    // Everybody at once would be 200 cold starts; a few at a time is what a gateway sees.
-    let mut clients = Vec::new();
-    for number in 0..PAIRS {
-        let (one, other) = (format!("user-{number}-a"), format!("user-{number}-b"));
-        let (one, other) = tokio::join!(chat.connect(&one), chat.connect(&other));
-        clients.push([one, other]);
-    }
+    let clients = connect(&chat, pairs).await;
 
-    let epoch = Instant::now();
-    let tasks = clients.into_iter().flat_map(|[one, other]| {
-        let (one, other) = (Arc::new(one), Arc::new(other));
-        [(one.clone(), other.clone()), (other, one)]
-            .map(|(me, peer)| tokio::spawn(converse(me, peer.user.clone(), epoch)))
+    let start = Instant::now();
+    let exchanges = clients.iter().flat_map(|[one, other]| {
+        [(one.clone(), other.user.clone()), (other.clone(), one.user.clone())]
+            .map(|(client, peer)| tokio::spawn(exchange(client, peer, messages, start)))
     });
-    let results: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
-    let took = epoch.elapsed();
+    let results: Vec<_> = join_all(exchanges).await.into_iter().map(Result::unwrap).collect();
+    let elapsed = start.elapsed();
 
-    let mut pushed = Vec::new();
-    let mut acknowledged = Vec::new();
-    for (client, peer, to_push, to_ack, seen) in results {
-        let stored = client.catch_up(&peer, 0).await;
-        let seqs: Vec<_> = stored.iter().map(|message| message["seq"].as_u64().unwrap()).collect();
-        assert_eq!(seqs, (1..=2 * MESSAGES_EACH as u64).collect::<Vec<_>>(), "dense, and nothing doubled");
-        let from_peer: Vec<_> = stored.into_iter().filter(|message| message["senderId"] == peer.as_str()).collect();
-        assert_eq!(seen.len(), MESSAGES_EACH, "each is pushed once");
-        // The peer sends its next message when the one before is pushed and acknowledged.
-        assert_eq!(seen, from_peer, "what was pushed is what is stored, in that order");
-        pushed.extend(to_push);
-        acknowledged.extend(to_ack);
-    }
-    let count = 2 * PAIRS * MESSAGES_EACH;
-    println!(
-        "{count} messages of {} clients in {took:.1?}: {:.0} a second",
-        2 * PAIRS,
-        count as f64 / took.as_secs_f64()
-    );
-    println!("from send to push: {}", quantiles(pushed));
-    println!("from send to sent: {}", quantiles(acknowledged));
+    join_all(results.iter().map(|result| result.check(messages))).await;
+    let (clients, count) = (2 * pairs, 2 * pairs * messages);
+    let rate = count as f64 / elapsed.as_secs_f64();
+    println!("{count} messages between {clients} clients in {elapsed:.1?}: {rate:.0} messages/s");
+    println!("send to push: {}", percentiles(results.iter().flat_map(|result| &result.push_times)));
+    println!("send to sent: {}", percentiles(results.iter().flat_map(|result| &result.reply_times)));
     chat.stop().await;
 }
 
-/// Sends every message and waits for every one of the peer's; gives the times that both took.
-async fn converse(
-    me: Arc<Client>,
+/// Connects one pair after the other, because all at once would measure cold starts.
+async fn connect(chat: &Local, pairs: usize) -> Vec<[Arc<ChatClient>; 2]> {
+    let mut clients = Vec::new();
+    for number in 0..pairs {
+        let (one, other) = (format!("user-{number}-a"), format!("user-{number}-b"));
+        let (one, other) = tokio::join!(chat.connect(&one), chat.connect(&other));
+        clients.push([Arc::new(one), Arc::new(other)]);
+    }
+    clients
+}
+
+/// What one client saw.
+struct Exchange {
+    client: Arc<ChatClient>,
     peer: String,
-    epoch: Instant,
-) -> (Arc<Client>, String, Vec<Duration>, Vec<Duration>, Vec<Value>) {
+    /// From the peer's send to the push.
+    push_times: Vec<Duration>,
+    /// From the client's own send to the reply.
+    reply_times: Vec<Duration>,
+    pushed: Vec<Message>,
+}
+
+/// Sends all messages of one client and receives all messages of its peer.
+async fn exchange(client: Arc<ChatClient>, peer: String, messages: usize, start: Instant) -> Exchange {
     let send = async {
         let mut times = Vec::new();
-        for number in 0..MESSAGES_EACH {
-            let began = Instant::now();
-            let content = (began - epoch).as_micros().to_string();
-            let more = json!({ "clientMessageId": number.to_string() });
-            let sent = me.send(&peer, &content, more).await;
-            assert_eq!(sent["type"], "sent", "{sent}");
-            times.push(began.elapsed());
+        for number in 0..messages {
+            let sent_at = Instant::now();
+            let content = (sent_at - start).as_micros().to_string();
+            client.send(&peer, &content, json!({ "clientMessageId": number.to_string() })).await.unwrap();
+            times.push(sent_at.elapsed());
         }
         times
     };
     let receive = async {
-        let (mut times, mut seen) = (Vec::new(), Vec::new());
-        while seen.len() < MESSAGES_EACH {
-            let message = me.next().await["value"].clone();
-            let sent = Duration::from_micros(message["content"].as_str().unwrap().parse().unwrap());
-            times.push(epoch.elapsed() - sent);
-            seen.push(message);
+        let (mut times, mut pushed) = (Vec::new(), Vec::new());
+        while pushed.len() < messages {
+            let message = client.next_message().await;
+            let sent_at = Duration::from_micros(message.content.parse().unwrap());
+            times.push(start.elapsed() - sent_at);
+            pushed.push(message);
         }
-        (times, seen)
+        (times, pushed)
     };
-    let (acknowledged, (pushed, seen)) = tokio::join!(send, receive);
-    assert_eq!(me.already_there().await, None, "nothing is pushed twice");
-    (me, peer, pushed, acknowledged, seen)
+    let (reply_times, (push_times, pushed)) = tokio::join!(send, receive);
+    assert_eq!(client.buffered_frame().await, None, "no message is pushed twice");
+    Exchange { client, peer, push_times, reply_times, pushed }
 }
 
-fn quantiles(mut times: Vec<Duration>) -> String {
+impl Exchange {
+    async fn check(&self, messages: usize) {
+        let stored = self.client.catch_up(&self.peer, 0).await;
+        let seqs: Vec<_> = stored.iter().map(|message| message.seq).collect();
+        assert_eq!(seqs, (1..=2 * messages as u64).collect::<Vec<_>>(), "no gap, and no message is stored twice");
+        let from_peer: Vec<_> = stored.into_iter().filter(|message| message.sender_id == self.peer).collect();
+        assert_eq!(self.pushed.len(), messages, "each message is pushed once");
+        // In order, because the peer sends its next message when the previous one is pushed and acknowledged.
+        assert_eq!(self.pushed, from_peer, "the pushed messages are the stored ones, in the same order");
+    }
+}
+
+fn percentiles<'a>(times: impl Iterator<Item = &'a Duration>) -> String {
+    let mut times: Vec<_> = times.collect();
     times.sort();
-    let at = |part: usize| times[(times.len() - 1) * part / 100];
-    format!("median {:.1?}, p99 {:.1?}", at(50), at(99))
+    let percentile = |percent: usize| times[(times.len() - 1) * percent / 100];
+    format!("median {:.1?}, p99 {:.1?}", percentile(50), percentile(99))
 }

@@ -1,4 +1,4 @@
-//! Everything that `ws-local` prints.
+//! `Console`: the program's standard output.
 
 use std::{
     fmt::Write as _,
@@ -12,131 +12,111 @@ use std::{
 };
 
 use crate::{
-    functions::Notice,
-    system::{Event, RunningSystem},
+    event::{Event, EventSink},
+    system::RunningSystem,
     template::Stack,
 };
 
-/// Prints lines in a thread of its own, so that a terminal that is held back holds back nothing else.
+/// Prints lines on a thread of its own, so that a blocked terminal blocks nothing else.
 #[derive(Debug)]
-pub struct Console {
+pub(crate) struct Console {
     lines: Sender<Option<String>>,
+    stopping: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
-/// Hands events to a [`Console`].
-#[derive(Debug, Clone)]
-pub struct Printer {
-    lines: Sender<Option<String>>,
-    stopping: Arc<AtomicBool>,
-}
-
 impl Console {
-    /// Prints to standard output.
-    pub fn new() -> Self {
-        let (lines, waiting) = mpsc::channel::<Option<String>>();
+    pub(crate) fn new() -> Self {
+        let (lines, queue) = mpsc::channel::<Option<String>>();
         let thread = thread::spawn(move || {
             let mut output = io::stdout();
-            while let Ok(Some(line)) = waiting.recv() {
-                // Where nobody reads any more (`| head`) the system still serves.
+            while let Ok(Some(line)) = queue.recv() {
+                // An error means that the reader has gone (`| head`). The system still serves.
                 let _ = writeln!(output, "{line}");
             }
         });
-        Self { lines, thread }
+        Self { lines, stopping: Arc::default(), thread }
     }
 
-    /// For whoever has events to print.
-    pub fn printer(&self) -> Printer {
-        Printer { lines: self.lines.clone(), stopping: Arc::default() }
+    /// Prints one line per event that matters to a developer.
+    pub(crate) fn events(&self) -> EventSink {
+        let (lines, stopping) = (self.lines.clone(), Arc::clone(&self.stopping));
+        EventSink::new(move |event| {
+            let expected = stopping.load(Ordering::Relaxed) && matches!(event, Event::ProcessEnded { .. });
+            if let Some(line) = line(&event).filter(|_| !expected) {
+                print(&lines, line);
+            }
+        })
     }
 
-    /// Prints what is still waiting.
-    pub fn finish(self) {
-        // An error says that the thread has ended, which is what is wanted.
+    /// The functions may have to be built first. Cargo then shows its own progress on standard error.
+    pub(crate) fn starting(&self) {
+        print(&self.lines, "Starting; the first build of the functions takes a few minutes.".to_owned());
+    }
+
+    pub(crate) fn ready(&self, running: &RunningSystem) {
+        let RunningSystem { page, websocket, dynamodb, stack, .. } = running;
+        let addresses = format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}");
+        let routes = routes(stack);
+        print(&self.lines, format!("\n{addresses}\n\n{routes}\nReady; Ctrl-C stops everything."));
+    }
+
+    pub(crate) fn ready_dynamodb(&self, url: &str) {
+        print(&self.lines, format!("\n  DynamoDB   {url}\n\nReady; Ctrl-C stops it."));
+    }
+
+    /// From now on the end of a process is not printed, because it is expected.
+    pub(crate) fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        print(&self.lines, "Stopping.".to_owned());
+    }
+
+    /// Waits until all lines are printed.
+    pub(crate) fn finish(self) {
+        // Both errors mean that the thread has ended already.
         let _ = self.lines.send(None);
         let _ = self.thread.join();
     }
 }
 
-impl Default for Console {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Printer {
-    /// One line for what happened, if it is worth one.
-    pub fn event(&self, event: &Event) {
-        let expected = self.stopping.load(Ordering::Relaxed) && matches!(event, Event::Function(Notice::Ended(..)));
-        if let Some(line) = line(event).filter(|_| !expected) {
-            self.print(line);
-        }
-    }
-
-    /// Where everything is, once it can be used.
-    pub fn ready(&self, running: &RunningSystem) {
-        self.print(format!(
-            "\n  page       {}\n  WebSocket  {}\n  DynamoDB   {}\n\n{}\nReady; Ctrl-C stops everything.",
-            running.page,
-            running.websocket,
-            running.dynamodb,
-            routes(&running.stack)
-        ));
-    }
-
-    /// Where the tables are, once they can be used.
-    pub fn ready_dynamodb(&self, url: &str) {
-        self.print(format!("\n  DynamoDB   {url}\n\nReady; Ctrl-C stops it."));
-    }
-
-    /// The functions may have to be built first, which shows Cargo's own progress.
-    pub fn starting(&self) {
-        self.print("Starting; the first build of the functions takes a few minutes.".to_owned());
-    }
-
-    /// From now on the end of a process is nothing to tell.
-    pub fn stopping(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        self.print("Stopping.".to_owned());
-    }
-
-    fn print(&self, line: String) {
-        // Nobody prints any more, which is no reason to stop serving.
-        let _ = self.lines.send(Some(line));
-    }
-}
-
-/// The one message of a program that could not do its work, with its causes.
-pub fn error(error: &anyhow::Error) {
-    // There is nowhere else to say it.
+/// Prints an error and its causes as one line on standard error.
+pub(crate) fn error(error: &anyhow::Error) {
+    // If standard error is closed, there is nowhere to report that.
     let _ = writeln!(io::stderr(), "error: {error:#}");
+}
+
+fn print(lines: &Sender<Option<String>>, line: String) {
+    // An error means that the printing thread has ended, which is no reason to stop serving.
+    let _ = lines.send(Some(line));
 }
 
 fn line(event: &Event) -> Option<String> {
     match event {
-        Event::Gateway(record) => Some(record.to_string()),
-        Event::Function(notice) => match notice {
-            Notice::Printed(origin, text) => Some(format!("[{}] {text}", origin.function)),
-            Notice::Ended(origin, how) => {
-                Some(format!("[{}] process {} ended: {how}", origin.function, origin.process))
-            }
-            Notice::Rebuilt(functions) if functions.is_empty() => None,
-            Notice::Rebuilt(functions) => Some(format!("rebuilt {}", functions.join(", "))),
-            Notice::BuildFailed(why) => Some(format!("the build failed, and the old functions stay: {why}")),
-            Notice::Asked(..) | Notice::Done(_) | Notice::Started(_) | Notice::Ready(..) | Notice::Given(..) => None,
-        },
+        Event::Request(request) => Some(request.to_string()),
+        Event::Printed { process, line } => Some(format!("[{}] {line}", process.function)),
+        Event::ProcessEnded { process, reason } => {
+            Some(format!("[{}] process {} ended: {reason}", process.function, process.process))
+        }
+        Event::Rebuilt(functions) if functions.is_empty() => None,
+        Event::Rebuilt(functions) => Some(format!("rebuilt {}", functions.join(", "))),
+        Event::BuildFailed(reason) => Some(format!("the build failed; the functions stay as they were: {reason}")),
+        Event::InvocationQueued { .. }
+        | Event::InvocationEnded { .. }
+        | Event::InvocationSent { .. }
+        | Event::ProcessStarted(_)
+        | Event::ProcessReady { .. } => None,
     }
 }
 
-/// The table of routes: key, function, and whether its answer goes back to the caller.
+/// The table of routes: key, function, and whether the client gets the function's response.
 fn routes(stack: &Stack) -> String {
     let routes = &stack.api.routes;
     let width = routes.keys().map(|key| key.chars().count()).max().unwrap_or_default();
     let mut table = String::new();
     let authorizer = stack.api.authorizer.as_ref();
     for (key, route) in routes {
-        let before = authorizer.filter(|_| key == "$connect");
-        let before = before.map(|authorizer| format!("{}, then ", authorizer.function)).unwrap_or_default();
+        let authorizer = authorizer.filter(|_| key == "$connect");
+        let before = authorizer.map(|authorizer| format!("{}, then ", authorizer.function)).unwrap_or_default();
         let replies = if route.replies { ", replies" } else { "" };
         // Writing to a string can't fail.
         let _ = writeln!(table, "  {key:width$}  {before}{}{replies}", route.function);
@@ -149,24 +129,22 @@ mod tests {
     use std::{collections::BTreeMap, path::Path};
 
     use super::*;
-    use crate::{functions::Origin, template};
+    use crate::{event::ProcessRef, template};
 
     #[test]
     fn what_a_function_prints_carries_its_name() {
-        let origin = || Origin { function: "Greeter".into(), process: 7 };
-        let of = |notice| line(&Event::Function(notice));
-        assert_eq!(of(Notice::Printed(origin(), "hello".into())).as_deref(), Some("[Greeter] hello"));
-        assert_eq!(
-            of(Notice::Ended(origin(), "exit status: 1".into())).as_deref(),
-            Some("[Greeter] process 7 ended: exit status: 1")
-        );
-        assert_eq!(of(Notice::Rebuilt(vec!["A".into(), "B".into()])).as_deref(), Some("rebuilt A, B"));
-        assert_eq!(of(Notice::Rebuilt(Vec::new())), None);
-        assert_eq!(of(Notice::Started(origin())), None);
+        let process = || ProcessRef { function: "Greeter".into(), process: 7 };
+        let printed = Event::Printed { process: process(), line: "hello".into() };
+        assert_eq!(line(&printed).as_deref(), Some("[Greeter] hello"));
+        let ended = Event::ProcessEnded { process: process(), reason: "exit status: 1".into() };
+        assert_eq!(line(&ended).as_deref(), Some("[Greeter] process 7 ended: exit status: 1"));
+        assert_eq!(line(&Event::Rebuilt(vec!["A".into(), "B".into()])).as_deref(), Some("rebuilt A, B"));
+        assert_eq!(line(&Event::Rebuilt(Vec::new())), None);
+        assert_eq!(line(&Event::ProcessStarted(process())), None);
     }
 
     #[test]
-    fn the_table_of_routes_shows_who_answers() {
+    fn the_table_of_routes_shows_which_function_handles_each() {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/templates/auction.yaml");
         let stack = template::load(&template, &BTreeMap::new()).unwrap();
         assert_eq!(

@@ -1,7 +1,7 @@
-//! DynamoDB on one machine: dynoxide, in a file or in memory, with the tables of a stack.
+//! `DynamoDb`: the tables of a stack, served by dynoxide from a file or from memory.
 //!
-//! dynoxide keeps its file in SQLite's WAL mode: a write that was answered is in the log, and what a killed process
-//! leaves behind is read back from there at the next start.
+//! dynoxide uses SQLite's WAL mode. An acknowledged write is in the log, so it survives a kill of the process: the next
+//! start reads the log.
 
 use std::{
     collections::BTreeSet,
@@ -18,25 +18,25 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time};
 
 use crate::template::Table;
 
-/// How often expired rows are looked for. DynamoDB itself promises no more than "within a few days".
+/// How often expired rows are deleted. DynamoDB itself promises deletion only "within a few days".
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a stop waits for requests that are under way.
+/// How long a stop waits for running requests.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// Where the tables are kept.
+/// Where the tables are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
-    /// Until the end of the process.
+    /// In memory, until the process ends.
     Memory,
-    /// In this folder, which is made if need be.
+    /// In this folder, which is made if it is missing.
     Directory(PathBuf),
 }
 
 impl Storage {
-    /// Keeps the folder for one system, for as long as the answer lives: two with one folder would each see the other's
-    /// connections in the tables, and take them for gone. Who only looks at the tables needs no lock.
-    pub fn lock(&self) -> anyhow::Result<Option<File>> {
+    /// Reserves the folder for one system while the returned file lives, because two systems would each find the other's
+    /// connections in the tables and treat them as gone. Serving only the tables needs no lock.
+    pub(crate) fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Directory(directory) = self else { return Ok(None) };
         let folder = directory.display();
         fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
@@ -51,9 +51,9 @@ impl Storage {
     }
 }
 
-/// A DynamoDB that serves. When it is dropped it takes no more requests; [`DynamoDb::stop`] waits for the last ones.
+/// A running DynamoDB. Dropping it refuses further requests; [`DynamoDb::stop`] also waits for the running ones.
 #[derive(Debug)]
-pub struct DynamoDb {
+pub(crate) struct DynamoDb {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Result<(), String>>,
@@ -61,33 +61,33 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Opens the storage, creates the tables that it lacks, and serves on `listener`.
-    pub async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
+    /// Opens the storage, creates the tables that are missing, and serves on `listener`.
+    pub(crate) async fn start(listener: TcpListener, storage: &Storage, tables: &[Table]) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let database = open(storage)?;
         for table in tables {
-            provide(&database, table, storage).with_context(|| format!("table {}", table.name))?;
+            ensure_table(&database, table, storage).with_context(|| format!("table {}", table.name))?;
         }
         let sweeper = Sweeper(tokio::spawn(sweep(database.clone())));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
-            // Dropped or sent: both end it.
+            // Both a message and the end of the sender stop the server.
             let _ = stopped.await;
         }));
         Ok(Self { address, stop, server, sweeper })
     }
 
-    /// What an SDK takes as its endpoint.
-    pub fn url(&self) -> String {
+    /// The endpoint for an SDK.
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Lets the requests that are under way end, then closes the storage.
-    pub async fn stop(self) {
+    /// Waits for the running requests, then closes the storage.
+    pub(crate) async fn stop(self) {
         drop(self.sweeper);
-        // It is gone already, if this fails.
+        // An error means that the server has ended already.
         let _ = self.stop.send(());
-        // A client in the middle of a request is not waited for any longer; a file survives that as it does a kill.
+        // After the time-out the running requests are dropped, which a file survives as it survives a kill.
         let _ = time::timeout(STOPPING, self.server).await;
     }
 }
@@ -106,7 +106,7 @@ async fn sweep(database: Database) {
     loop {
         interval.tick().await;
         let database = database.clone();
-        // What fails now is tried again in a minute; readers must skip expired rows anyway, as on AWS.
+        // A failed sweep is repeated in a minute. Readers must skip expired rows anyway, as on AWS.
         let _ = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
     }
 }
@@ -118,7 +118,7 @@ fn open(storage: &Storage) -> anyhow::Result<Database> {
             fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
             let file = file_in(directory);
             let path = file.to_str().context("the data folder's name is not UTF-8")?;
-            Database::new(path).with_context(|| format!("can't open {path}; delete it to start afresh"))
+            Database::new(path).with_context(|| format!("can't open {path}; delete it to start with empty tables"))
         }
     }
 }
@@ -127,8 +127,8 @@ fn file_in(directory: &Path) -> PathBuf {
     directory.join("dynamodb.sqlite")
 }
 
-/// Makes sure that the table is there as the template has it, with its TTL.
-fn provide(database: &Database, table: &Table, storage: &Storage) -> anyhow::Result<()> {
+/// Creates the table if it is missing, and sets its TTL.
+fn ensure_table(database: &Database, table: &Table, storage: &Storage) -> anyhow::Result<()> {
     let name = json!({"TableName": table.name});
     if database.get_table_metadata(&table.name)?.is_none() {
         database.create_table(serde_json::from_value(table.create.clone())?)?;
@@ -136,15 +136,18 @@ fn provide(database: &Database, table: &Table, storage: &Storage) -> anyhow::Res
         let stored = database.describe_table(serde_json::from_value(name.clone())?)?;
         let stored = &serde_json::to_value(stored)?["Table"];
         if keys(stored) != keys(&table.create) {
-            let Storage::Directory(directory) = storage else { bail!("the template has it twice") };
+            let Storage::Directory(directory) = storage else { bail!("the template declares it twice") };
             let file = file_in(directory);
-            bail!("its keys differ from those of the stored one; delete {} to start afresh", file.display());
+            bail!(
+                "its keys differ from those of the stored table; delete {} to start with empty tables",
+                file.display()
+            );
         }
     }
     let stored = serde_json::to_value(database.describe_time_to_live(serde_json::from_value(name)?)?)?;
     let stored = stored["TimeToLiveDescription"]["AttributeName"].as_str();
     let wanted = table.ttl_attribute.as_deref();
-    // DynamoDB takes another attribute only after the one before is disabled.
+    // DynamoDB accepts another attribute only after the first one is disabled.
     let disable = stored.filter(|_| stored != wanted).map(|attribute| (attribute, false));
     let enable = wanted.filter(|_| stored != wanted).map(|attribute| (attribute, true));
     for (attribute, enabled) in disable.into_iter().chain(enable) {
@@ -157,7 +160,7 @@ fn provide(database: &Database, table: &Table, storage: &Storage) -> anyhow::Res
     Ok(())
 }
 
-/// What can't be changed under rows that are there: the keys of the table and of its indexes, with their types.
+/// The properties that can't change while a table has rows: its keys and those of its indexes, with their types.
 fn keys(table: &Value) -> BTreeSet<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let kind = |name: &Value| {
@@ -165,15 +168,15 @@ fn keys(table: &Value) -> BTreeSet<String> {
         let found = definitions.iter().find(|definition| definition["AttributeName"] == *name);
         found.map_or(Value::Null, |definition| definition["AttributeType"].clone())
     };
-    let of = |index: &Value, schema: &Value| {
+    let describe = |index: &Value, schema: &Value| {
         let keys = list(schema).into_iter();
         keys.map(|key| format!("{index} {} {} {}", key["AttributeName"], key["KeyType"], kind(&key["AttributeName"])))
             .collect::<Vec<_>>()
     };
-    let mut keys = BTreeSet::from_iter(of(&Value::Null, &table["KeySchema"]));
+    let mut keys = BTreeSet::from_iter(describe(&Value::Null, &table["KeySchema"]));
     for indexes in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
         for index in list(&table[indexes]) {
-            keys.extend(of(&index["IndexName"], &index["KeySchema"]));
+            keys.extend(describe(&index["IndexName"], &index["KeySchema"]));
         }
     }
     keys

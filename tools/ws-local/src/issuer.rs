@@ -1,4 +1,4 @@
-//! An issuer of tokens (JWTs) for trying out: a key pair in a file, and what it signs.
+//! `Issuer`: signs tokens (JWTs) for development with a key pair in a file.
 
 use std::{
     fs,
@@ -16,20 +16,21 @@ use ring::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Where its key pair is, in the folder of what is kept.
+/// The file of the key pair in the data folder.
 const FILE: &str = "issuer.pk8";
 
-/// A key pair of this machine. Whoever can read its file can be anybody here, and nobody anywhere else.
+/// A key pair of this machine. A process that can read its file can sign a token for any user of a system that trusts this
+/// key.
 #[derive(Debug)]
 pub struct Issuer {
     pair: Ed25519KeyPair,
 }
 
 impl Issuer {
-    /// The one of this folder; it is made where there is none yet.
+    /// Opens the key in this folder, and makes it if there is none.
     ///
     /// # Errors
-    /// Where the file can't be read or written, or holds something else.
+    /// If the file can't be read or written, or does not hold a key.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(FILE);
         let document = match fs::read(&file) {
@@ -41,17 +42,17 @@ impl Issuer {
         };
         let document = document.with_context(|| format!("can't read the key {}", file.display()))?;
         let pair = Ed25519KeyPair::from_pkcs8(&document)
-            .map_err(|_| anyhow!("{} is no key; delete it, and a new one is made", file.display()))?;
+            .map_err(|_| anyhow!("{} is not a key; delete it to get a new one", file.display()))?;
         Ok(Self { pair })
     }
 
-    /// The set of its public keys, as an issuer publishes it.
+    /// The JSON Web Key Set with the public key.
     pub fn jwks(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
         json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id(), "x": x }] })
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     pub fn token(&self, claims: &Value) -> String {
         let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": self.id() });
         let [header, claims] = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -60,13 +61,13 @@ impl Issuer {
         format!("{signed}.{signature}")
     }
 
-    /// A name that another key does not have.
+    /// The key's id, derived from the key.
     fn id(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.pair.public_key().as_ref()[..9])
     }
 }
 
-/// Makes the file in one step, so that two programs that do it at once end up with one key.
+/// Makes the file in one step, so that two programs that do it at once use the same key.
 fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow!("no randomness"))?;
     fs::create_dir_all(folder)?;
@@ -109,10 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_named() {
+    fn a_file_that_is_not_a_key_is_named() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE), "nonsense").unwrap();
         let error = Issuer::open(directory.path()).unwrap_err().to_string();
-        assert!(error.contains("issuer.pk8 is no key; delete it"), "{error}");
+        assert!(error.contains("issuer.pk8 is not a key; delete it"), "{error}");
     }
 }

@@ -1,11 +1,17 @@
-//! Runs a SAM WebSocket project on one machine: what API Gateway, Lambda and DynamoDB do on AWS, driven by the
-//! project's `template.yaml` and by nothing else. No name of a route, a table or a function stands in this crate.
+//! `ws-local`: runs a SAM WebSocket project on one machine. It emulates API Gateway, Lambda and DynamoDB as the
+//! project's `template.yaml` describes them. It knows no project: the crate contains no name of a route, a table or a
+//! function.
+//!
+//! [`system::start`] starts a template's [`gateway`], [`functions`] and tables ([`dynamodb`]), and reports every
+//! [`event::Event`]. The program is [`cli::main`].
 
 #![warn(missing_docs, clippy::unwrap_used)]
 
 pub mod cli;
-pub mod console;
+mod clock;
+mod console;
 pub mod dynamodb;
+pub mod event;
 pub mod functions;
 pub mod gateway;
 pub mod invoke;

@@ -1,4 +1,4 @@
-//! The program; everything worth reading is in the library.
+//! The program `ws-local`. Its code is in the library, so that tests can use it.
 
 fn main() -> std::process::ExitCode {
     ws_local::cli::main()

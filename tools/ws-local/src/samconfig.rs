@@ -1,20 +1,20 @@
-//! The values for parameters that `samconfig.toml`, beside the template, gives to `sam deploy`.
+//! The parameter values in `samconfig.toml`, which is in the folder of the template.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
-/// The environment that SAM reads unless it is told another one.
+/// SAM's default environment.
 const DEFAULT_ENVIRONMENT: &str = "default";
 
-/// Reads `parameter_overrides` of `[ENVIRONMENT.deploy.parameters]`, else of `[ENVIRONMENT.global.parameters]`.
-/// Without a file there are none; an environment that is asked for has to be in it.
+/// Reads `parameter_overrides` of `[ENVIRONMENT.deploy.parameters]`, else of `[ENVIRONMENT.global.parameters]`. A missing
+/// file gives no values, but an `environment` that the caller names must be in the file.
 pub fn parameter_overrides(template: &Path, environment: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
     let path = template.with_file_name("samconfig.toml");
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            ensure!(environment.is_none(), "there is no {} to read the environment from", path.display());
+            ensure!(environment.is_none(), "there is no {} with the environment", path.display());
             return Ok(BTreeMap::new());
         }
         text => text.with_context(|| format!("can't read {}", path.display()))?,
@@ -29,19 +29,20 @@ fn read(text: &str, environment: Option<&str>) -> anyhow::Result<BTreeMap<String
         ensure!(environment.is_none(), "there is no environment `{name}`");
         return Ok(BTreeMap::new());
     };
-    let of = |command: &str| section.get(command)?.get("parameters")?.get("parameter_overrides");
-    match of("deploy").or_else(|| of("global")) {
+    let overrides = |command: &str| section.get(command)?.get("parameters")?.get("parameter_overrides");
+    match overrides("deploy").or_else(|| overrides("global")) {
         None => Ok(BTreeMap::new()),
         Some(Value::String(line)) => words(line)?.iter().map(|word| pair(word)).collect(),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| pair(item.as_str().context("each of parameter_overrides must be text")?)).collect()
-        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| pair(item.as_str().context("each item of parameter_overrides must be text")?))
+            .collect(),
         Some(_) => bail!("parameter_overrides must be text or a list of texts"),
     }
 }
 
 /// Reads `NAME=VALUE`, or SAM's longer `ParameterKey=NAME,ParameterValue=VALUE`.
-pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
+pub(crate) fn pair(text: &str) -> anyhow::Result<(String, String)> {
     let long = text.strip_prefix("ParameterKey=").and_then(|rest| rest.split_once(",ParameterValue="));
     let (name, value) = long
         .or_else(|| text.split_once('='))
@@ -50,13 +51,14 @@ pub fn pair(text: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), unquoted(value).to_owned()))
 }
 
-/// In a list, values are often quoted once more than TOML does it.
+/// Values in a list often have quotes of their own inside TOML's.
 fn unquoted(value: &str) -> &str {
     let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
 }
 
-/// Cuts a line at white space, but not within quotes; a backslash takes the next character as it is.
+/// Splits a line as SAM does: at white space outside quotes. A library for shell words would not do, because SAM takes a
+/// backslash as an escape also within single quotes.
 fn words(line: &str) -> anyhow::Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_that_sam_takes_are_read() {
+    fn the_formats_that_sam_accepts_are_read() {
         check("'A=1 B=two'", &[("A", "1"), ("B", "two")]);
         check(r#"'A="one two" B=""  C=x=y'"#, &[("A", "one two"), ("B", ""), ("C", "x=y")]);
         check(r#""A=\"one two\" B='three \\\"'""#, &[("A", "one two"), ("B", "three \"")]);
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn deploy_goes_before_global_and_each_environment_is_its_own() {
+    fn deploy_comes_before_global_and_environments_are_separate() {
         let text = "
             version = 0.1
             [default.global.parameters]
@@ -116,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_override_is_named() {
-        let of = |overrides: &str| {
+    fn a_malformed_override_is_named() {
+        let error = |overrides: &str| {
             let text = format!("[default.deploy.parameters]\nparameter_overrides = {overrides}");
             read(&text, None).unwrap_err().to_string()
         };
-        assert_eq!(of("'A'"), "`A` is not NAME=VALUE");
-        assert_eq!(of("'=1'"), "`=1` is not NAME=VALUE");
-        assert_eq!(of("'A=\"1'"), "a quote in parameter_overrides is not closed");
-        assert_eq!(of("[1]"), "each of parameter_overrides must be text");
-        assert_eq!(of("1"), "parameter_overrides must be text or a list of texts");
+        assert_eq!(error("'A'"), "`A` is not NAME=VALUE");
+        assert_eq!(error("'=1'"), "`=1` is not NAME=VALUE");
+        assert_eq!(error("'A=\"1'"), "a quote in parameter_overrides is not closed");
+        assert_eq!(error("[1]"), "each item of parameter_overrides must be text");
+        assert_eq!(error("1"), "parameter_overrides must be text or a list of texts");
     }
 
     #[test]
-    fn a_project_without_the_file_has_none() {
+    fn a_project_without_the_file_has_no_overrides() {
         let directory = tempfile::tempdir().unwrap();
         let template = directory.path().join("template.yaml");
         assert!(parameter_overrides(&template, None).unwrap().is_empty());

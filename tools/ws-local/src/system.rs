@@ -1,4 +1,4 @@
-//! The whole system: the template's tables, functions and API, started together and stopped together.
+//! The whole system: the tables, functions and API of a template, started and stopped together.
 
 use std::{
     collections::BTreeMap,
@@ -15,51 +15,52 @@ use tokio::net::TcpListener;
 
 use crate::{
     dynamodb::{DynamoDb, Storage},
-    functions::{FunctionOptions, Functions, Notice},
-    gateway::{self, Gateway, Limits, Record},
+    event::EventSink,
+    functions::{FunctionOptions, Functions},
+    gateway::{Gateway, GatewayOptions, Limits},
     samconfig,
     template::{self, Stack},
 };
 
-/// This machine and nobody else.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Where DynamoDB serves unless it is told, or finds the port taken.
+/// The default port of DynamoDB. If it is taken, a free one is used.
 const DYNAMODB_PORT: u16 = 8000;
 
-/// The variable by which every AWS SDK finds another DynamoDB than AWS's.
+/// The variable that sets the endpoint of DynamoDB in every AWS SDK.
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
 /// What to run, and how it differs from AWS.
 pub struct SystemOptions {
     /// The SAM template.
     pub template: PathBuf,
-    /// Values for its parameters, above those of `samconfig.toml`.
+    /// Values of its parameters, which replace those of `samconfig.toml`.
     pub parameters: BTreeMap<String, String>,
-    /// Which environment of `samconfig.toml` counts.
+    /// The environment of `samconfig.toml`; `default` if absent.
     pub environment: Option<String>,
-    /// Of the page, the sockets and `@connections`; 0 takes a free one.
+    /// The port of the page, the sockets and `@connections`; 0 selects a free one.
     pub port: u16,
-    /// Of DynamoDB; 0 takes a free one. None is 8000, or a free one if that is taken.
+    /// The port of DynamoDB; 0 selects a free one. `None` is 8000, or a free one if that is taken.
     pub dynamodb_port: Option<u16>,
-    /// What DynamoDB listens on. It asks nobody who they are, so beyond this machine it is open to everybody there.
+    /// The address that DynamoDB listens on. There is no authentication, so on any address but the loopback every machine
+    /// of the network can read and write the tables.
     pub dynamodb_host: IpAddr,
-    /// Where rows are kept.
+    /// Where rows are stored.
     pub storage: Storage,
     /// How the functions are built and run.
     pub functions: FunctionOptions,
-    /// Files that are served at `/`; the folder `web` beside the template where it is not said.
+    /// The folder of the files served at `/`. `None` is the folder `web` beside the template, if there is one.
     pub web: Option<PathBuf>,
-    /// The folder with the key of an issuer of tokens, whose public half the gateway serves.
+    /// The folder of the token issuer's key, whose public half the gateway serves.
     pub issuer: Option<PathBuf>,
-    /// What API Gateway allows.
+    /// API Gateway's quotas.
     pub limits: Limits,
-    /// Is told of everything that happens.
-    pub observer: Observer,
+    /// Receives every event.
+    pub events: EventSink,
 }
 
 impl SystemOptions {
-    /// What suits a test: free ports, rows in memory, nobody watching the sources or the events.
+    /// Options for tests: free ports, rows in memory, no watching of the sources, events discarded.
     pub fn new(template: impl Into<PathBuf>) -> Self {
         Self {
             template: template.into(),
@@ -73,47 +74,35 @@ impl SystemOptions {
             web: None,
             issuer: None,
             limits: Limits::default(),
-            observer: Arc::new(|_| {}),
+            events: EventSink::default(),
         }
     }
 }
 
-/// Something that happened.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// The gateway has dealt with something.
-    Gateway(Record),
-    /// A function's process said or did something.
-    Function(Notice),
-}
-
-/// Is told of each event in the task where it happens, so it must not block.
-pub type Observer = Arc<dyn Fn(Event) + Send + Sync>;
-
-/// A system that runs. Dropped, it ends at once; [`RunningSystem::stop`] ends it in good order.
+/// A running system. Dropping it ends it at once; [`RunningSystem::stop`] closes its connections first.
 pub struct RunningSystem {
-    /// Address of the page.
+    /// The URL of the page: `http://127.0.0.1:PORT/`.
     pub page: String,
-    /// Address that clients connect to: `ws://127.0.0.1:PORT/STAGE`.
+    /// The URL that clients connect to: `ws://127.0.0.1:PORT/STAGE`.
     pub websocket: String,
-    /// What an SDK or the `aws` program takes as DynamoDB's endpoint.
+    /// The endpoint of DynamoDB for an SDK or the AWS CLI.
     pub dynamodb: String,
-    /// The template, with the addresses of this machine in its variables.
+    /// The resolved template, with this machine's addresses in the functions' variables.
     pub stack: Stack,
-    /// The functions and their processes.
+    /// The template's functions.
     pub functions: Arc<Functions>,
-    /// What answers clients.
+    /// The template's API.
     pub gateway: Gateway,
     database: DynamoDb,
     _lock: Option<File>,
 }
 
-/// Starts the template's tables alone, for functions that something else runs.
-pub async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
+/// Starts only the template's tables, for functions that run elsewhere.
+pub(crate) async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<DynamoDb> {
     start_tables(options, &read(options)?).await
 }
 
-/// Starts everything that the template describes, and returns when clients can connect.
+/// Builds the functions, starts everything that the template describes, and returns when clients can connect.
 pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     let mut stack = read(&options)?;
     let listener = bind(LOOPBACK, options.port).await?;
@@ -122,17 +111,14 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     let database = start_tables(&options, &stack).await?;
     localize(&mut stack, &address.to_string());
 
-    let observer = Arc::clone(&options.observer);
     let mut function_options = options.functions;
     function_options.environment.entry(DYNAMODB_ENDPOINT.to_owned()).or_insert_with(|| database.url());
-    let notices = Arc::new(move |notice| observer(Event::Function(notice)));
-    let functions = Arc::new(Functions::start(&stack, function_options, notices).await?);
-    let observer = options.observer;
-    let gateway = gateway::Options {
+    let functions = Arc::new(Functions::start(&stack, function_options, options.events.clone()).await?);
+    let gateway = GatewayOptions {
         limits: options.limits,
         web: web(options.web, &options.template)?,
         issuer: options.issuer,
-        recorder: Arc::new(move |record| observer(Event::Gateway(record))),
+        events: options.events,
     };
     let gateway = Gateway::start(listener, &stack, functions.clone(), gateway)?;
     Ok(RunningSystem {
@@ -148,7 +134,7 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
 }
 
 impl RunningSystem {
-    /// Closes the connections, whose `$disconnect`s still run, then stops the functions and DynamoDB.
+    /// Closes the connections and runs their `$disconnect` functions, then stops the functions and DynamoDB.
     pub async fn stop(self) {
         self.gateway.stop().await;
         self.functions.stop().await;
@@ -190,13 +176,13 @@ async fn bind_dynamodb(host: IpAddr, port: Option<u16>) -> anyhow::Result<TcpLis
         Some(port) => bind(host, port).await,
         None => match bind(host, DYNAMODB_PORT).await {
             Ok(listener) => Ok(listener),
-            // Nobody asked for that one.
+            // The default port is taken, and the caller named none.
             Err(_) => bind(host, 0).await,
         },
     }
 }
 
-/// Lets variables that hold the API's address on AWS hold its address here.
+/// Replaces the API's address on AWS by its address here, in all variables of the functions.
 fn localize(stack: &mut Stack, address: &str) {
     let host = format!("{}.execute-api.{}.amazonaws.com", stack.api.api_id, stack.region);
     for value in stack.functions.values_mut().flat_map(|function| function.environment.values_mut()) {
@@ -206,8 +192,8 @@ fn localize(stack: &mut Stack, address: &str) {
     }
 }
 
-fn web(asked: Option<PathBuf>, template: &Path) -> anyhow::Result<Option<PathBuf>> {
-    if let Some(folder) = asked {
+fn web(wanted: Option<PathBuf>, template: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(folder) = wanted {
         ensure!(folder.is_dir(), "there is no folder {}", folder.display());
         return Ok(Some(folder));
     }
@@ -249,12 +235,21 @@ mod tests {
         assert!(missing.to_string().starts_with("there is no folder"), "{missing}");
     }
 
-    /// A project whose functions run elsewhere, and its template.
+    /// A project with executables in place of a build. None of them is started.
     fn project() -> (tempfile::TempDir, SystemOptions) {
         let directory = tempfile::tempdir().unwrap();
         let template = directory.path().join("template.yaml");
-        fs::write(&template, include_str!("../tests/templates/auction.yaml")).unwrap();
-        let options = SystemOptions::new(template);
+        let auction = include_str!("../tests/templates/auction.yaml");
+        // Prebuilt functions must name their binaries, and this one doesn't.
+        let unnamed = "Metadata:\n      BuildMethod: rust-cargolambda\n    Properties:\n      CodeUri: enter/\n";
+        assert!(auction.contains(unnamed));
+        fs::write(&template, auction.replace(unnamed, "Metadata: *rust\n")).unwrap();
+        for binary in ["doorman", "bid"] {
+            fs::create_dir(directory.path().join(binary)).unwrap();
+            fs::write(directory.path().join(binary).join("bootstrap"), "").unwrap();
+        }
+        let mut options = SystemOptions::new(template);
+        options.functions.prebuilt = Some(directory.path().to_owned());
         (directory, options)
     }
 
@@ -269,13 +264,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn values_that_are_asked_for_come_before_those_of_samconfig() {
+    async fn given_parameters_replace_those_of_samconfig() {
         let (directory, mut options) = project();
         let config = "[default.deploy.parameters]\nparameter_overrides = 'Stage=config LogLevel=config'";
         fs::write(directory.path().join("samconfig.toml"), config).unwrap();
-        options.parameters.insert("Stage".to_owned(), "asked".to_owned());
+        options.parameters.insert("Stage".to_owned(), "given".to_owned());
         let stack = read(&options).unwrap();
-        assert_eq!(stack.api.stage, "asked");
+        assert_eq!(stack.api.stage, "given");
         assert_eq!(stack.functions["EnterFunction"].environment["LOG_LEVEL"], "config");
     }
 }

@@ -1,10 +1,9 @@
-//! No process is left when the program that runs functions is killed hard.
+//! No process remains when the program that runs functions is killed.
 //!
-//! This test has a `main` of its own because it is three programs: the test, the program that it kills, and that
-//! one's watchdog.
+//! This test has a `main` of its own, because it is three programs: the test, the program that it kills, and the watchdog
+//! of that program.
 
-#[allow(dead_code, reason = "it serves the other tests too")]
-#[path = "functions/project.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod project;
 
 use std::{
@@ -26,7 +25,7 @@ fn main() {
     match env::args().nth(1).as_deref() {
         Some(watchdog::SUBCOMMAND) => watchdog::main(),
         Some("victim") => victim(),
-        Some("--list") => {} // for tools that ask every test program
+        Some("--list") => {} // for tools that list the tests of every program
         _ => a_program_that_is_killed_leaves_no_process(),
     }
 }
@@ -36,7 +35,7 @@ fn a_program_that_is_killed_leaves_no_process() {
     let address = listener.local_addr().unwrap().to_string();
     let mut victim =
         Command::new(env::current_exe().unwrap()).args(["victim", &address]).stdin(Stdio::null()).spawn().unwrap();
-    // Two processes hold a connection each, and the event that one of them is at a third: to read from it, without end.
+    // Two processes hold a connection each. The event of one of them holds the third, and blocks on reading from it.
     let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -56,7 +55,7 @@ fn victim() {
     let options = FunctionOptions { watchdog: env::current_exe().ok(), ..FunctionOptions::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let (functions, _notices) = run(&stack, options).await;
+        let (functions, _events) = run(&stack, options).await;
         functions.warm("Worker").await.unwrap();
         functions.warm("Worker").await.unwrap();
         tokio::spawn(functions.invoke("Worker", event.into_bytes()));

@@ -1,5 +1,8 @@
-//! The program as people start it: its messages, its exit status and the addresses it writes. The functions are answers
-//! of this test, behind a Lambda Invoke endpoint.
+//! The program as a developer starts it: its messages, its exit status and its ready file. The functions are those of the
+//! fixture project.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod project;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -7,9 +10,9 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
-use axum::{Json, Router, extract::Path as Parts, routing::post};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{SinkExt, StreamExt};
+use project::Project;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,6 +20,13 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 use ws_local::issuer::Issuer;
 
 const AUCTION: &str = include_str!("templates/auction.yaml");
+
+/// The template of the auction, with the code of its functions in the fixture project.
+fn auction() -> String {
+    let folder = Project::shared().folder;
+    let [all, enter] = ["", "/enter"].map(|package| format!("CodeUri: {}{package}\n", folder.display()));
+    AUCTION.replace("CodeUri: .\n", &all).replace("CodeUri: enter/\n", &enter)
+}
 
 /// `ws-local` in a folder with this template, on free ports.
 fn program(template: &str, arguments: &[&str]) -> (TempDir, Command) {
@@ -49,7 +59,7 @@ impl Started {
         Self { child, output }
     }
 
-    /// Reads the output up to the line that holds `text`.
+    /// Reads the output up to the line that contains `text`.
     fn until(&mut self, text: &str) -> String {
         let mut read = String::new();
         while !read.lines().last().is_some_and(|line| line.contains(text)) {
@@ -68,48 +78,25 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It has ended already where the test went well.
+        // An error means that it has ended, as it does in a test that passes.
         let _ = self.child.kill();
     }
 }
 
-/// The functions of the auction: everyone may enter, and a bid is answered with itself.
-async fn functions() -> String {
-    let answer = |Parts(function): Parts<String>, Json(event): Json<Value>| async move {
-        Json(match function.as_str() {
-            "DoormanFunction" => json!({
-                "principalId": "guest",
-                "policyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}],
-                },
-            }),
-            "EnterFunction" => json!({"statusCode": 200}),
-            _ => json!({"statusCode": 200, "body": event["body"]}),
-        })
-    };
-    let router = Router::new().route("/2015-03-31/functions/{function}/invocations", post(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-    url
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_is_answered_and_everything_is_told() {
-    let functions = functions().await;
-    let arguments = ["--port", "0", "--memory", "--ready-file", "ready.json", "--invoke-url", &functions];
-    let (project, command) = program(AUCTION, &arguments);
+async fn a_client_gets_a_reply_and_the_console_shows_everything() {
+    let arguments = ["--port", "0", "--memory", "--ready-file", "ready.json"];
+    let (project, command) = program(&auction(), &arguments);
     let ready = project.path().join("ready.json");
     std::fs::write(&ready, "of an earlier run").unwrap();
     let mut program = Started::new(command);
 
-    let told = program.until("Ready");
+    let printed = program.until("Ready");
     let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
     for name in ["page", "websocket", "dynamodb"] {
-        assert!(told.contains(addresses[name].as_str().unwrap()), "{name} is not in {told}");
+        assert!(printed.contains(addresses[name].as_str().unwrap()), "{name} is not in {printed}");
     }
-    assert!(told.contains("placeBid     BidFunction, replies"), "{told}");
+    assert!(printed.contains("placeBid     BidFunction, replies"), "{printed}");
 
     let url = format!("{}?ticket=1", addresses["websocket"].as_str().unwrap());
     let (mut socket, _) = connect_async(url).await.unwrap();
@@ -122,9 +109,27 @@ async fn a_client_is_answered_and_everything_is_told() {
     assert!(!ready.exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_template_in_the_readme_echoes_a_message() {
+    let readme = include_str!("../README.md");
+    let template = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let code_uri = format!("CodeUri: {}", Project::shared().folder.join("bid").display());
+    assert!(template.contains("CodeUri: .,"));
+    let template = template.replace("CodeUri: .", &code_uri);
+    let (project, command) = program(&template, &["--port", "0", "--memory", "--ready-file", "ready.json"]);
+    let mut program = Started::new(command);
+    program.until("Ready");
+    let addresses = std::fs::read_to_string(project.path().join("ready.json")).unwrap();
+    let addresses: Value = serde_json::from_str(&addresses).unwrap();
+    let (mut socket, _) = connect_async(addresses["websocket"].as_str().unwrap()).await.unwrap();
+    socket.send(Message::text("hello")).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap(), "hello");
+    assert_eq!(program.terminate(), Some(0));
+}
+
 #[test]
-fn rows_are_kept_in_the_folder_that_is_asked_for() {
-    let (project, command) = program(AUCTION, &["--port", "0", "--data", "kept", "--invoke-url", "http://127.0.0.1:9"]);
+fn rows_are_kept_in_the_data_folder() {
+    let (project, command) = program(&auction(), &["--port", "0", "--data", "kept"]);
     let mut program = Started::new(command);
     program.until("Ready");
     assert_eq!(program.terminate(), Some(0));
@@ -133,7 +138,7 @@ fn rows_are_kept_in_the_folder_that_is_asked_for() {
 
 #[test]
 fn a_token_is_printed_and_nothing_else() {
-    let (_project, mut command) = program(AUCTION, &[]);
+    let (_project, mut command) = program(&auction(), &[]);
     let mut token = Command::new(command.get_program());
     token.current_dir(command.get_current_dir().unwrap());
     token.args(["token", "李雷", "--issuer", "https://issuer.example/", "--claim", "name", "--expires-in", "60"]);
@@ -147,8 +152,8 @@ fn a_token_is_printed_and_nothing_else() {
     assert_eq!(claims["name"], "李雷");
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
 
-    // The system, started in the same folder, publishes the key of it.
-    command.args(["--port", "0", "--memory", "--invoke-url", "http://127.0.0.1:9", "--ready-file", "ready.json"]);
+    // The system, started in the same folder, serves the public key.
+    command.args(["--port", "0", "--memory", "--ready-file", "ready.json"]);
     let folder = command.get_current_dir().unwrap().to_owned();
     let mut program = Started::new(command);
     program.until("Ready");
@@ -157,22 +162,22 @@ fn a_token_is_printed_and_nothing_else() {
     let address = addresses["page"].as_str().unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
     let mut stream = TcpStream::connect(&address).unwrap();
     write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(&issuer.jwks().to_string()), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.contains(&issuer.jwks().to_string()), "{response}");
     assert_eq!(program.terminate(), Some(0));
 }
 
 #[test]
-fn the_tables_alone_are_served_where_they_are_asked_for() {
+fn only_the_tables_are_served_with_only_dynamodb() {
     let arguments = ["--only-dynamodb", "--dynamodb-host", "0.0.0.0", "--memory", "--ready-file", "ready.json"];
     let (project, command) = program(AUCTION, &arguments);
     let mut program = Started::new(command);
-    let told = program.until("Ready");
+    let printed = program.until("Ready");
     let ready = project.path().join("ready.json");
     let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
     let url = addresses["dynamodb"].as_str().unwrap();
-    assert!(url.starts_with("http://0.0.0.0:") && told.contains(url), "{told}");
+    assert!(url.starts_with("http://0.0.0.0:") && printed.contains(url), "{printed}");
     assert_eq!(addresses.as_object().unwrap().len(), 1);
     let port = url.rsplit(':').next().unwrap().parse().unwrap();
     std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -181,7 +186,7 @@ fn the_tables_alone_are_served_where_they_are_asked_for() {
 }
 
 #[test]
-fn what_is_wrong_is_one_message_and_exit_status_1() {
+fn an_error_is_one_message_and_exit_status_1() {
     let message = refusal(&AUCTION.replace("!Ref BidsTable", "!Ref BidTable"), &["--port", "0", "--memory"]);
     assert!(message.starts_with("error: template.yaml:"), "{message}");
     assert!(message.contains("Resources.BidFunction.Properties.Environment.Variables.BIDS_TABLE"), "{message}");

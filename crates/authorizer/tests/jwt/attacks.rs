@@ -9,15 +9,15 @@ use crate::{
     log::{Log, assert_untold},
     offering, status,
 };
-use support::jwt::{Issuer, Key};
+use support::jwt::{JwksServer, Key};
 
 #[tokio::test]
 async fn good_tokens_of_every_algorithm_name_their_user() {
     let keys = [Key::rsa("rsa"), Key::p256("p256"), Key::p384("p384"), Key::ed25519("ed")];
-    let issuer = Issuer::start(&keys.each_ref()).await;
+    let issuer = JwksServer::start(&keys.each_ref()).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let context = json!({ "userId": "alice", "expiresAt": NOW + 3600 });
-    let rsa = |algorithm: &str| keys[0].token_of(&json!({ "alg": algorithm, "kid": "rsa" }), &claims());
+    let rsa = |algorithm: &str| keys[0].token_with_header(&json!({ "alg": algorithm, "kid": "rsa" }), &claims());
     let mut tokens: Vec<_> = keys.iter().map(|key| key.token(&claims())).collect();
     tokens.extend(["RS256", "RS384", "RS512"].map(rsa));
     for token in &tokens {
@@ -33,7 +33,7 @@ async fn good_tokens_of_every_algorithm_name_their_user() {
 #[tokio::test]
 async fn what_is_unusual_but_right_is_taken() {
     let key = Key::ed25519("ed");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     for claims in [
         claiming("aud", json!(["other", "chat"])),
@@ -54,18 +54,18 @@ async fn what_is_unusual_but_right_is_taken() {
         json!({ "alg": "EdDSA", "kid": "ed", "typ": "at+jwt" }),
         json!({ "alg": "EdDSA", "kid": "ed", "typ": "application/JWT", "cty": "x", "x5t": "y" }),
     ] {
-        let token = key.token_of(&header, &claims());
+        let token = key.token_with_header(&header, &claims());
         assert_eq!(status(&authorizer, asking(&[("token", &token)])).await.0, 200, "{header}");
     }
     // White space within the JSON is JSON's own business.
-    let spaced = key.token_of_text("{ \"alg\" : \"EdDSA\" }\n", &format!(" {}\r\n", claims()));
+    let spaced = key.token_from_text("{ \"alg\" : \"EdDSA\" }\n", &format!(" {}\r\n", claims()));
     assert_eq!(status(&authorizer, asking(&[("token", &spaced)])).await.0, 200);
 }
 
 #[tokio::test]
 async fn another_claim_may_name_the_user() {
     let key = Key::ed25519("ed");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[("JWT_USER_CLAIM", "cognito:username")]).await;
     let token = key.token(&claiming("cognito:username", "bob"));
     let (code, context) = status(&authorizer, asking(&[("token", &token)])).await;
@@ -75,7 +75,7 @@ async fn another_claim_may_name_the_user() {
 
 #[tokio::test]
 async fn who_brings_no_token_is_told_to_authenticate() {
-    let issuer = Issuer::start(&[&Key::ed25519("ed")]).await;
+    let issuer = JwksServer::start(&[&Key::ed25519("ed")]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     for event in [
         asking(&[]),
@@ -94,7 +94,7 @@ async fn who_brings_no_token_is_told_to_authenticate() {
 #[tokio::test]
 async fn every_forged_token_is_refused_and_none_is_logged() {
     let keys = Keys::new();
-    let issuer = Issuer::start(&keys.all()).await;
+    let issuer = JwksServer::start(&keys.all()).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let attacks = forged(&keys, Claims { now: NOW, lasting: 0 });
     assert!(attacks.len() > 220, "{}", attacks.len());
@@ -121,7 +121,7 @@ async fn every_forged_token_is_refused_and_none_is_logged() {
 #[tokio::test]
 async fn a_good_token_beside_something_else_is_refused() {
     let key = Key::ed25519("ed");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[("ALLOWED_ORIGINS", "https://chat.example")]).await;
     let (alice, bob) = (&key.token(&claims()), &key.token(&claiming("sub", "bob")));
     let offer = |token: &str| format!("chat.v1, {token}");

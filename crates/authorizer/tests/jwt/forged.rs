@@ -86,14 +86,14 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
         attack(&format!("alg {algorithm:?} unsigned"), format!("{header}.{payload}."), 401);
         attack(
             &format!("alg {algorithm:?} signed"),
-            ed.token_of(&ed_header(json!({ "alg": algorithm })), &of.claims()),
+            ed.token_with_header(&ed_header(json!({ "alg": algorithm })), &of.claims()),
             401,
         );
     }
     for algorithm in [json!(null), json!(1), json!(["EdDSA"]), json!({ "EdDSA": 1 })] {
-        attack("alg no text", ed.token_of(&ed_header(json!({ "alg": algorithm })), &of.claims()), 401);
+        attack("alg no text", ed.token_with_header(&ed_header(json!({ "alg": algorithm })), &of.claims()), 401);
     }
-    attack("no alg", ed.token_of(&json!({ "kid": "ed" }), &of.claims()), 401);
+    attack("no alg", ed.token_with_header(&json!({ "kid": "ed" }), &of.claims()), 401);
 
     // The public key, in every form that a careless library might use as a shared secret.
     for (name, secret) in [("n", MODULUS.as_bytes().to_vec()), ("jwk", rsa.jwk().to_string().into_bytes())] {
@@ -105,14 +105,14 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
     for key in [rsa, ed, p256, p384] {
         for other in [rsa, ed, p256, p384].into_iter().filter(|other| other.id != key.id) {
             let header = json!({ "alg": key.algorithm(), "kid": other.id });
-            attack(&format!("{} named as {}", key.id, other.id), key.token_of(&header, &of.claims()), 401);
+            attack(&format!("{} named as {}", key.id, other.id), key.token_with_header(&header, &of.claims()), 401);
             let header = json!({ "alg": other.algorithm(), "kid": other.id });
-            attack(&format!("{} passing for {}", key.id, other.id), key.token_of(&header, &of.claims()), 401);
+            attack(&format!("{} passing for {}", key.id, other.id), key.token_with_header(&header, &of.claims()), 401);
         }
     }
     attack(
         "PKCS#1 with another hash",
-        rsa.token_of(&json!({ "alg": "RS256", "kid": "rsa", "x": "RS512" }), &of.claims()),
+        rsa.token_with_header(&json!({ "alg": "RS256", "kid": "rsa", "x": "RS512" }), &of.claims()),
         401,
     );
     let stranger = Key::ed25519("ed");
@@ -123,9 +123,13 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
             "x5c" => json!(["MIIB"]),
             _ => json!("http://127.0.0.1:9/jwks.json"),
         };
-        attack(&format!("a key in {name}"), stranger.token_of(&ed_header(json!({ name: own })), &of.claims()), 401);
+        attack(
+            &format!("a key in {name}"),
+            stranger.token_with_header(&ed_header(json!({ name: own })), &of.claims()),
+            401,
+        );
     }
-    attack("no kid with several keys", ed.token_of(&json!({ "alg": "EdDSA" }), &of.claims()), 401);
+    attack("no kid with several keys", ed.token_with_header(&json!({ "alg": "EdDSA" }), &of.claims()), 401);
     for id in [
         json!("x"),
         json!(""),
@@ -144,7 +148,7 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
         json!(" ed"),
         json!("rsa,ed"),
     ] {
-        attack(&format!("kid {id}"), ed.token_of(&ed_header(json!({ "kid": id })), &of.claims()), 401);
+        attack(&format!("kid {id}"), ed.token_with_header(&ed_header(json!({ "kid": id })), &of.claims()), 401);
     }
     for (name, value) in [
         ("crit", json!(["exp"])),
@@ -153,10 +157,10 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
         ("b64", json!(false)),
         ("b64", json!(true)),
     ] {
-        attack(&format!("{name} {value}"), ed.token_of(&ed_header(json!({ name: value })), &of.claims()), 401);
+        attack(&format!("{name} {value}"), ed.token_with_header(&ed_header(json!({ name: value })), &of.claims()), 401);
     }
     for typ in [json!("logout+jwt"), json!("dpop+jwt"), json!("JWE"), json!(""), json!(1), json!(null)] {
-        attack(&format!("typ {typ}"), ed.token_of(&ed_header(json!({ "typ": typ })), &of.claims()), 401);
+        attack(&format!("typ {typ}"), ed.token_with_header(&ed_header(json!({ "typ": typ })), &of.claims()), 401);
     }
 }
 
@@ -195,44 +199,44 @@ fn shapes(Keys { ed, p256, p384, .. }: &Keys, of: Claims, attack: &mut impl FnMu
             json!({ "payload": payload, "signatures": [{ "protected": header, "signature": signature }] }).to_string(),
         ),
         ("JWE", "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..AAAA.AAAA.AAAA".to_owned()),
-        ("header no object", ed.token_of_text("[]", &of.claims().to_string())),
-        ("header no JSON", ed.token_of_text("alg", &of.claims().to_string())),
-        ("header and more", ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}{}", &of.claims().to_string())),
-        ("payload and more", ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("{}{{}}", of.claims()))),
-        ("payload no object", ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", "[]")),
-        ("payload deep", ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &"[".repeat(2_000))),
+        ("header no object", ed.token_from_text("[]", &of.claims().to_string())),
+        ("header no JSON", ed.token_from_text("alg", &of.claims().to_string())),
+        ("header and more", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}{}", &of.claims().to_string())),
+        ("payload and more", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("{}{{}}", of.claims()))),
+        ("payload no object", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", "[]")),
+        ("payload deep", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &"[".repeat(2_000))),
         (
             "header deep",
-            ed.token_of_text(
+            ed.token_from_text(
                 &format!("{{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"x\":{}1{}}}", "[".repeat(300), "]".repeat(300)),
                 &of.claims().to_string(),
             ),
         ),
         (
             "payload deep within",
-            ed.token_of_text(
+            ed.token_from_text(
                 "{\"alg\":\"EdDSA\",\"kid\":\"ed\"}",
                 &of.claims().to_string().replacen('{', &format!("{{\"x\":{}1{},", "[".repeat(300), "]".repeat(300)), 1),
             ),
         ),
         (
             "payload with half a surrogate",
-            ed.token_of_text(
+            ed.token_from_text(
                 "{\"alg\":\"EdDSA\",\"kid\":\"ed\"}",
                 &of.claims().to_string().replace("alice", "\\ud800"),
             ),
         ),
         (
             "payload after a BOM",
-            ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("\u{feff}{}", of.claims())),
+            ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("\u{feff}{}", of.claims())),
         ),
         (
             "header after a BOM",
-            ed.token_of_text("\u{feff}{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &of.claims().to_string()),
+            ed.token_from_text("\u{feff}{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &of.claims().to_string()),
         ),
         (
             "payload with a NUL behind",
-            ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("{}\0", of.claims())),
+            ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", &format!("{}\0", of.claims())),
         ),
         (
             "header padded to whole groups",
@@ -241,7 +245,7 @@ fn shapes(Keys { ed, p256, p384, .. }: &Keys, of: Claims, attack: &mut impl FnMu
         ("payload twice", format!("{header}.{payload}{payload}.{signature}")),
         ("parts in another order", format!("{payload}.{header}.{signature}")),
         ("percent-encoded", good.replace('.', "%2E")),
-        ("nested", ed.token_of_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"cty\":\"JWT\"}", &good)),
+        ("nested", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"cty\":\"JWT\"}", &good)),
         ("signed by itself", format!("{header}.{}.{signature}", encode(of.claiming("sub", "bob").to_string()))),
         ("longer than 8 KB", ed.token(&of.claiming("x", "x".repeat(7_000)))),
         ("a megabyte", "e".repeat(1 << 20)),
@@ -283,14 +287,14 @@ fn contents(ed: &Key, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
         r#""x":1,"x":1"#,
         r#""aud":"chat""#,
     ] {
-        attack(&format!("claim twice: {more}"), ed.token_of_text(r#"{"alg":"EdDSA","kid":"ed"}"#, &twice(more)), 401);
+        attack(&format!("claim twice: {more}"), ed.token_from_text(r#"{"alg":"EdDSA","kid":"ed"}"#, &twice(more)), 401);
     }
     for header in [
         r#"{"alg":"none","alg":"EdDSA","kid":"ed"}"#,
         r#"{"alg":"EdDSA","kid":"x","kid":"ed"}"#,
         r#"{"alg":"EdDSA","kid":"ed","a\u006cg":"none"}"#,
     ] {
-        attack("header twice", ed.token_of_text(header, &of.claims().to_string()), 401);
+        attack("header twice", ed.token_from_text(header, &of.claims().to_string()), 401);
     }
 
     // What it says.

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{NOW, asking, at, authorizer, claiming, claims, connect, status};
-use support::jwt::{Issuer, Key, Mood, encode};
+use support::jwt::{JwksResponse, JwksServer, Key, encode};
 
 /// Connects some seconds after [`NOW`].
 async fn later(authorizer: &authorizer::Authorizer, seconds: i64, token: &str) -> u16 {
@@ -14,7 +14,7 @@ async fn later(authorizer: &authorizer::Authorizer, seconds: i64, token: &str) -
 #[tokio::test]
 async fn keys_are_fetched_once_for_many_tokens() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     assert_eq!(issuer.fetches(), 0);
     let token = key.token(&claims());
@@ -27,7 +27,7 @@ async fn keys_are_fetched_once_for_many_tokens() {
 #[tokio::test]
 async fn a_new_key_is_found_without_a_restart_and_an_old_one_forgotten() {
     let (old, new) = (Key::ed25519("old"), Key::p256("new"));
-    let issuer = Issuer::start(&[&old]).await;
+    let issuer = JwksServer::start(&[&old]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let (by_old, by_new) = (old.token(&claims()), new.token(&claims()));
     assert_eq!(later(&authorizer, 0, &by_old).await, 200);
@@ -49,15 +49,15 @@ async fn a_new_key_is_found_without_a_restart_and_an_old_one_forgotten() {
 #[tokio::test]
 async fn made_up_names_of_keys_cost_one_fetch_a_minute() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     for seconds in 0..180 {
-        let token = key.token_of(&json!({ "alg": "EdDSA", "kid": format!("made up {seconds}") }), &claims());
+        let token = key.token_with_header(&json!({ "alg": "EdDSA", "kid": format!("made up {seconds}") }), &claims());
         assert_eq!(later(&authorizer, seconds, &token).await, 401);
     }
     assert_eq!(issuer.fetches(), 3);
     // What is no token at all, or names no key, costs none.
-    for token in ["x", &key.token_of(&json!({ "alg": "none", "kid": "b" }), &claims())] {
+    for token in ["x", &key.token_with_header(&json!({ "alg": "none", "kid": "b" }), &claims())] {
         assert_eq!(later(&authorizer, 400, token).await, 401);
     }
     assert_eq!(issuer.fetches(), 3);
@@ -66,28 +66,28 @@ async fn made_up_names_of_keys_cost_one_fetch_a_minute() {
 #[tokio::test]
 async fn the_last_good_keys_are_kept_whatever_the_issuer_does() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let token = key.token(&claiming("exp", NOW + 86_400));
     assert_eq!(later(&authorizer, 0, &token).await, 200);
     let mut fetches = 1;
-    for mood in [
-        Mood::Text(500, "down".to_owned()),
-        Mood::Text(404, String::new()),
-        Mood::Text(302, String::new()),
-        Mood::Text(204, String::new()),
-        Mood::Text(200, String::new()),
-        Mood::Text(200, "<html>".to_owned()),
-        Mood::Text(200, "[]".to_owned()),
-        Mood::Text(200, "{}".to_owned()),
-        Mood::Text(200, "{\"keys\":{}}".to_owned()),
-        Mood::Text(200, format!("{{\"keys\":{}", "[".repeat(10_000))),
-        Mood::Keys(vec![]),
-        Mood::Keys(vec![json!(null), json!(1), json!("x"), json!({})]),
-        Mood::Flood,
-        Mood::Half,
+    for response in [
+        JwksResponse::Text(500, "down".to_owned()),
+        JwksResponse::Text(404, String::new()),
+        JwksResponse::Text(302, String::new()),
+        JwksResponse::Text(204, String::new()),
+        JwksResponse::Text(200, String::new()),
+        JwksResponse::Text(200, "<html>".to_owned()),
+        JwksResponse::Text(200, "[]".to_owned()),
+        JwksResponse::Text(200, "{}".to_owned()),
+        JwksResponse::Text(200, "{\"keys\":{}}".to_owned()),
+        JwksResponse::Text(200, format!("{{\"keys\":{}", "[".repeat(10_000))),
+        JwksResponse::Keys(vec![]),
+        JwksResponse::Keys(vec![json!(null), json!(1), json!("x"), json!({})]),
+        JwksResponse::EndlessBody,
+        JwksResponse::BrokenBody,
     ] {
-        issuer.be(mood);
+        issuer.respond_with(response);
         let minute = fetches as i64 * 660;
         for seconds in [0, 1, 59] {
             assert_eq!(later(&authorizer, minute + seconds, &token).await, 200);
@@ -100,10 +100,10 @@ async fn the_last_good_keys_are_kept_whatever_the_issuer_does() {
 #[tokio::test]
 async fn without_keys_a_connection_fails_and_the_issuer_is_asked_again_soon() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let token = key.token(&claims());
-    issuer.be(Mood::Text(503, "down".to_owned()));
+    issuer.respond_with(JwksResponse::Text(503, "down".to_owned()));
     for seconds in 0..5 {
         assert_eq!(later(&authorizer, seconds, &token).await, 500);
     }
@@ -115,7 +115,7 @@ async fn without_keys_a_connection_fails_and_the_issuer_is_asked_again_soon() {
 
 #[tokio::test]
 async fn an_issuer_that_is_gone_is_a_fault_of_ours() {
-    let mut issuer = Issuer::start(&[]).await;
+    let mut issuer = JwksServer::start(&[]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     issuer.url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -126,10 +126,10 @@ async fn an_issuer_that_is_gone_is_a_fault_of_ours() {
 #[tokio::test]
 async fn an_issuer_that_never_answers_is_not_waited_for() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let token = key.token(&claims());
-    issuer.be(Mood::Silence);
+    issuer.respond_with(JwksResponse::Silence);
     let began = std::time::Instant::now();
     let both = futures_util::future::join(connect(&authorizer, &token), connect(&authorizer, &token));
     assert_eq!(both.await, (500, 500), "the second one does not wait anew");
@@ -140,14 +140,14 @@ async fn an_issuer_that_never_answers_is_not_waited_for() {
 #[tokio::test]
 async fn with_keys_at_hand_a_slow_issuer_holds_up_one_connection_a_minute_and_refuses_none() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     let token = key.token(&claims());
-    let unknown = key.token_of(&json!({ "alg": "EdDSA", "kid": "b" }), &claims());
+    let unknown = key.token_with_header(&json!({ "alg": "EdDSA", "kid": "b" }), &claims());
     assert_eq!(later(&authorizer, 0, &token).await, 200);
     // Neither before its answer nor in the middle of it.
-    for (mood, seconds, fetches) in [(Mood::Silence, 600, 2), (Mood::Stall, 660, 3)] {
-        issuer.be(mood);
+    for (response, seconds, fetches) in [(JwksResponse::Silence, 600, 2), (JwksResponse::StalledBody, 660, 3)] {
+        issuer.respond_with(response);
         assert_eq!(later(&authorizer, seconds, &token).await, 200);
         for second in 1..60 {
             assert_eq!(later(&authorizer, seconds + second, &token).await, 200);
@@ -160,12 +160,12 @@ async fn with_keys_at_hand_a_slow_issuer_holds_up_one_connection_a_minute_and_re
 #[tokio::test]
 async fn unknown_names_do_not_hammer_an_issuer_that_is_down() {
     let key = Key::ed25519("a");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     assert_eq!(later(&authorizer, 0, &key.token(&claims())).await, 200);
-    issuer.be(Mood::Text(503, String::new()));
+    issuer.respond_with(JwksResponse::Text(503, String::new()));
     for seconds in 1..=120 {
-        let token = key.token_of(&json!({ "alg": "EdDSA", "kid": format!("b{seconds}") }), &claims());
+        let token = key.token_with_header(&json!({ "alg": "EdDSA", "kid": format!("b{seconds}") }), &claims());
         assert_eq!(later(&authorizer, seconds, &token).await, 401);
     }
     assert_eq!(issuer.fetches(), 3);
@@ -176,15 +176,15 @@ async fn a_key_without_a_name_is_replaced_within_ten_minutes() {
     let nameless = |key: &Key| {
         let mut jwk = key.jwk();
         jwk.as_object_mut().unwrap().remove("kid");
-        Mood::Keys(vec![jwk])
+        JwksResponse::Keys(vec![jwk])
     };
     let (old, new) = (Key::ed25519("old"), Key::ed25519("new"));
-    let token = |key: &Key| key.token_of(&json!({ "alg": "EdDSA" }), &claims());
-    let issuer = Issuer::start(&[]).await;
-    issuer.be(nameless(&old));
+    let token = |key: &Key| key.token_with_header(&json!({ "alg": "EdDSA" }), &claims());
+    let issuer = JwksServer::start(&[]).await;
+    issuer.respond_with(nameless(&old));
     let authorizer = authorizer(&issuer, &[]).await;
     assert_eq!(later(&authorizer, 0, &token(&old)).await, 200);
-    issuer.be(nameless(&new));
+    issuer.respond_with(nameless(&new));
     assert_eq!(later(&authorizer, 599, &token(&new)).await, 401, "a wrong signature asks nobody");
     assert_eq!(issuer.fetches(), 1);
     assert_eq!(later(&authorizer, 600, &token(&new)).await, 200);
@@ -195,7 +195,7 @@ async fn a_key_without_a_name_is_replaced_within_ten_minutes() {
 #[tokio::test]
 async fn the_right_one_of_ten_thousand_keys_is_found() {
     let (key, stranger) = (Key::rsa("the one"), Key::ed25519("stranger"));
-    let issuer = Issuer::start(&[]).await;
+    let issuer = JwksServer::start(&[]).await;
     let mut keys: Vec<_> = (0..10_000)
         .map(|number| {
             let mut jwk = key.jwk();
@@ -204,7 +204,7 @@ async fn the_right_one_of_ten_thousand_keys_is_found() {
         })
         .collect();
     keys.insert(5_000, key.jwk());
-    issuer.be(Mood::Keys(keys));
+    issuer.respond_with(JwksResponse::Keys(keys));
     let authorizer = authorizer(&issuer, &[]).await;
     assert_eq!(connect(&authorizer, &key.token(&claims())).await, 200);
     assert_eq!(connect(&authorizer, &stranger.token(&claims())).await, 401);
@@ -254,9 +254,9 @@ async fn keys_that_fit_nothing_are_not_used() {
     ] {
         let mut jwk = key.jwk();
         jwk.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let issuer = Issuer::start(&[]).await;
+        let issuer = JwksServer::start(&[]).await;
         // Beside a good one, so that the set is one.
-        issuer.be(Mood::Keys(vec![jwk, Key::ed25519("other").jwk()]));
+        issuer.respond_with(JwksResponse::Keys(vec![jwk, Key::ed25519("other").jwk()]));
         let authorizer = authorizer(&issuer, &[]).await;
         assert_eq!(connect(&authorizer, &key.token(&claims())).await, 401, "{name}");
     }
@@ -265,19 +265,19 @@ async fn keys_that_fit_nothing_are_not_used() {
 #[tokio::test]
 async fn of_two_keys_with_one_name_and_kind_the_first_counts() {
     let (first, second) = (Key::ed25519("k"), Key::ed25519("k"));
-    let issuer = Issuer::start(&[&first, &second]).await;
+    let issuer = JwksServer::start(&[&first, &second]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     assert_eq!(connect(&authorizer, &first.token(&claims())).await, 200);
     assert_eq!(connect(&authorizer, &second.token(&claims())).await, 401);
     // And who names none can't mean either.
-    assert_eq!(connect(&authorizer, &first.token_of(&json!({ "alg": "EdDSA" }), &claims())).await, 401);
+    assert_eq!(connect(&authorizer, &first.token_with_header(&json!({ "alg": "EdDSA" }), &claims())).await, 401);
     assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test]
 async fn a_set_may_hold_two_kinds_under_one_name() {
     let (rsa, ed) = (Key::rsa("k"), Key::ed25519("k"));
-    let issuer = Issuer::start(&[&rsa, &ed]).await;
+    let issuer = JwksServer::start(&[&rsa, &ed]).await;
     let authorizer = authorizer(&issuer, &[]).await;
     for key in [&rsa, &ed] {
         assert_eq!(connect(&authorizer, &key.token(&claims())).await, 200);

@@ -12,13 +12,13 @@ use chat_core::lambda;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture};
 
-use support::jwt::Issuer;
+use support::jwt::JwksServer;
 
 /// When the events come, in seconds since 1970.
 const NOW: i64 = 1_793_535_556;
 
 /// An authorizer that takes this issuer's tokens.
-async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Authorizer {
+async fn authorizer(issuer: &JwksServer, more: &[(&str, &str)]) -> Authorizer {
     let jwt = [
         ("AUTH_MODE", "jwt"),
         ("JWT_JWKS_URL", issuer.url.as_str()),

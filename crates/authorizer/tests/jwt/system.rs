@@ -6,25 +6,25 @@ use std::{
 };
 
 use serde_json::json;
-use support::{Client, Local, Person};
+use support::{ChatClient, Local, User};
 use tokio_tungstenite::{
     connect_async,
     tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
 };
-use ws_local::functions::FunctionOptions;
+use ws_local::{event::EventSink, functions::FunctionOptions};
 
 use crate::{
     Claims,
     forged::{Keys, forged},
     log::assert_untold,
 };
-use support::jwt::{Issuer, Key};
+use support::jwt::{JwksServer, Key};
 
 /// The longest URL of API Gateway, in characters, with room for the host.
 const LONGEST_QUERY: usize = 4_000;
 
 /// JWT mode with this issuer, asked to be as talkative as can be, and everything that it says, a line each.
-async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
+async fn start(issuer: &JwksServer) -> (Local, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);
     let parameters = [
@@ -38,7 +38,7 @@ async fn start(issuer: &Issuer) -> (Local, Arc<Mutex<Vec<String>>>) {
         options.parameters = parameters.into();
         let environment = [("AWS_LAMBDA_LOG_LEVEL".to_owned(), "TRACE".to_owned())].into();
         options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
-        options.observer = Arc::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
+        options.events = EventSink::new(move |event| written.lock().unwrap().push(format!("{event:?}")));
     });
     (chat.await, lines)
 }
@@ -79,7 +79,7 @@ fn of_now() -> Claims {
 #[tokio::test]
 async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
     let keys = Keys::new();
-    let issuer = Issuer::start(&keys.all()).await;
+    let issuer = JwksServer::start(&keys.all()).await;
     let (chat, lines) = start(&issuer).await;
     let (mut tokens, mut refused) = (Vec::new(), 0);
     for (attack, token, status) in forged(&keys, of_now()) {
@@ -123,12 +123,12 @@ async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
         assert_eq!(code, 400, "without chat.v1 a browser would drop the connection");
         assert_untold(&said, token, "a good one");
     }
-    let alice = Client::connect_as(chat.websocket(), &Person::with_token("alice", &good[0])).await.unwrap();
-    let bob = Client::connect_as(chat.websocket(), &Person::with_token("bob", &good[1])).await.unwrap();
-    assert_eq!(alice.send("bob", "Hi", json!({ "senderId": "mallory" })).await["type"], "sent");
-    let push = bob.next().await;
-    assert_eq!((&push["value"]["senderId"], &push["value"]["content"]), (&json!("alice"), &json!("Hi")));
-    assert_eq!(alice.ask(json!({ "action": "getMessages", "targetId": good[0] })).await["code"], "bad_request");
+    let alice = ChatClient::connect_as(chat.websocket(), &User::with_token("alice", &good[0])).await.unwrap();
+    let bob = ChatClient::connect_as(chat.websocket(), &User::with_token("bob", &good[1])).await.unwrap();
+    alice.send("bob", "Hi", json!({ "senderId": "mallory" })).await.unwrap();
+    let push = bob.next_message().await;
+    assert_eq!((push.sender_id.as_str(), push.content.as_str()), ("alice", "Hi"));
+    assert_eq!(alice.request(json!({ "action": "getMessages", "targetId": good[0] })).await["code"], "bad_request");
     for client in [alice, bob] {
         client.close().await;
     }
@@ -147,18 +147,18 @@ async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
 #[tokio::test]
 async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
     let key = Key::ed25519("ed");
-    let issuer = Issuer::start(&[&key]).await;
+    let issuer = JwksServer::start(&[&key]).await;
     let (chat, lines) = start(&issuer).await;
     let of = of_now();
     let token = key.token(&of.claiming("exp", of.now - 1));
-    let alice = Person::with_token("alice", &token);
+    let alice = User::with_token("alice", &token);
     for frame in [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi" }),
         json!({ "action": "getMessages", "targetId": "bob" }),
         json!({ "action": "ping" }),
     ] {
-        let alice = Client::connect_as(chat.websocket(), &alice).await.unwrap();
-        assert_eq!(alice.ask(frame).await["code"], "token_expired");
+        let alice = ChatClient::connect_as(chat.websocket(), &alice).await.unwrap();
+        assert_eq!(alice.request(frame).await["code"], "token_expired");
         assert!(alice.closed().await.is_some());
     }
     chat.stop().await;

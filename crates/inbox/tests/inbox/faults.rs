@@ -84,7 +84,7 @@ async fn a_conversation_that_moves_while_it_is_read_is_there() {
         if look { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
     });
     let move_on = async {
-        people.aws.dynamodb.saw("Query", 2).await;
+        people.aws.dynamodb.wait_for_calls("Query", 2).await;
         people.say("bob", "alice", "2", NOW).await;
         released.notify_one();
     };

@@ -41,7 +41,7 @@ async fn a_page_takes_two_steps_whatever_is_on_it() {
         // All of the second step are on their way before any is answered, or this would wait for ever.
         let release = async {
             let wire = &people.aws.dynamodb;
-            tokio::join!(wire.saw("Query", 1 + looks), wire.saw("BatchGetItem", batches));
+            tokio::join!(wire.wait_for_calls("Query", 1 + looks), wire.wait_for_calls("BatchGetItem", batches));
             people.aws.dynamodb.inject(|_| Outcome::Forward);
             held.lock().unwrap().iter().for_each(|released| released.notify_one());
         };

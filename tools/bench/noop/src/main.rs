@@ -1,4 +1,4 @@
-//! Answers every event with nothing: what the Lambda runtime costs by itself.
+//! No-op function: returns a fixed reply to every event, so that its cost is that of the Lambda runtime.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

@@ -1,23 +1,23 @@
-//! What proving a token costs on `$connect`, against open mode: the authorizer's release binary as a process behind a
-//! Runtime API, the modes in turn.
+//! `authorizer-cost`: time that token verification adds to `$connect`, compared with open mode.
 //!
-//! `cargo run --package bench --bin authorizer-cost` prints medians. The issuer is on this machine and speaks plain HTTP: a
-//! real one adds its distance to the first event, one round trip each for TCP, TLS and the request.
+//! `cargo run --workspace --bin authorizer-cost` measures the authorizer's release binary as a process behind a Runtime
+//! API, all modes in turn, and prints medians. The issuer is on this machine and serves plain HTTP. A real one adds three
+//! network round trips to the first event: TCP, TLS and the request.
 
 use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::{Value, json};
 use support::{
     Fixture,
-    jwt::{Issuer, Key},
+    jwt::{JwksServer, Key},
 };
 use ws_local::{
+    event::EventSink,
     functions::{FunctionOptions, Functions},
     invoke::Invoke,
     template,
@@ -27,7 +27,7 @@ const FUNCTION: &str = "AuthorizerFunction";
 const COLD_ROUNDS: usize = 40;
 const WARM_ROUNDS: usize = 2_000;
 
-/// One mode: the function, and the event that lets somebody in.
+/// One authentication mode: its function, an event with valid credentials, and the measured times.
 struct Mode {
     name: &'static str,
     functions: Functions,
@@ -44,7 +44,7 @@ impl Mode {
         let mut stack = template::load(&path, &parameters).unwrap();
         stack.functions.retain(|id, _| id == FUNCTION);
         let options = FunctionOptions { release: true, ..FunctionOptions::default() };
-        let functions = Functions::start(&stack, options, Arc::new(|_| {})).await.unwrap();
+        let functions = Functions::start(&stack, options, EventSink::default()).await.unwrap();
         let lists: serde_json::Map<_, _> =
             query.as_object().unwrap().iter().map(|(name, value)| (name.clone(), json!([value]))).collect();
         let event = Fixture::named("authorizer")
@@ -55,26 +55,26 @@ impl Mode {
         Self { name, functions, event, cold: Vec::new(), warm: Vec::new() }
     }
 
-    async fn connect(&self) -> Duration {
+    async fn authorize(&self) -> Duration {
         let began = Instant::now();
-        let answer = self.functions.invoke(FUNCTION, self.event.clone()).await.unwrap();
+        let reply = self.functions.invoke(FUNCTION, self.event.clone()).await.unwrap();
         let took = began.elapsed();
-        assert!(String::from_utf8(answer).unwrap().contains("\"Allow\""), "{}", self.name);
+        assert!(String::from_utf8(reply).unwrap().contains("\"Allow\""), "{}", self.name);
         took
     }
 
-    /// The first event of a process that has started, but has seen nothing yet.
-    async fn connect_first(&mut self) {
+    /// Measures the first event of a process that has completed its initialization.
+    async fn authorize_first(&mut self) {
         for process in self.functions.processes(FUNCTION) {
             process.kill();
             process.ended().await;
         }
         self.functions.warm(FUNCTION).await.unwrap();
-        self.cold.push(self.connect().await);
+        self.cold.push(self.authorize().await);
     }
 
-    /// The processor time that the function has had so far.
-    fn cpu(&self) -> Duration {
+    /// Processor time of the function so far.
+    fn cpu_time(&self) -> Duration {
         let id = self.functions.processes(FUNCTION)[0].id();
         let nanoseconds = fs::read_to_string(format!("/proc/{id}/schedstat")).unwrap();
         Duration::from_nanos(nanoseconds.split(' ').next().unwrap().parse().unwrap())
@@ -93,7 +93,7 @@ fn median(times: &mut [Duration]) -> Duration {
 #[tokio::main]
 async fn main() {
     let keys = [Key::rsa("RS256"), Key::p256("ES256"), Key::ed25519("EdDSA")];
-    let issuer = Issuer::start(&keys.each_ref()).await;
+    let issuer = JwksServer::start(&keys.each_ref()).await;
     let claims = json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": now() + 36_000 });
     let jwt = [
         ("AuthMode", "jwt"),
@@ -107,22 +107,22 @@ async fn main() {
     }
     for _ in 0..COLD_ROUNDS {
         for mode in &mut modes {
-            mode.connect_first().await;
+            mode.authorize_first().await;
         }
     }
-    let cpu: Vec<_> = modes.iter().map(Mode::cpu).collect();
+    let cpu: Vec<_> = modes.iter().map(Mode::cpu_time).collect();
     for _ in 0..WARM_ROUNDS {
         for mode in &mut modes {
-            let took = mode.connect().await;
+            let took = mode.authorize().await;
             mode.warm.push(took);
         }
     }
-    println!("        first event  later event  processor, later event");
+    println!("        first event  later event  CPU, later event");
     for (mode, before) in modes.iter_mut().zip(cpu) {
-        let cpu = (mode.cpu() - before) / WARM_ROUNDS as u32;
+        let cpu = (mode.cpu_time() - before) / WARM_ROUNDS as u32;
         let (cold, warm) = (median(&mut mode.cold), median(&mut mode.warm));
         println!("{:6}  {cold:>11.2?}  {warm:>11.2?}  {cpu:>11.2?}", mode.name);
         mode.functions.stop().await;
     }
-    assert_eq!(issuer.fetches(), COLD_ROUNDS * keys.len(), "the first token of a process, and no other, costs a fetch");
+    assert_eq!(issuer.fetches(), COLD_ROUNDS * keys.len(), "only the first token of a process fetches the keys");
 }

@@ -1,5 +1,5 @@
-//! One conversation, ever busier: the real `send` on the real tables, in a time of its own. Nobody is connected, so
-//! nothing is pushed.
+//! Rising load on one conversation: the real `send` on the template's tables, on a simulated clock. No user is connected,
+//! so nothing is pushed.
 
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
@@ -20,49 +20,49 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::timeless::Tables;
+use crate::simulated_clock::SimulatedDynamoDb;
 
-/// How many messages each round has.
+/// Messages of a round.
 const MESSAGES: usize = 200;
-/// Of a sender that says one when the one before is acknowledged: at least so many.
-const MESSAGES_EACH: usize = 2;
-/// A function's time counts by the machine's clock, which means nothing here.
-const NO_END_MS: u64 = 1_000_000_000;
+/// Minimum number of messages of a sender that waits for each acknowledgement.
+const MIN_MESSAGES_PER_SENDER: usize = 2;
+/// A function's deadline is on the system clock, which the simulated clock does not follow.
+const NO_DEADLINE_MS: u64 = 1_000_000_000;
 
-/// Who writes.
+/// Load on the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Writers {
-    /// So many, each of whom waits until one message is acknowledged before the next.
-    AtOnce(usize),
-    /// As many as it takes for so many messages a second, which come at random.
+pub enum Load {
+    /// This number of senders, each of which waits for the acknowledgement before its next message.
+    Senders(usize),
+    /// This number of messages per second, which arrive at random.
     Rate(f64),
 }
 
-/// What came of it.
+/// Result of one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// Who wrote.
-    pub writers: Writers,
-    /// How many messages a second were stored.
+    /// The load.
+    pub load: Load,
+    /// Messages stored per second.
     pub stored: f64,
-    /// How often each was put.
+    /// Puts per message.
     pub puts: f64,
-    /// Milliseconds from event to answer: the median, 99 of 100, and all.
-    pub waits: [f64; 3],
+    /// Milliseconds from event to reply: median, 99th percentile and maximum.
+    pub latencies: [f64; 3],
 }
 
-/// Does it all, each round in a fresh table.
+/// Runs each round on empty tables.
 ///
 /// # Errors
-/// Where a message was lost, doubled, or left a hole.
-pub fn rows(rounds: &[Writers]) -> anyhow::Result<Vec<Row>> {
+/// If a message is lost, is stored twice or leaves a gap in the sequence numbers.
+pub fn measure(rounds: &[Load]) -> anyhow::Result<Vec<Row>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     fastrand::seed(1);
-    rounds.iter().map(|writers| runtime.block_on(round(*writers))).collect()
+    rounds.iter().map(|load| runtime.block_on(run_round(*load))).collect()
 }
 
-async fn round(writers: Writers) -> anyhow::Result<Row> {
-    let tables = Tables::new();
+async fn run_round(load: Load) -> anyhow::Result<Row> {
+    let tables = SimulatedDynamoDb::new();
     let aws = tables.config().await;
     let dynamodb = DynamoDb::new(&aws);
     let chat = (
@@ -73,16 +73,16 @@ async fn round(writers: Writers) -> anyhow::Result<Row> {
         RateLimiter::new(RateLimit::new(RateLimit::MAX_PER_SECOND, RateLimit::MAX_BURST)),
     );
     let began = Instant::now();
-    let mut waits: Vec<Duration> = match writers {
-        Writers::AtOnce(count) => {
-            let each = MESSAGES_EACH.max(MESSAGES / count);
-            let all = join_all((0..count).map(|writer| converse(&chat, writer, each))).await;
+    let mut latencies: Vec<Duration> = match load {
+        Load::Senders(count) => {
+            let each = MIN_MESSAGES_PER_SENDER.max(MESSAGES / count);
+            let all = join_all((0..count).map(|sender| send_sequentially(&chat, sender, each))).await;
             all.into_iter().flatten().collect()
         }
-        Writers::Rate(rate) => {
+        Load::Rate(rate) => {
             let (mut at, newest) = (began, Cell::new(0));
             let arrivals: Vec<_> = std::iter::repeat_with(|| {
-                // As independent senders come: the pauses are exponentially distributed.
+                // The messages of independent senders: pauses are exponentially distributed.
                 at += Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / rate);
                 at
             })
@@ -91,7 +91,7 @@ async fn round(writers: Writers) -> anyhow::Result<Row> {
             let arrivals = arrivals.into_iter().enumerate();
             join_all(arrivals.map(async |(number, at)| {
                 sleep_until(at).await;
-                let (seq, took) = say(&chat, number, &format!("{number}"), newest.get()).await;
+                let (seq, took) = send_message(&chat, number, &format!("{number}"), newest.get()).await;
                 newest.set(newest.get().max(seq));
                 took
             }))
@@ -99,45 +99,48 @@ async fn round(writers: Writers) -> anyhow::Result<Row> {
         }
     };
     let took = began.elapsed();
-    check(&tables, waits.len())?;
-    waits.sort();
-    let wait = |part: usize| waits[(waits.len() - 1) * part / 100].as_secs_f64() * 1_000.0;
+    check_stored(&tables, latencies.len())?;
+    latencies.sort();
+    let percentile = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
     Ok(Row {
-        writers,
-        stored: waits.len() as f64 / took.as_secs_f64(),
-        puts: tables.puts() as f64 / waits.len() as f64,
-        waits: [wait(50), wait(99), wait(100)],
+        load,
+        stored: latencies.len() as f64 / took.as_secs_f64(),
+        puts: tables.message_puts() as f64 / latencies.len() as f64,
+        latencies: [percentile(50), percentile(99), percentile(100)],
     })
 }
 
-/// Says messages, the next one when the one before is acknowledged; how long each took.
-async fn converse(chat: &send::Chat, writer: usize, messages: usize) -> Vec<Duration> {
-    let (mut waits, mut newest) = (Vec::new(), 0);
+/// Sends messages, each after the acknowledgement of the previous one, and returns the latency of each.
+async fn send_sequentially(chat: &send::Chat, sender: usize, messages: usize) -> Vec<Duration> {
+    let (mut latencies, mut newest) = (Vec::new(), 0);
     for number in 0..messages {
-        let (seq, took) = say(chat, writer, &format!("{writer} {number}"), newest).await;
-        waits.push(took);
+        let (seq, took) = send_message(chat, sender, &format!("{sender} {number}"), newest).await;
+        latencies.push(took);
         newest = seq;
     }
-    waits
+    latencies
 }
 
-/// Says one message; the number that it got, and how long that took.
-async fn say(chat: &send::Chat, writer: usize, text: &str, newest: u64) -> (u64, Duration) {
-    let (user, peer) = if writer.is_multiple_of(2) { ("alice", "bob") } else { ("bob", "alice") };
+/// Sends one message and returns its sequence number and latency.
+async fn send_message(chat: &send::Chat, sender: usize, text: &str, newest: u64) -> (u64, Duration) {
+    let (user, peer) = if sender.is_multiple_of(2) { ("alice", "bob") } else { ("bob", "alice") };
     let frame = json!({ "recipientId": peer, "content": text, "clientMessageId": text, "lastSeq": newest });
-    let event = Fixture::named("send").user(user).frame(&frame).timeout_ms(NO_END_MS);
+    let event = Fixture::named("send").user(user).frame(&frame).timeout_ms(NO_DEADLINE_MS);
     let began = Instant::now();
     let route = async |chat: &send::Chat, request| send::handle_with(chat, request, Duration::MAX).await;
     let sent: Value = invoke(chat, route, event).await;
     (sent["value"]["seq"].as_u64().unwrap_or_else(|| panic!("{sent}")), began.elapsed())
 }
 
-/// All are stored, each once, without a hole.
-fn check(tables: &Tables, count: usize) -> anyhow::Result<()> {
+/// Checks that each message is stored once and that the sequence numbers have no gap.
+fn check_stored(tables: &SimulatedDynamoDb, count: usize) -> anyhow::Result<()> {
     let rows = support::call(&tables.database, "Scan", json!({ "TableName": "MessagesTable" }))?;
     let rows = rows["Items"].as_array().cloned().unwrap_or_default();
     let texts: BTreeSet<_> = rows.iter().filter_map(|row| row["content"]["S"].as_str()).collect();
     let seqs: BTreeSet<usize> = rows.iter().filter_map(|row| row["seq"]["N"].as_str()?.parse().ok()).collect();
-    ensure!(seqs.into_iter().eq(1..=count) && texts.len() == count, "a message was lost or doubled, or left a hole");
+    ensure!(
+        seqs.into_iter().eq(1..=count) && texts.len() == count,
+        "a message was lost, was stored twice or left a gap"
+    );
     Ok(())
 }

@@ -1,23 +1,23 @@
-//! One message to ever more connections: the release binaries, with 5 ms a call.
+//! Fan-out of one message to a rising number of connections: the release binaries with 5 ms per AWS call.
 
 use std::path::Path;
 
 use crate::{
     actions,
     measure::{Bench, Rounds, run},
-    report::Figures,
-    tls::Authority,
+    report::Measurement,
+    tls::CertificateAuthority,
 };
 
-/// So many connections has whoever gets a message.
+/// Connections of the recipient.
 pub const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 
-/// What a message takes, over plain HTTP and over TLS: the no-op first, then one row for each of [`SIZES`].
+/// Measures over plain HTTP and over TLS: first the no-op function, then one row for each of [`SIZES`].
 ///
 /// # Errors
-/// As from [`run`].
-pub async fn rows(binaries: &Path) -> anyhow::Result<[Vec<(String, Figures)>; 2]> {
-    let authority = Authority::new()?;
+/// As [`run`].
+pub async fn measure(binaries: &Path) -> anyhow::Result<[Vec<(String, Measurement)>; 2]> {
+    let authority = CertificateAuthority::new()?;
     let mut both = Vec::new();
     for authority in [None, Some(&authority)] {
         let bench = Bench::start(binaries, support::tables(), authority, actions::fan_out(&SIZES), None).await?;

@@ -1,4 +1,4 @@
-//! Ever more messages in the table, half of them in the one conversation in which something is done.
+//! Rising number of messages in the table, half of them in the conversation that the actions use.
 
 use std::{collections::HashMap, path::Path};
 
@@ -9,57 +9,65 @@ use serde_json::json;
 use crate::{
     actions,
     measure::{Bench, Rounds, run},
-    report::Figures,
+    report::Measurement,
 };
 
-/// How many messages each of the other conversations has.
-const ELSEWHERE: u64 = 1_000;
-/// Rows that are stored at once.
+/// Messages of each other conversation.
+const MESSAGES_PER_OTHER_CONVERSATION: u64 = 1_000;
+/// Items of one import.
 const CHUNK: u64 = 50_000;
 
-/// What each action takes, by how many messages there are; the no-op first.
+/// Measures each action for each number of messages, the no-op function first.
 ///
 /// # Errors
-/// As from [`run`], or where a row can't be stored.
-pub async fn rows(binaries: &Path, sizes: &[u64]) -> anyhow::Result<Vec<(u64, Vec<(String, Figures)>)>> {
+/// As [`run`], or if an item can't be stored.
+pub async fn measure(binaries: &Path, sizes: &[u64]) -> anyhow::Result<Vec<(u64, Vec<(String, Measurement)>)>> {
     let mut rows = Vec::new();
     for size in sizes {
         let database = support::tables();
-        // A row as the real function writes it, and an inbox that knows its conversation.
-        let mut say = actions::in_a_conversation(0);
-        say.before = vec![actions::say("alice", "bob", 0)];
-        say.actions.truncate(1);
-        run(vec![Bench::start(binaries, database.clone(), None, say, None).await?], Rounds { fresh: 1, warm: 0 })
-            .await?;
+        // The real function writes the item that is copied, and the inbox entries of its conversation.
+        let mut first_message = actions::in_a_conversation(0);
+        first_message.set_up = vec![actions::user_message("alice", "bob", 0)];
+        first_message.actions.truncate(1);
+        run(
+            vec![Bench::start(binaries, database.clone(), None, first_message, None).await?],
+            Rounds { fresh: 1, warm: 0 },
+        )
+        .await?;
         let newest = fill(&database, *size)?;
         let bench = Bench::start(binaries, database, None, actions::in_a_conversation(newest), None).await?;
-        let figures = run(vec![bench], Rounds { fresh: 1, warm: 250 }).await?;
-        rows.push((*size, figures.into_iter().flatten().collect()));
+        let measurements = run(vec![bench], Rounds { fresh: 1, warm: 250 }).await?;
+        rows.push((*size, measurements.into_iter().flatten().collect()));
     }
     Ok(rows)
 }
 
-/// Fills the table with copies of its one row, and gives the number of that conversation's newest message.
+/// Fills the table with copies of its only item and returns the newest sequence number of that conversation.
 fn fill(database: &Database, size: u64) -> anyhow::Result<u64> {
     let stored = support::call(database, "Scan", json!({ "TableName": "MessagesTable" }))?;
-    let row: HashMap<String, AttributeValue> = serde_json::from_value(stored["Items"][0].clone())?;
-    let Some(AttributeValue::S(here)) = row.get("conversationId").cloned() else {
-        anyhow::bail!("a message of no conversation");
+    let item: HashMap<String, AttributeValue> = serde_json::from_value(stored["Items"][0].clone())?;
+    let Some(AttributeValue::S(conversation_id)) = item.get("conversationId").cloned() else {
+        anyhow::bail!("the item has no conversationId");
     };
-    let in_it = (size / 2).max(1);
-    let place = |number: u64| match number < in_it {
-        true => (here.clone(), number + 1),
-        false => (format!("elsewhere {}", (number - in_it) / ELSEWHERE), (number - in_it) % ELSEWHERE + 1),
+    let in_conversation = (size / 2).max(1);
+    let key = |number: u64| match number < in_conversation {
+        true => (conversation_id.clone(), number + 1),
+        false => (
+            format!("other {}", (number - in_conversation) / MESSAGES_PER_OTHER_CONVERSATION),
+            (number - in_conversation) % MESSAGES_PER_OTHER_CONVERSATION + 1,
+        ),
     };
     for chunk in (1..size).step_by(CHUNK as usize) {
         let items = (chunk..size.min(chunk + CHUNK)).map(|number| {
-            let (conversation, seq) = place(number);
-            let mut row = row.clone();
-            row.insert("conversationId".to_owned(), AttributeValue::S(conversation));
-            row.insert("seq".to_owned(), AttributeValue::N(seq.to_string()));
-            row
+            let (conversation, seq) = key(number);
+            let mut item = item.clone();
+            item.insert("conversationId".to_owned(), AttributeValue::S(conversation));
+            item.insert("seq".to_owned(), AttributeValue::N(seq.to_string()));
+            item
         });
-        database.import_items("MessagesTable", items.collect(), ImportOptions::default()).context("no room")?;
+        database
+            .import_items("MessagesTable", items.collect(), ImportOptions::default())
+            .context("the embedded DynamoDB refused the import")?;
     }
-    Ok(in_it)
+    Ok(in_conversation)
 }

@@ -1,4 +1,4 @@
-//! Rows and tables over restarts.
+//! Rows and tables across restarts.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn count(database: &Database) -> Value {
 }
 
 #[tokio::test]
-async fn tables_and_rows_are_there_again_after_a_restart() {
+async fn tables_and_rows_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(directory.path().join("new/folder"));
     let tables = [table("Rows", "n", Some("endsAt")), table("Others", "n", None)];
@@ -59,7 +59,7 @@ async fn rows_survive_a_kill() {
     start(&storage, &[table("Rows", "n", None)]).await.unwrap().stop().await;
     let database = open(&storage).unwrap();
     put(&database, "1");
-    // What a kill leaves is what the files hold while the database is still open.
+    // A kill leaves what the files hold while the database is open.
     let killed = directory.path().join("killed");
     fs::create_dir(&killed).unwrap();
     for file in fs::read_dir(directory.path().join("living")).unwrap() {
@@ -76,26 +76,28 @@ async fn a_table_with_other_keys_names_the_file_to_delete() {
     start(&storage, &[table("Rows", "n", None)]).await.unwrap().stop().await;
     let error = start(&storage, &[table("Rows", "m", None)]).await.unwrap_err();
     let file = file_in(directory.path());
-    let expected =
-        format!("table Rows: its keys differ from those of the stored one; delete {} to start afresh", file.display());
+    let expected = format!(
+        "table Rows: its keys differ from those of the stored table; delete {} to start with empty tables",
+        file.display()
+    );
     assert_eq!(format!("{error:#}"), expected);
 }
 
 #[test]
 fn expired_rows_go_and_the_attribute_can_change() {
     let database = Database::memory().unwrap();
-    provide(&database, &table("Rows", "n", Some("other")), &Storage::Memory).unwrap();
-    provide(&database, &table("Rows", "n", Some("endsAt")), &Storage::Memory).unwrap();
+    ensure_table(&database, &table("Rows", "n", Some("other")), &Storage::Memory).unwrap();
+    ensure_table(&database, &table("Rows", "n", Some("endsAt")), &Storage::Memory).unwrap();
     put(&database, "1");
     assert_eq!(database.sweep_ttl().unwrap(), 1);
-    provide(&database, &table("Rows", "n", None), &Storage::Memory).unwrap();
+    ensure_table(&database, &table("Rows", "n", None), &Storage::Memory).unwrap();
     put(&database, "1");
     assert_eq!(database.sweep_ttl().unwrap(), 0);
     assert_eq!(count(&database), 1);
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_named() {
+async fn a_file_that_is_not_a_database_is_named() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(file_in(directory.path()), "this is not a database, but it is long enough to be read").unwrap();
     let error = start(&Storage::Directory(directory.path().to_owned()), &[]).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Builds the functions' executables with Cargo, and learns from it where they and their sources are.
+//! `Builder`: builds the functions' executables with Cargo, and finds them and their sources from its messages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,24 +10,24 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use cargo_metadata::{Message, MetadataCommand, Package};
 use tokio::process::Command;
 
 use super::{group::Group, watchdog::Watchdog};
 use crate::template::Stack;
 
-/// What one build has made.
+/// The results of one build.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     /// By logical id.
     pub(super) executables: BTreeMap<String, Executable>,
-    /// The folders of all packages on this machine that went into them.
+    /// The folders of all local packages that the executables were built from.
     pub(super) packages: BTreeSet<PathBuf>,
 }
 
 impl Built {
-    /// What somebody else has built: `NAME/bootstrap` for each function, in one folder.
-    pub(super) fn found(stack: &Stack, folder: &Path) -> anyhow::Result<Self> {
+    /// Executables that were built before: `NAME/bootstrap` below `folder` for each function.
+    pub(super) fn find(stack: &Stack, folder: &Path) -> anyhow::Result<Self> {
         let mut built = Self::default();
         for (id, function) in &stack.functions {
             let binary = function.binary.as_deref().with_context(|| format!("function {id} names no binary"))?;
@@ -39,7 +39,7 @@ impl Built {
     }
 }
 
-/// A binary in one of its versions: built anew, it is another one.
+/// One version of an executable: equal paths with different modification times are different versions.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Executable {
     pub(super) path: PathBuf,
@@ -47,17 +47,16 @@ pub(super) struct Executable {
 }
 
 impl Executable {
-    /// The one that stands there now.
     fn at(path: PathBuf) -> io::Result<Self> {
         let modified = path.metadata().and_then(|metadata| metadata.modified())?;
         Ok(Self { path, modified })
     }
 }
 
-/// How the functions of a stack are built.
+/// Builds the functions of one stack.
 #[derive(Debug)]
 pub(super) struct Builder {
-    /// By folder: logical id and, where the template names it, binary.
+    /// By folder: logical id, and the binary if the template names it.
     folders: BTreeMap<PathBuf, Vec<(String, Option<String>)>>,
     release: bool,
     watchdog: Option<Arc<Watchdog>>,
@@ -73,8 +72,8 @@ impl Builder {
         Self { folders, release, watchdog }
     }
 
-    /// Builds what has changed, with one call of Cargo per folder. Its progress and the compiler's messages go to
-    /// standard error as they come.
+    /// Builds what has changed, with one call of Cargo per folder. Cargo's progress and the compiler's messages go to
+    /// standard error at once.
     pub(super) async fn build(&self) -> anyhow::Result<Built> {
         let mut built = Built::default();
         for (folder, functions) in &self.folders {
@@ -92,45 +91,46 @@ impl Builder {
         built: &mut Built,
     ) -> anyhow::Result<()> {
         let packages = self.packages(folder).await?;
-        let mut binaries = BTreeMap::new();
-        let mut arguments = vec!["build".to_owned(), "--message-format=json-render-diagnostics".to_owned()];
+        // With `--workspace` the dependencies have the same features as in `cargo build --workspace` and
+        // `cargo test --workspace`, so that none of them is compiled twice. `--package` would select other features.
+        let mut arguments = vec!["build".to_owned(), "--workspace".to_owned()];
+        arguments.push("--message-format=json-render-diagnostics".to_owned());
         arguments.extend(self.release.then(|| "--release".to_owned()));
+        let mut binaries = BTreeMap::new();
         for (id, wanted) in functions {
-            let (package, binary) =
-                binary(folder, &packages, wanted.as_deref()).with_context(|| format!("function {id}"))?;
-            // Naming the packages keeps the features of the workspace's other members out of the functions.
-            arguments.extend([format!("--package={package}"), format!("--bin={binary}")]);
+            let binary = binary(folder, &packages, wanted.as_deref()).with_context(|| format!("function {id}"))?;
+            arguments.push(format!("--bin={binary}"));
             binaries.entry(binary).or_insert_with(Vec::new).push(id);
         }
         let output = self.cargo(folder, &arguments, Stdio::inherit()).await?;
-        ensure!(output.status.success(), "`cargo build` failed ({}); what it said of it stands above", output.status);
-        for line in output.stdout.split(|byte| *byte == b'\n') {
-            let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_slice(line) else {
-                continue; // a message of another kind, or what a build script printed
+        ensure!(output.status.success(), "`cargo build` failed ({}); its messages are above", output.status);
+        for message in Message::parse_stream(output.stdout.as_slice()) {
+            let Message::CompilerArtifact(artifact) = message? else {
+                continue;
             };
-            if artifact.package_id.contains("path+file://") {
-                built.packages.extend(artifact.manifest_path.parent().map(Path::to_owned));
+            if artifact.package_id.repr.contains("path+file://") {
+                built.packages.extend(artifact.manifest_path.parent().map(|folder| folder.as_std_path().to_owned()));
             }
             let Some(path) = artifact.executable else {
                 continue;
             };
-            let executable = Executable::at(path)?;
+            let executable = Executable::at(path.into())?;
             for id in binaries.remove(artifact.target.name.as_str()).unwrap_or_default() {
                 built.executables.insert(id.clone(), executable.clone());
             }
         }
-        ensure!(binaries.is_empty(), "Cargo doesn't say where it has put {:?}", binaries.keys());
+        ensure!(binaries.is_empty(), "Cargo reported no executable for {:?}", binaries.keys());
         Ok(())
     }
 
+    /// The packages of the workspace that `folder` belongs to.
     async fn packages(&self, folder: &Path) -> anyhow::Result<Vec<Package>> {
         let arguments = ["metadata", "--no-deps", "--format-version=1"].map(str::to_owned);
         let output = self.cargo(folder, &arguments, Stdio::piped()).await?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-        Ok(metadata.packages)
+        Ok(MetadataCommand::parse(str::from_utf8(&output.stdout)?)?.packages)
     }
 
     async fn cargo(&self, folder: &Path, arguments: &[String], errors: Stdio) -> anyhow::Result<Output> {
@@ -141,63 +141,32 @@ impl Builder {
     }
 }
 
-/// Which binary of which package a function is.
-fn binary<'a>(folder: &Path, packages: &'a [Package], wanted: Option<&str>) -> anyhow::Result<(&'a str, &'a str)> {
-    let manifest = folder.canonicalize()?.join("Cargo.toml");
-    let own = |package: &&Package| wanted.is_some() || package.manifest_path == manifest;
-    let found: Vec<_> = packages
-        .iter()
-        .filter(own)
-        .flat_map(|package| package.binaries().map(|binary| (package.name.as_str(), binary)))
-        .filter(|(_, binary)| wanted.is_none_or(|wanted| wanted == *binary))
-        .collect();
-    let names = || found.iter().map(|(_, binary)| *binary).collect::<Vec<_>>().join(", ");
-    match (found.as_slice(), wanted) {
-        ([one], _) => Ok(*one),
-        ([], Some(wanted)) => bail!("there is no binary `{wanted}`"),
-        (_, Some(wanted)) => bail!("more than one package has a binary `{wanted}`"),
-        ([], None) => bail!("the package has no binary"),
-        (_, None) => bail!("the template has to name one of the binaries {}", names()),
-    }
+/// The name of a function's binary: the one that the template names, anywhere in the workspace, or the only one of the
+/// package in `folder`.
+fn binary<'a>(folder: &Path, packages: &'a [Package], wanted: Option<&str>) -> anyhow::Result<&'a str> {
+    let all = || packages.iter().flat_map(|package| binaries(package).map(move |name| (package, name)));
+    let name = match wanted {
+        Some(wanted) => match all().find(|(_, name)| *name == wanted) {
+            Some((_, name)) => name,
+            None => bail!("there is no binary `{wanted}`"),
+        },
+        None => {
+            let manifest = folder.canonicalize()?.join("Cargo.toml");
+            let own: Vec<_> = all().filter(|(package, _)| package.manifest_path == manifest).collect();
+            match own.as_slice() {
+                [(_, name)] => *name,
+                [] => bail!("the package has no binary"),
+                several => {
+                    let names: Vec<_> = several.iter().map(|(_, name)| *name).collect();
+                    bail!("the template has to name one of the binaries {}", names.join(", "))
+                }
+            }
+        }
+    };
+    ensure!(all().filter(|(_, other)| *other == name).count() == 1, "more than one package has a binary `{name}`");
+    Ok(name)
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-enum Message {
-    CompilerArtifact(Artifact),
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Artifact {
-    package_id: String,
-    manifest_path: PathBuf,
-    target: Target,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
-
-impl Package {
-    fn binaries(&self) -> impl Iterator<Item = &str> {
-        let is_binary = |target: &&Target| target.kind.iter().any(|kind| kind == "bin");
-        self.targets.iter().filter(is_binary).map(|target| target.name.as_str())
-    }
+fn binaries(package: &Package) -> impl Iterator<Item = &str> {
+    package.targets.iter().filter(|target| target.is_bin()).map(|target| target.name.as_str())
 }

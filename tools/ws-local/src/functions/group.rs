@@ -1,13 +1,14 @@
-//! A process and everything that it starts, as one thing to kill.
+//! `Group`: a process and everything that it starts, killed together.
 
 use std::{io, sync::Arc};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
-use super::watchdog::Watchdog;
+use super::watchdog::{Watchdog, kill_group};
 
-/// A process group that doesn't outlive this value, nor, where there is a watchdog, this program.
+/// A process group that ends with this value. If there is a watchdog, the group also ends with this program, however
+/// the program ends.
 #[derive(Debug)]
 pub(super) struct Group {
     id: Pid,
@@ -15,8 +16,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Starts `command` as the head of a group of its own, which also keeps a terminal's Ctrl-C from it: it is for
-    /// its owner to end it.
+    /// Starts `command` as the leader of a new group. A terminal's Ctrl-C does not reach it, so this program decides
+    /// when it ends.
     pub(super) fn spawn(command: &mut Command, watchdog: Option<Arc<Watchdog>>) -> io::Result<(Child, Self)> {
         let child = command.process_group(0).spawn()?;
         let id = child
@@ -29,14 +30,13 @@ impl Group {
         Ok((child, Self { id, watchdog }))
     }
 
-    /// The id of the group and of the process at its head.
+    /// The id of the group, which is also the process id of its leader.
     pub(super) fn id(&self) -> u32 {
         self.id.as_raw_pid().cast_unsigned()
     }
 
-    /// Kills all of it at once; what has ended already needs nothing.
     pub(super) fn kill(&self) {
-        kill(self.id);
+        kill_group(self.id);
     }
 }
 
@@ -47,9 +47,4 @@ impl Drop for Group {
             watchdog.release(self.id);
         }
     }
-}
-
-pub(super) fn kill(group: Pid) {
-    // The only failure for a group of our own: it has ended.
-    let _ = kill_process_group(group, Signal::KILL);
 }

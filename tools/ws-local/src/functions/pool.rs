@@ -1,4 +1,5 @@
-//! The processes of one function: a warm one takes an event, otherwise another is started, up to a bound.
+//! `Pool`: the processes of one function. An idle one takes the next invocation; if there is none, another is started,
+//! up to a limit.
 
 use std::{
     io,
@@ -17,15 +18,15 @@ use super::{
     cargo::Executable,
     process::{Launch, Process, Worker},
 };
-use crate::invoke::{Answer, InvokeError};
+use crate::invoke::{InvokeError, InvokeResult};
 
-/// How often, and after what pause, to start an executable again that a build is just putting in its place.
+/// How often to try an executable that a build is replacing at this moment, and the pause between two attempts.
 const START_ATTEMPTS: usize = 25;
 const START_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Pool {
     launch: Arc<Launch>,
-    /// One for each process that may be at work.
+    /// One permit per busy process.
     slots: Semaphore,
     size: usize,
     reserved: Option<(Semaphore, usize)>,
@@ -41,7 +42,7 @@ struct State {
 }
 
 impl Pool {
-    /// A pool of at most `size` processes, with none yet.
+    /// An empty pool of at most `size` processes.
     pub(super) fn new(launch: Launch, executable: Executable, size: usize) -> Self {
         let reserved = launch.function.reserved_concurrency.map(|limit| limit as usize);
         Self {
@@ -59,9 +60,9 @@ impl Pool {
         }
     }
 
-    /// Handles one event. Past its reserved concurrency a function refuses at once, as on AWS; past the size of the
-    /// pool, which only this machine has, an event waits for as long as the function may take.
-    pub(super) async fn invoke(&self, event: Bytes) -> Answer {
+    /// Handles one invocation. Above the function's reserved concurrency it fails at once, as on AWS. Above the size of
+    /// the pool, a limit of this machine only, it waits at most as long as the function's time-out.
+    pub(super) async fn invoke(&self, payload: Bytes) -> InvokeResult {
         let _reserved = match &self.reserved {
             Some((free, limit)) => Some(free.try_acquire().map_err(|_| InvokeError::Throttled(*limit))?),
             None => None,
@@ -70,22 +71,22 @@ impl Pool {
             return Err(InvokeError::Throttled(self.size));
         };
         while let Some((mut worker, executable)) = self.take_idle() {
-            if let Some(answer) = worker.handle(event.clone()).await {
-                self.keep(worker, executable, &answer);
-                return answer;
+            if let Some(result) = worker.handle(payload.clone()).await {
+                self.keep(worker, executable, &result);
+                return result;
             }
         }
         let (mut worker, executable) = self.start().await?;
-        match worker.handle(event).await {
-            Some(answer) => {
-                self.keep(worker, executable, &answer);
-                answer
+        match worker.handle(payload).await {
+            Some(result) => {
+                self.keep(worker, executable, &result);
+                result
             }
             None => Err(InvokeError::Exited(worker.process.ended().await)),
         }
     }
 
-    /// Starts one more process, ready for its first event.
+    /// Starts one more process and waits until it is ready.
     pub(super) async fn warm(&self) -> Result<Arc<Process>, InvokeError> {
         if self.processes().len() >= self.size {
             return Err(InvokeError::Throttled(self.size));
@@ -96,20 +97,19 @@ impl Pool {
         Ok(process)
     }
 
-    /// Those that live.
+    /// The living processes, the oldest first.
     pub(super) fn processes(&self) -> Vec<Arc<Process>> {
         let mut state = self.state();
         state.processes.retain(|process| !process.has_ended());
         state.processes.clone()
     }
 
-    /// How many were ever started.
     pub(super) fn started(&self) -> usize {
         self.state().started
     }
 
-    /// Lets `executable` handle all further events; the processes of the old one end, after the event that they are
-    /// at. False when it is the one that is in use.
+    /// Uses `executable` for all further invocations; processes of the old one end after their invocation. False if it
+    /// is the executable that is in use already.
     pub(super) fn replace(&self, executable: Executable) -> bool {
         let mut state = self.state();
         if state.executable == executable {
@@ -120,7 +120,7 @@ impl Pool {
         true
     }
 
-    /// Kills all processes, waits for their end, and starts none any more.
+    /// Kills all processes, waits for their end, and lets no more start.
     pub(super) async fn stop(&self) {
         self.state().stopped = true;
         let processes = self.processes();
@@ -135,16 +135,16 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one used last, which is the likeliest to be warm in the processor's caches too.
+    /// The process that was used last, because its memory is the likeliest to be in the processor's caches.
     fn take_idle(&self) -> Option<(Worker, Executable)> {
         let mut state = self.state();
         state.idle.retain(|(worker, _)| !worker.process.has_ended());
         state.idle.pop()
     }
 
-    fn keep(&self, worker: Worker, executable: Executable, answer: &Answer) {
+    fn keep(&self, worker: Worker, executable: Executable, result: &InvokeResult) {
         let mut state = self.state();
-        if matches!(answer, Ok(_) | Err(InvokeError::Failed(_))) && executable == state.executable {
+        if matches!(result, Ok(_) | Err(InvokeError::Failed(_))) && executable == state.executable {
             state.idle.push((worker, executable));
         }
     }
@@ -165,7 +165,7 @@ impl Pool {
         Ok((worker, executable))
     }
 
-    /// In one step with its entry in the list, so that [`Pool::stop`] overlooks none.
+    /// Starts a process and lists it under one lock, so that [`Pool::stop`] misses none.
     fn spawn(&self) -> io::Result<(Worker, Executable)> {
         let mut state = self.state();
         if state.stopped {

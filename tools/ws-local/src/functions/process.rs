@@ -1,4 +1,4 @@
-//! One process of a function: how it is started, given an event, and ended.
+//! `Process`: one process of a function, from its start to its end.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,43 +19,43 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Notice, Observer, Origin,
     group::Group,
-    runtime_api::{Call, Handout, RuntimeApi, fresh_trace_id},
+    runtime_api::{Invocation, RuntimeApi, RuntimeCall, new_trace_id},
     watchdog::Watchdog,
 };
 use crate::{
-    invoke::{Answer, InvokeError},
+    event::{Event, EventSink, ProcessRef},
+    invoke::{InvokeError, InvokeResult},
     template::Function,
 };
 
-/// How much of a process's standard error is told when it dies.
+/// How many lines of a process's standard error its end is reported with.
 const LAST_LINES: usize = 10;
 
-/// How long to read on after a process has ended: what it started may have kept its output open.
+/// How long to read output after a process has ended, because a process that it started may have kept the pipe open.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// A process that was started for a function, dead or alive.
+/// A process that was started for a function; it may have ended.
 #[derive(Debug)]
 pub struct Process {
-    origin: Origin,
+    this: ProcessRef,
     first_poll: OnceLock<Duration>,
     kill: Notify,
     end: watch::Receiver<Option<String>>,
 }
 
 impl Process {
-    /// Its process id.
+    /// The operating system's process id.
     pub fn id(&self) -> u32 {
-        self.origin.process
+        self.this.process
     }
 
-    /// The time from its start until it first asked for an event, once it has.
+    /// The time from its start until it first asked for an invocation. `None` until then.
     pub fn first_poll(&self) -> Option<Duration> {
         self.first_poll.get().copied()
     }
 
-    /// Kills it, and all that it started, whatever it is doing.
+    /// Kills it and every process that it started.
     pub fn kill(&self) {
         self.kill.notify_one();
     }
@@ -65,41 +65,41 @@ impl Process {
         self.end.borrow().is_some()
     }
 
-    /// Waits for its end; gives how it ended, with the last lines of its standard error.
+    /// Waits for its end. Returns its exit status and the last lines of its standard error.
     pub async fn ended(&self) -> String {
         match self.end.clone().wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or_default(),
-            // Nobody waits for the process any more, because the program ends.
+            // The task that waits for the process was dropped, because this program ends.
             Err(_) => "abandoned".to_owned(),
         }
     }
 }
 
-/// All that the processes of one function have in common.
+/// What all processes of one function have in common.
 pub(super) struct Launch {
-    /// Logical id of the function.
+    /// The function's logical id.
     pub(super) id: String,
     pub(super) arn: String,
     pub(super) function: Function,
-    /// Complete but for what differs from process to process.
+    /// Without the variables that differ from process to process.
     pub(super) environment: BTreeMap<String, String>,
     pub(super) init_timeout: Duration,
     pub(super) watchdog: Option<Arc<Watchdog>>,
-    pub(super) observer: Observer,
+    pub(super) events: EventSink,
 }
 
-/// The one owner of a process; dropped, it kills the process.
+/// The owner of a process. Dropping it kills the process.
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     api: RuntimeApi,
-    /// The place that the process keeps open for its next event.
-    place: Option<oneshot::Sender<Handout>>,
+    /// The open call of the process for its next invocation.
+    waiter: Option<oneshot::Sender<Invocation>>,
     started: Instant,
     launch: Arc<Launch>,
 }
 
 impl Worker {
-    /// Starts `executable`; it is ready only after [`Worker::init`].
+    /// Starts `executable`. It is ready only after [`Worker::init`].
     pub(super) fn start(launch: Arc<Launch>, executable: &Path) -> io::Result<Self> {
         let api = RuntimeApi::serve()?;
         let started = Instant::now();
@@ -116,24 +116,23 @@ impl Worker {
             .stderr(Stdio::piped());
         let (child, group) = Group::spawn(&mut command, launch.watchdog.clone())?;
         let (ended, end) = watch::channel(None);
-        let origin = Origin { function: launch.id.clone(), process: group.id() };
-        let process =
-            Arc::new(Process { origin: origin.clone(), first_poll: OnceLock::new(), kill: Notify::new(), end });
-        (launch.observer)(Notice::Started(origin));
-        tokio::spawn(attend(child, group, process.clone(), launch.observer.clone(), ended));
-        Ok(Self { process, api, place: None, started, launch })
+        let this = ProcessRef { function: launch.id.clone(), process: group.id() };
+        let process = Arc::new(Process { this: this.clone(), first_poll: OnceLock::new(), kill: Notify::new(), end });
+        launch.events.send(Event::ProcessStarted(this));
+        tokio::spawn(supervise(child, group, process.clone(), launch.events.clone(), ended));
+        Ok(Self { process, api, waiter: None, started, launch })
     }
 
-    /// Waits until the process first asks for an event.
+    /// Waits until the process asks for its first invocation.
     pub(super) async fn init(&mut self) -> Result<(), InvokeError> {
         let limit = self.launch.init_timeout;
-        let failure = match timeout(limit, self.next_place()).await {
-            Ok(Ok(place)) => {
+        let failure = match timeout(limit, self.next_waiter()).await {
+            Ok(Ok(waiter)) => {
                 let after = self.started.elapsed();
-                self.place = Some(place);
-                // Init comes once per process, so nothing can be set already.
+                self.waiter = Some(waiter);
+                // `init` runs once per process, so the cell is still empty.
                 let _ = self.process.first_poll.set(after);
-                (self.launch.observer)(Notice::Ready(self.process.origin.clone(), after));
+                self.launch.events.send(Event::ProcessReady { process: self.process.this.clone(), after });
                 return Ok(());
             }
             Ok(Err(InitFailed(error))) => error,
@@ -147,32 +146,34 @@ impl Worker {
         }))
     }
 
-    /// Gives it an event and waits for the answer; `None` when the process ended before it took the event, which then
-    /// is another's to handle. After anything but an answer or a reported error the process is dead.
-    pub(super) async fn handle(&mut self, event: Bytes) -> Option<Answer> {
+    /// Hands the process an invocation and waits for its result. `None` if the process ended before it took the
+    /// invocation, so that another process can handle it. After any error but [`InvokeError::Failed`] the process is
+    /// dead.
+    pub(super) async fn handle(&mut self, payload: Bytes) -> Option<InvokeResult> {
         let time = self.launch.function.timeout;
         let request_id = Uuid::new_v4().to_string();
         loop {
-            let place = match self.place.take() {
-                Some(place) => place,
-                None => timeout(time, self.next_place()).await.ok()?.ok()?,
+            let waiter = match self.waiter.take() {
+                Some(waiter) => waiter,
+                None => timeout(time, self.next_waiter()).await.ok()?.ok()?,
             };
-            let trace_id = fresh_trace_id();
-            (self.launch.observer)(Notice::Given(self.process.origin.clone(), trace_id.clone()));
-            let handout = Handout {
+            let trace_id = new_trace_id();
+            let process = self.process.this.clone();
+            self.launch.events.send(Event::InvocationSent { process, trace_id: trace_id.clone() });
+            let invocation = Invocation {
                 request_id: request_id.clone(),
                 function_arn: self.launch.arn.clone(),
                 trace_id,
                 deadline: SystemTime::now() + time,
-                event: event.clone(),
+                payload: payload.clone(),
             };
-            if place.send(handout).is_ok() {
+            if waiter.send(invocation).is_ok() {
                 break;
             }
         }
-        let answer = timeout(time, self.answer(&request_id)).await;
-        Some(match answer {
-            Ok(answer) => answer,
+        let result = timeout(time, self.result(&request_id)).await;
+        Some(match result {
+            Ok(result) => result,
             Err(_) => {
                 self.process.kill();
                 self.process.ended().await;
@@ -181,34 +182,35 @@ impl Worker {
         })
     }
 
-    async fn next_place(&mut self) -> Result<oneshot::Sender<Handout>, InitFailed> {
+    async fn next_waiter(&mut self) -> Result<oneshot::Sender<Invocation>, InitFailed> {
         loop {
             match self.call().await {
-                Some(Call::Next(place)) => return Ok(place),
-                Some(Call::InitFailure(error)) => return Err(InitFailed(Some(error))),
-                Some(Call::Answer(..) | Call::Failure(..)) => {} // to an event that is over
+                Some(RuntimeCall::Next(waiter)) => return Ok(waiter),
+                Some(RuntimeCall::InitFailure(error)) => return Err(InitFailed(Some(error))),
+                // The result of an invocation that is over.
+                Some(RuntimeCall::Response(..) | RuntimeCall::Failure(..)) => {}
                 None => return Err(InitFailed(None)),
             }
         }
     }
 
-    async fn answer(&mut self, request_id: &str) -> Answer {
+    async fn result(&mut self, request_id: &str) -> InvokeResult {
         loop {
             match self.call().await {
-                Some(Call::Answer(id, body)) if id == request_id => return Ok(body.into()),
-                Some(Call::Failure(id, error)) if id == request_id => {
+                Some(RuntimeCall::Response(id, body)) if id == request_id => return Ok(body.into()),
+                Some(RuntimeCall::Failure(id, error)) if id == request_id => {
                     return Err(InvokeError::Failed(error));
                 }
-                // It asks for more without having answered: it has lost the event.
-                Some(Call::Next(place)) => self.place = Some(place),
+                // It asks for the next invocation without a response to this one, so this one will time out.
+                Some(RuntimeCall::Next(waiter)) => self.waiter = Some(waiter),
                 Some(_) => {}
                 None => return Err(InvokeError::Exited(self.process.ended().await)),
             }
         }
     }
 
-    /// What the process says next, or `None` when it has ended.
-    async fn call(&mut self) -> Option<Call> {
+    /// The next call on the Runtime API, or `None` when the process has ended.
+    async fn call(&mut self) -> Option<RuntimeCall> {
         tokio::select! {
             biased;
             call = self.api.calls.recv() => call,
@@ -223,19 +225,19 @@ impl Drop for Worker {
     }
 }
 
-/// Why a process doesn't wait for an event: what it said of it, if anything.
+/// The process ended or reported an error instead of asking for its first invocation.
 struct InitFailed(Option<String>);
 
-/// Stays with a process to its end: passes on what it prints, kills it when told to, and says how it ended.
-async fn attend(
+/// Forwards the output of a process, kills it on demand, and reports its end.
+async fn supervise(
     mut child: Child,
     group: Group,
     process: Arc<Process>,
-    observe: Observer,
+    events: EventSink,
     ended: watch::Sender<Option<String>>,
 ) {
-    let output = tokio::spawn(print(child.stdout.take(), process.origin.clone(), observe.clone()));
-    let errors = tokio::spawn(print(child.stderr.take(), process.origin.clone(), observe.clone()));
+    let output = tokio::spawn(forward(child.stdout.take(), process.this.clone(), events.clone()));
+    let errors = tokio::spawn(forward(child.stderr.take(), process.this.clone(), events.clone()));
     let status = tokio::select! {
         status = child.wait() => status,
         () = process.kill.notified() => {
@@ -243,24 +245,24 @@ async fn attend(
             child.wait().await
         }
     };
-    // What the process itself has started ends with it, and with that their output.
+    // Kills the processes that this one started, which closes their output.
     drop(group);
     let last_lines = timeout(DRAIN, async { (output.await, errors.await).1 }).await;
-    let mut how = match status {
+    let mut reason = match status {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     };
     if let Ok(Ok(lines)) = last_lines
         && !lines.is_empty()
     {
-        how = format!("{how}; it said last: {}", Vec::from(lines).join("\n"));
+        reason = format!("{reason}; last lines: {}", Vec::from(lines).join("\n"));
     }
-    ended.send_replace(Some(how.clone()));
-    observe(Notice::Ended(process.origin.clone(), how));
+    ended.send_replace(Some(reason.clone()));
+    events.send(Event::ProcessEnded { process: process.this.clone(), reason });
 }
 
-/// Passes on line by line what a process prints, and gives back the last ones.
-async fn print(output: Option<impl AsyncRead + Unpin>, origin: Origin, observe: Observer) -> VecDeque<String> {
+/// Reports each line that a process prints, and returns the last ones.
+async fn forward(output: Option<impl AsyncRead + Unpin>, process: ProcessRef, events: EventSink) -> VecDeque<String> {
     let mut last = VecDeque::new();
     let Some(output) = output else { return last };
     let mut lines = BufReader::new(output).split(b'\n');
@@ -270,7 +272,7 @@ async fn print(output: Option<impl AsyncRead + Unpin>, origin: Origin, observe: 
             last.pop_front();
         }
         last.push_back(line.clone());
-        observe(Notice::Printed(origin.clone(), line));
+        events.send(Event::Printed { process: process.clone(), line });
     }
     last
 }

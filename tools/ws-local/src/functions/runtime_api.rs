@@ -1,7 +1,8 @@
-//! The Lambda Runtime API (2018-06-01) of one process.
+//! `RuntimeApi`: the Lambda Runtime API (2018-06-01) of one process.
 //!
-//! Each process has a listener of its own. So it is told a plain `HOST:PORT`, as on Lambda (`lambda_runtime` takes a
-//! path only behind an `http://` that Lambda doesn't write), and who calls is known without asking.
+//! Each process has a listener of its own, so that its address is a plain `HOST:PORT` as on Lambda, and so that every
+//! call is known to come from that process. A path in the address would not work: `lambda_runtime` accepts one only
+//! after `http://`, which Lambda doesn't write.
 
 use std::{
     io,
@@ -24,52 +25,52 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// The longest answer that Lambda takes, in bytes (the figure that its own error message names).
-const LONGEST_ANSWER: usize = 6_291_556;
+/// The longest response that Lambda accepts, in bytes (the number in its own error message).
+const MAX_RESPONSE: usize = 6_291_556;
 
-/// What a process says on its Runtime API.
+/// One call of a process on its Runtime API.
 #[derive(Debug)]
-pub(super) enum Call {
-    /// It wants an event, and waits for it.
-    Next(oneshot::Sender<Handout>),
-    /// It answers the event with this id.
-    Answer(String, Bytes),
-    /// It failed on the event with this id: an error as JSON.
+pub(super) enum RuntimeCall {
+    /// It waits for an invocation.
+    Next(oneshot::Sender<Invocation>),
+    /// The response to the invocation with this request id.
+    Response(String, Bytes),
+    /// The invocation with this request id failed, with this error (JSON).
     Failure(String, String),
-    /// It can't start: an error as JSON.
+    /// The process can't start, with this error (JSON).
     InitFailure(String),
 }
 
-/// An event on its way to a process.
+/// One invocation, as a process gets it.
 #[derive(Debug, Clone)]
-pub(super) struct Handout {
+pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) function_arn: String,
     pub(super) trace_id: String,
     pub(super) deadline: SystemTime,
-    pub(super) event: Bytes,
+    pub(super) payload: Bytes,
 }
 
-/// One process's Runtime API, served until it is dropped.
+/// The server of one process, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
-    /// What the process finds in `AWS_LAMBDA_RUNTIME_API`.
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub(super) address: SocketAddr,
     /// In the order in which the process made them.
-    pub(super) calls: mpsc::UnboundedReceiver<Call>,
+    pub(super) calls: mpsc::UnboundedReceiver<RuntimeCall>,
     server: AbortHandle,
 }
 
-type Calls = State<mpsc::UnboundedSender<Call>>;
+type Calls = State<mpsc::UnboundedSender<RuntimeCall>>;
 
 impl RuntimeApi {
-    /// Listens on a free port of this machine only.
+    /// Serves on a free port of the loopback interface.
     pub(super) fn serve() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
-            // Only costs time where it can't be had.
+            // Without the option the calls are only slower.
             let _ = stream.set_nodelay(true);
         });
         let (sender, calls) = mpsc::unbounded_channel();
@@ -93,39 +94,39 @@ impl Drop for RuntimeApi {
 }
 
 async fn next(State(calls): Calls) -> Response {
-    let (sender, handout) = oneshot::channel();
-    let asked = calls.send(Call::Next(sender));
-    match handout.await {
-        Ok(handout) if asked.is_ok() => handout.into_response(),
-        // The process is on its way out: nobody keeps a place for it any more.
+    let (waiter, invocation) = oneshot::channel();
+    let sent = calls.send(RuntimeCall::Next(waiter));
+    match invocation.await {
+        Ok(invocation) if sent.is_ok() => invocation.into_response(),
+        // The waiter was dropped, because the process is about to be killed.
         _ => StatusCode::GONE.into_response(),
     }
 }
 
 async fn response(State(calls): Calls, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    if body.len() > LONGEST_ANSWER {
+    if body.len() > MAX_RESPONSE {
         let error = serde_json::json!({
             "errorType": "Function.ResponseSizeTooLarge",
             "errorMessage": format!(
-                "Response payload size ({} bytes) exceeded maximum allowed payload size ({LONGEST_ANSWER} bytes).",
+                "Response payload size ({} bytes) exceeded maximum allowed payload size ({MAX_RESPONSE} bytes).",
                 body.len()
             ),
         });
-        take(&calls, Call::Failure(id, error.to_string()));
+        forward(&calls, RuntimeCall::Failure(id, error.to_string()));
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    take(&calls, Call::Answer(id, body))
+    forward(&calls, RuntimeCall::Response(id, body))
 }
 
 async fn error(State(calls): Calls, Path(id): Path<String>, body: Bytes) -> StatusCode {
-    take(&calls, Call::Failure(id, text(&body)))
+    forward(&calls, RuntimeCall::Failure(id, text(&body)))
 }
 
 async fn init_error(State(calls): Calls, body: Bytes) -> StatusCode {
-    take(&calls, Call::InitFailure(text(&body)))
+    forward(&calls, RuntimeCall::InitFailure(text(&body)))
 }
 
-fn take(calls: &mpsc::UnboundedSender<Call>, call: Call) -> StatusCode {
+fn forward(calls: &mpsc::UnboundedSender<RuntimeCall>, call: RuntimeCall) -> StatusCode {
     match calls.send(call) {
         Ok(()) => StatusCode::ACCEPTED,
         Err(_) => StatusCode::GONE,
@@ -136,9 +137,9 @@ fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
-impl IntoResponse for Handout {
+impl IntoResponse for Invocation {
     fn into_response(self) -> Response {
-        let deadline = since_1970(self.deadline).as_millis();
+        let deadline = since_epoch(self.deadline).as_millis();
         let headers = [
             (name("content-type"), "application/json".to_owned()),
             (name("lambda-runtime-aws-request-id"), self.request_id),
@@ -146,17 +147,17 @@ impl IntoResponse for Handout {
             (name("lambda-runtime-deadline-ms"), deadline.to_string()),
             (name("lambda-runtime-trace-id"), self.trace_id),
         ];
-        (headers, self.event).into_response()
+        (headers, self.payload).into_response()
     }
 }
 
-/// A trace id as X-Ray makes them, which no other has.
-pub(super) fn fresh_trace_id() -> String {
-    let noise = Uuid::new_v4().simple().to_string();
-    format!("Root=1-{:08x}-{};Sampled=0", since_1970(SystemTime::now()).as_secs(), &noise[..24])
+/// A new, unique trace id in X-Ray's format.
+pub(super) fn new_trace_id() -> String {
+    let random = Uuid::new_v4().simple().to_string();
+    format!("Root=1-{:08x}-{};Sampled=0", since_epoch(SystemTime::now()).as_secs(), &random[..24])
 }
 
-fn since_1970(time: SystemTime) -> Duration {
+fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

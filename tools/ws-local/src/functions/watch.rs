@@ -1,4 +1,4 @@
-//! Learns of changes to the functions' sources.
+//! `Sources`: reports changes of the functions' source files.
 
 use std::{
     collections::BTreeSet,
@@ -8,27 +8,27 @@ use std::{
 };
 
 use anyhow::Context;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{sync::mpsc, time::timeout};
 
-/// How long nothing must change before a build: an editor saves several files, and a file in several steps.
+/// How long no file must change before a build, because an editor saves several files, and a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// The folders of some packages, and what happens in them.
+/// The folders of the packages that the functions are built from.
 pub(super) struct Sources {
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
-    changes: mpsc::UnboundedReceiver<Event>,
+    changes: mpsc::UnboundedReceiver<notify::Event>,
 }
 
 impl Sources {
     pub(super) fn new() -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event
                 && !event.kind.is_access()
             {
-                // Refused only once nobody waits for changes any more.
+                // An error means that `Sources` was dropped.
                 let _ = sender.send(event);
             }
         })
@@ -36,7 +36,7 @@ impl Sources {
         Ok(Self { watcher, watched: BTreeSet::new(), changes })
     }
 
-    /// Watches these packages too, each with the `Cargo.lock` that holds for it.
+    /// Watches these packages as well, each with its workspace's `Cargo.lock`.
     pub(super) fn watch(&mut self, packages: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
         for package in packages {
             let package = package.canonicalize()?;
@@ -55,7 +55,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Waits for a change, and for the quiet after it.
+    /// Waits for a change, and then until nothing has changed for [`QUIET`].
     pub(super) async fn changed(&mut self) {
         self.next().await;
         while timeout(QUIET, self.next()).await.is_ok() {}
@@ -69,7 +69,7 @@ impl Sources {
         }
     }
 
-    /// Whether this is a source, and not what a build made below a watched folder.
+    /// Whether this is a source file, and not the output of a build below a watched folder.
     fn holds(&self, path: &Path) -> bool {
         let inside = |folder: &PathBuf| path.strip_prefix(folder).ok();
         is_source(path)
@@ -91,7 +91,7 @@ fn is_source(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("rs")) || named("Cargo.toml") || named("Cargo.lock")
 }
 
-/// Whether a folder holds what tools write, not people.
+/// Whether a folder holds files that tools write.
 fn is_output(name: Option<&OsStr>) -> bool {
     name.is_none_or(|name| name == "target" || name.as_encoded_bytes().starts_with(b"."))
 }

@@ -1,7 +1,7 @@
-//! Sees to it that no process is left when this program is killed so hard that it can't clean up itself.
+//! `Watchdog`: kills the functions' processes if this program is killed and can't do it itself.
 //!
 //! The watchdog is a second copy of the program in a process group of its own. Its standard input is a pipe from the
-//! first: when that closes, for whatever reason, the watchdog kills every group that it was told of, and ends.
+//! first. When the pipe closes, for whatever reason, the watchdog kills every group that it guards, and ends.
 
 use std::{
     collections::BTreeSet,
@@ -13,14 +13,12 @@ use std::{
 };
 
 use anyhow::Context;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::group;
-
-/// The hidden subcommand by which a program starts itself as a watchdog; it then calls [`main`].
+/// The argument with which a program starts itself as a watchdog. It must then call [`main`].
 pub const SUBCOMMAND: &str = "watchdog";
 
-/// The life of a watchdog: reads `+GROUP` and `-GROUP` lines until standard input ends, then kills what is left.
+/// Runs the watchdog: reads lines `+GROUP` and `-GROUP` until standard input ends, then kills the groups that are left.
 pub fn main() {
     let mut groups = BTreeSet::new();
     for line in io::stdin().lock().lines().map_while(Result::ok) {
@@ -33,10 +31,16 @@ pub fn main() {
             _ => continue,
         };
     }
-    groups.into_iter().filter_map(Pid::from_raw).for_each(group::kill);
+    groups.into_iter().filter_map(Pid::from_raw).for_each(kill_group);
 }
 
-/// The program's end of the pipe. Dropped, it sends the watchdog to its last work.
+/// Kills every process of a group. A group that has ended already is no error.
+pub(super) fn kill_group(group: Pid) {
+    // For a group of our own the only possible failure is that it has ended.
+    let _ = kill_process_group(group, Signal::KILL);
+}
+
+/// The program's end of the pipe. Dropping it makes the watchdog kill the groups that are left.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     process: Mutex<(Child, Option<ChildStdin>)>,
@@ -58,17 +62,17 @@ impl Watchdog {
     }
 
     pub(super) fn guard(&self, group: Pid) {
-        self.tell(format_args!("+{}\n", group.as_raw_pid()));
+        self.send(format_args!("+{}\n", group.as_raw_pid()));
     }
 
     pub(super) fn release(&self, group: Pid) {
-        self.tell(format_args!("-{}\n", group.as_raw_pid()));
+        self.send(format_args!("-{}\n", group.as_raw_pid()));
     }
 
-    fn tell(&self, line: std::fmt::Arguments<'_>) {
+    fn send(&self, line: std::fmt::Arguments<'_>) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = &mut process.1 {
-            // Somebody killed the watchdog; that is no reason to refuse work.
+            // An error means that the watchdog was killed. The functions still run.
             let _ = pipe.write_all(line.to_string().as_bytes());
         }
     }
@@ -78,7 +82,7 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         let (process, pipe) = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(pipe.take());
-        // Waited for only to leave no zombie; it ends as soon as the pipe is closed.
+        // It ends as soon as the pipe is closed. Waiting leaves no zombie, and its status is of no use.
         let _ = process.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that are open, and what is known of each.
+//! `Connection`: one client's connection, and `Connections`: all that are open.
 
 use std::{
     collections::HashMap,
@@ -13,83 +13,84 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, mpsc};
 
-use super::{clock, id, opening::Opening};
+use super::{id::new_id, upgrade_request::UpgradeRequest};
+use crate::clock;
 
-/// One client's connection, from its `$connect` to its `$disconnect`.
+/// A connection, from its `$connect` to its `$disconnect`.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: String,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub(super) connected_at: i64,
     pub(super) source_ip: IpAddr,
     pub(super) user_agent: Option<String>,
     /// The `domainName` of its events.
     pub(super) host: String,
-    /// `principalId` and context, all strings, once the authorizer has agreed.
+    /// `principalId` and the authorizer's context. All values are strings.
     pub(super) authorizer: Option<Map<String, Value>>,
-    /// Woken when a `DELETE` ends it.
+    /// Notified when a `DELETE` closes the connection.
     pub(super) deleted: Notify,
-    outbox: mpsc::Sender<String>,
+    queue: mpsc::Sender<String>,
     opened: Instant,
-    /// Milliseconds after `opened`.
+    /// When the last frame was received or sent, in milliseconds after `opened`.
     active: AtomicU64,
 }
 
-/// Why a message was not taken for a client.
+/// Why a message was not queued for a client.
 #[derive(Debug, PartialEq)]
-pub(super) enum NotTaken {
-    /// It reads too slowly: as many messages as may wait are waiting.
+pub(super) enum PushError {
+    /// The queue is full, because the client reads too slowly.
     Full,
-    /// It is gone.
+    /// The connection is closed.
     Gone,
 }
 
 impl Connection {
-    /// A connection that is about to be asked for, and the other end of its outbox, which holds `queue` messages.
-    pub(super) fn new(opening: &Opening, queue: usize) -> (Self, mpsc::Receiver<String>) {
-        let (outbox, messages) = mpsc::channel(queue.max(1));
+    /// A connection that is not accepted yet, and the receiver of its queue, which holds at most `queue` messages.
+    pub(super) fn new(upgrade: &UpgradeRequest, queue: usize) -> (Self, mpsc::Receiver<String>) {
+        let (sender, messages) = mpsc::channel(queue.max(1));
         let connection = Self {
-            id: id::fresh(),
+            id: new_id(),
             connected_at: clock::now(),
-            source_ip: opening.source_ip,
-            user_agent: opening.user_agent.clone(),
-            host: opening.host.clone(),
+            source_ip: upgrade.source_ip,
+            user_agent: upgrade.user_agent.clone(),
+            host: upgrade.host.clone(),
             authorizer: None,
             deleted: Notify::new(),
-            outbox,
+            queue: sender,
             opened: Instant::now(),
             active: AtomicU64::new(0),
         };
         (connection, messages)
     }
 
-    /// Puts a message at the end of those that wait for the client, if there is room.
-    pub(super) fn push(&self, message: String) -> Result<(), NotTaken> {
-        self.outbox.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
+    /// Queues a message for the client, if there is room.
+    pub(super) fn push(&self, message: String) -> Result<(), PushError> {
+        self.queue.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => PushError::Full,
+            mpsc::error::TrySendError::Closed(_) => PushError::Gone,
         })
     }
 
-    /// Waits for room and puts a message there. A client that has gone meanwhile gets nothing more.
+    /// Waits for room in the queue and queues a message. If the connection closes meanwhile, the message is dropped.
     pub(super) async fn reply(&self, message: String) {
-        // An error says that the connection is closed, which its own task deals with.
-        let _ = self.outbox.send(message).await;
+        // An error means that the connection is closed, which its own task handles.
+        let _ = self.queue.send(message).await;
     }
 
-    /// Notes that a frame came or went.
+    /// Records that a frame was received or sent now.
     pub(super) fn touch(&self) {
         let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.active.fetch_max(since, Ordering::Relaxed);
     }
 
-    /// When the last frame came or went, in milliseconds since 1970.
+    /// When the last frame was received or sent, in milliseconds since the Unix epoch.
     pub(super) fn last_active_at(&self) -> i64 {
         let active = self.active.load(Ordering::Relaxed);
         self.connected_at.saturating_add_unsigned(active)
     }
 
-    /// Comes back once there has been no frame for so long.
+    /// Returns when there has been no frame for `limit`.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
@@ -102,7 +103,7 @@ impl Connection {
     }
 }
 
-/// All connections whose `$connect` has finished and that nobody has closed.
+/// All open connections, by id: those that were accepted and not yet closed.
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<HashMap<String, Arc<Connection>>>);
 
@@ -123,7 +124,7 @@ impl Connections {
         self.lock().len()
     }
 
-    /// A panic elsewhere leaves the map whole, so its poison is of no interest.
+    /// Ignores poison, because no panic can leave the map half changed.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Connection>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

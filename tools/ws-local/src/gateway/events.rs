@@ -1,52 +1,55 @@
-//! The events that functions get, in the shapes that AWS gives them.
+//! The payloads of the functions, in the format of API Gateway.
 
 use serde_json::{Map, Value, json};
 
-use super::{clock, connection::Connection, id, opening::Opening};
-use crate::template::{Api, Stack};
+use super::{connection::Connection, id::new_id, upgrade_request::UpgradeRequest};
+use crate::{
+    clock,
+    template::{Api, Stack},
+};
 
-/// What a connection's `$connect` function gets.
-pub(super) fn connect(api: &Api, connection: &Connection, opening: &Opening, request: &str) -> Value {
+/// The payload of the `$connect` function.
+pub(super) fn connect(api: &Api, connection: &Connection, upgrade: &UpgradeRequest, request: &str) -> Value {
     let mut event = Map::new();
-    opening.describe(&mut event);
-    event.insert("requestContext".into(), opening_context(api, connection, request));
+    upgrade.add_to(&mut event);
+    event.insert("requestContext".into(), connect_context(api, connection, request));
     event.insert("isBase64Encoded".into(), false.into());
     Value::Object(event)
 }
 
-/// What the authorizer gets.
-pub(super) fn authorize(stack: &Stack, connection: &Connection, opening: &Opening, request: &str) -> Value {
+/// The payload of the authorizer.
+pub(super) fn authorize(stack: &Stack, connection: &Connection, upgrade: &UpgradeRequest, request: &str) -> Value {
     let mut event = Map::new();
-    opening.describe(&mut event);
+    upgrade.add_to(&mut event);
     event.insert("type".into(), "REQUEST".into());
     event.insert("methodArn".into(), method_arn(stack).into());
     event.insert("stageVariables".into(), json!({}));
-    let context = opening_context(&stack.api, connection, request);
+    let context = connect_context(&stack.api, connection, request);
     event.insert("requestContext".into(), context);
     Value::Object(event)
 }
 
-/// What an authorizer's policy must allow.
+/// The ARN that the authorizer's policy must allow.
 pub(super) fn method_arn(stack: &Stack) -> String {
     let Stack { region, account_id, api, .. } = stack;
     let Api { api_id, stage, .. } = api;
     format!("arn:aws:execute-api:{region}:{account_id}:{api_id}/{stage}/$connect")
 }
 
-/// The `requestContext` of `$connect`.
-pub(super) fn opening_context(api: &Api, connection: &Connection, request: &str) -> Value {
+/// The `requestContext` of `$connect` and of the authorizer.
+pub(super) fn connect_context(api: &Api, connection: &Connection, request: &str) -> Value {
     let at = connection.connected_at;
     Value::Object(context(api, connection, "$connect", "CONNECT", request, at))
 }
 
-/// What a route's function gets of a message.
+/// The payload of a route's function.
 pub(super) fn message(api: &Api, connection: &Connection, route: &str, request: &str, body: &str) -> Value {
     let mut context = context(api, connection, route, "MESSAGE", request, clock::now());
-    context.insert("messageId".into(), id::fresh().into());
+    context.insert("messageId".into(), new_id().into());
     json!({"requestContext": context, "body": body, "isBase64Encoded": false})
 }
 
-/// What the `$disconnect` function gets.
+/// The payload of the `$disconnect` function.
 pub(super) fn disconnect(api: &Api, connection: &Connection, request: &str, code: u16, reason: &str) -> Value {
     let mut context = context(api, connection, "$disconnect", "DISCONNECT", request, clock::now());
     context.insert("disconnectStatusCode".into(), code.into());
@@ -60,7 +63,7 @@ pub(super) fn disconnect(api: &Api, connection: &Connection, request: &str, code
     })
 }
 
-/// What the `requestContext` of every event holds.
+/// The fields that every `requestContext` has. `at` is in milliseconds since the Unix epoch.
 fn context(
     api: &Api,
     connection: &Connection,

@@ -1,4 +1,4 @@
-//! From an HTTP request to an open connection: throttles, the authorizer, the `$connect` function.
+//! The opening handshake: throttles, authorizer, `$connect` function, and then an open connection.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -12,115 +12,118 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Core,
-    answer::Answer,
     authorizer,
     connection::Connection,
-    events, id,
-    invocation::Failure,
-    opening::Opening,
-    refusal::{Refusal, chain},
+    events,
+    id::new_id,
+    invocation::{self, IntegrationError},
+    limits::check_url,
+    proxy_response::ProxyResponse,
+    refusal::HttpRefusal,
     socket,
+    state::{self, GatewayState, record},
+    upgrade_request::UpgradeRequest,
 };
 
-/// `GET /STAGE`: answers once the `$connect` function has, or somebody has refused before.
+/// `GET /STAGE`: responds once the `$connect` function has, or an earlier check refuses.
 pub(super) async fn upgrade(
-    State(core): State<Arc<Core>>,
+    State(state): State<Arc<GatewayState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let (answer, answered) = oneshot::channel();
+    let (response, responded) = oneshot::channel();
     let parts = request.into_parts().0;
-    // On a task of its own, because this future is dropped when the client goes away, and a function that has been
-    // called must be heard out: it may have written down the connection.
-    core.spawn(admit(Arc::clone(&core), parts, peer, answer));
+    // On a task of its own, because this future is dropped when the client goes away. The `$connect` function may have
+    // stored the connection by then, so it must end and `$disconnect` must run.
+    state::spawn(&state, accept(Arc::clone(&state), parts, peer, response));
     let stopping = |_| StatusCode::SERVICE_UNAVAILABLE.into_response();
-    answered.await.unwrap_or_else(stopping)
+    responded.await.unwrap_or_else(stopping)
 }
 
-/// Decides on a connection, gives the answer, and lives its life.
-async fn admit(core: Arc<Core>, mut parts: Parts, peer: SocketAddr, answer: oneshot::Sender<Response>) {
+/// Accepts or refuses a connection, and serves it until its end.
+async fn accept(state: Arc<GatewayState>, mut parts: Parts, peer: SocketAddr, responder: oneshot::Sender<Response>) {
     let started = Instant::now();
-    let request = id::fresh();
-    let opening = Opening::of(&parts.uri, &parts.headers, peer, core.address);
-    let (mut connection, outbox) = Connection::new(&opening, core.limits.queue);
-    let wanted = parts.extensions.remove::<OnUpgrade>();
+    let request = new_id();
+    let upgrade = UpgradeRequest::new(&parts.uri, &parts.headers, peer, state.address);
+    let (mut connection, queue) = Connection::new(&upgrade, state.limits.queue);
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let decision = async {
-        let (upgrade, accept) = acceptable(&core, &parts, &opening, wanted)?;
-        let protocol = agree(&core, &mut connection, &opening, &request).await?;
-        Ok((upgrade, switching_protocols(&accept, protocol)))
+        let (on_upgrade, accept_key) = check_request(&state, &parts, &upgrade, on_upgrade)?;
+        let protocol = authorize_and_connect(&state, &mut connection, &upgrade, &request).await?;
+        Ok((on_upgrade, switching_protocols(&accept_key, protocol)))
     };
     match decision.await {
-        Ok((upgrade, response)) => {
-            core.record(&connection.id, "$connect", 200, started, None);
+        Ok((on_upgrade, response)) => {
+            record(&state, &connection.id, "$connect", 200, started, None);
             let connection = Arc::new(connection);
-            core.connections.insert(Arc::clone(&connection));
-            // Whether the client is still there, the upgrade says.
-            let _ = answer.send(response);
-            socket::serve(core, connection, outbox, upgrade).await;
+            state.connections.insert(Arc::clone(&connection));
+            // An error means that the client has gone, which `on_upgrade` then reports.
+            let _ = responder.send(response);
+            socket::serve(state, connection, queue, on_upgrade).await;
         }
         Err(refusal) => {
-            let Refusal { status, detail, .. } = &refusal;
-            core.record(&connection.id, "$connect", status.as_u16(), started, detail.clone());
-            // A client that has gone needs no refusal.
-            let _ = answer.send(refusal.response(&connection.id, &request));
+            let HttpRefusal { status, detail, .. } = &refusal;
+            record(&state, &connection.id, "$connect", status.as_u16(), started, detail.clone());
+            // An error means that the client has gone and needs no response.
+            let _ = responder.send(refusal.response(&connection.id, &request));
         }
     }
 }
 
-/// Checks what doesn't need a function; the upgrade to come, and the `Sec-WebSocket-Accept`.
-fn acceptable(
-    core: &Core,
+/// The checks that need no function. Returns the pending upgrade and the value of `Sec-WebSocket-Accept`.
+fn check_request(
+    state: &GatewayState,
     parts: &Parts,
-    opening: &Opening,
-    wanted: Option<OnUpgrade>,
-) -> Result<(OnUpgrade, String), Refusal> {
-    core.check_url(&opening.host, &parts.uri)?;
+    upgrade: &UpgradeRequest,
+    on_upgrade: Option<OnUpgrade>,
+) -> Result<(OnUpgrade, String), HttpRefusal> {
+    check_url(&state.limits, &upgrade.host, &parts.uri)?;
     let headers = &parts.headers;
-    let is_websocket = names(headers, header::CONNECTION, "upgrade")
-        && names(headers, header::UPGRADE, "websocket")
-        && names(headers, header::SEC_WEBSOCKET_VERSION, "13");
-    let (Some(upgrade), true) = (wanted, is_websocket) else {
+    let is_websocket = has_word(headers, header::CONNECTION, "upgrade")
+        && has_word(headers, header::UPGRADE, "websocket")
+        && has_word(headers, header::SEC_WEBSOCKET_VERSION, "13");
+    let (Some(on_upgrade), true) = (on_upgrade, is_websocket) else {
         let status = StatusCode::UPGRADE_REQUIRED;
-        return Err(Refusal::new(status, "UpgradeRequiredException", "Upgrade Required"));
+        return Err(HttpRefusal::new(status, "UpgradeRequiredException", "Upgrade Required"));
     };
     let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
         let message = "Sec-WebSocket-Key is missing";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message));
+        return Err(HttpRefusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message));
     };
-    if !core.new_connections.take() || !core.requests.take() {
-        return Err(Refusal::too_many_requests());
+    if !state.new_connections.take() || !state.requests.take() {
+        return Err(HttpRefusal::too_many_requests());
     }
-    Ok((upgrade, derive_accept_key(key.as_bytes())))
+    Ok((on_upgrade, derive_accept_key(key.as_bytes())))
 }
 
-/// Asks the authorizer and the `$connect` function, where there are such; the subprotocol that the function chose.
-async fn agree(
-    core: &Core,
+/// Invokes the authorizer and the `$connect` function, if the API has them. Returns the subprotocol that the function
+/// selected.
+async fn authorize_and_connect(
+    state: &GatewayState,
     connection: &mut Connection,
-    opening: &Opening,
+    upgrade: &UpgradeRequest,
     request: &str,
-) -> Result<Option<HeaderValue>, Refusal> {
-    let api = &core.stack.api;
-    if let Some(asked) = &api.authorizer {
-        let granted = authorizer::ask(core, asked, connection, opening, request).await?;
-        connection.authorizer = Some(granted);
+) -> Result<Option<HeaderValue>, HttpRefusal> {
+    let api = &state.stack.api;
+    if let Some(authorizer) = &api.authorizer {
+        let context = authorizer::authorize(state, authorizer, connection, upgrade, request).await?;
+        connection.authorizer = Some(context);
     }
     let Some(route) = api.routes.get("$connect") else {
         return Ok(None);
     };
-    let event = events::connect(api, connection, opening, request);
-    let answer = core.call(&route.function, &event, route.timeout).await.map_err(|failure| failed(&failure))?;
-    let answer = Answer::parse(&answer).map_err(|malformed| failed(&malformed.into()))?;
-    if !answer.is_success() {
-        return Err(said_no(answer.status));
+    let event = events::connect(api, connection, upgrade, request);
+    let response = invocation::call(state, &route.function, &event, route.timeout).await.map_err(failed)?;
+    let response = ProxyResponse::parse(&response).map_err(|error| failed(error.into()))?;
+    if !response.is_success() {
+        return Err(refused_by_function(response.status));
     }
-    let protocol = answer.header(header::SEC_WEBSOCKET_PROTOCOL.as_str());
+    let protocol = response.header(header::SEC_WEBSOCKET_PROTOCOL.as_str());
     Ok(protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()))
 }
 
-/// The function's own refusal. An informational status would not end the request, so it counts as a failure.
-fn said_no(status: u16) -> Refusal {
+/// An informational status would not end the HTTP request, so it becomes 502.
+fn refused_by_function(status: u16) -> HttpRefusal {
     let status = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
     let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
     let error_type = match status {
@@ -130,17 +133,17 @@ fn said_no(status: u16) -> Refusal {
         _ => "InternalServerErrorException",
     };
     let message = status.canonical_reason().unwrap_or("Refused");
-    Refusal::new(status, error_type, message).because("the function's own answer")
+    HttpRefusal::new(status, error_type, message).because("the $connect function's response")
 }
 
-fn failed(failure: &Failure) -> Refusal {
-    let status = StatusCode::from_u16(failure.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    Refusal::new(status, "InternalServerErrorException", "Internal server error").because(chain(failure))
+fn failed(error: IntegrationError) -> HttpRefusal {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    HttpRefusal::new(status, "InternalServerErrorException", "Internal server error").because(error.into_detail())
 }
 
-fn switching_protocols(accept: &str, protocol: Option<HeaderValue>) -> Response {
+fn switching_protocols(accept_key: &str, protocol: Option<HeaderValue>) -> Response {
     let headers =
-        [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, accept)];
+        [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, accept_key)];
     let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
     if let Some(protocol) = protocol {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -148,8 +151,8 @@ fn switching_protocols(accept: &str, protocol: Option<HeaderValue>) -> Response 
     response
 }
 
-/// Whether a header, which may be a list, has this word.
-fn names(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+/// Whether a header, which may be a comma-separated list, contains this word.
+fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
     let values = headers.get_all(name);
     let mut words = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     words.any(|given| given.trim().eq_ignore_ascii_case(word))

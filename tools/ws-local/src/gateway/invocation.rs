@@ -1,41 +1,49 @@
-//! One call of a function, for no longer than an integration may take.
+//! The integration of a route with its function: one invocation, limited by the integration time-out.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Core, answer::Malformed};
+use super::{proxy_response::InvalidResponse, state::GatewayState};
 use crate::invoke::InvokeError;
 
-/// Why a function's answer can't be used.
+/// Why there is no usable response of a function.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum IntegrationError {
     #[error(transparent)]
-    Function(#[from] InvokeError),
+    Invoke(#[from] InvokeError),
     #[error("the integration timed out after {0:?}")]
     TimedOut(Duration),
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    InvalidResponse(#[from] InvalidResponse),
 }
 
-impl Failure {
-    /// What HTTP calls it. A function's own time-out is a failure like any other; the integration's is not.
+impl IntegrationError {
+    /// The HTTP status. Only the integration's time-out is 504; the function's own time-out is 502 like other failures.
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::TimedOut(_) => 504,
-            Self::Function(_) | Self::Malformed(_) => 502,
+            Self::Invoke(_) | Self::InvalidResponse(_) => 502,
         }
+    }
+
+    /// The error and its causes in one line.
+    pub(super) fn into_detail(self) -> String {
+        format!("{:#}", anyhow::Error::new(self))
     }
 }
 
-impl Core {
-    /// Gives a function an event, and its answer `limit` to come, or less where the gateway allows less.
-    pub(super) async fn call(&self, function: &str, event: &Value, limit: Duration) -> Result<Vec<u8>, Failure> {
-        let limit = limit.min(self.limits.integration);
-        let answer = self.invoke.invoke(function, event.to_string().into_bytes());
-        match tokio::time::timeout(limit, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::TimedOut(limit)),
-        }
+/// Invokes a function and waits at most for `limit` and for the gateway's own limit.
+pub(super) async fn call(
+    state: &GatewayState,
+    function: &str,
+    event: &Value,
+    limit: Duration,
+) -> Result<Vec<u8>, IntegrationError> {
+    let limit = limit.min(state.limits.integration);
+    let result = state.invoke.invoke(function, event.to_string().into_bytes());
+    match tokio::time::timeout(limit, result).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(IntegrationError::TimedOut(limit)),
     }
 }

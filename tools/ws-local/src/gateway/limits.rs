@@ -1,4 +1,4 @@
-//! What API Gateway allows, and the throttles that hold it to that.
+//! `Limits`: API Gateway's quotas, and the token buckets that enforce its rates.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,34 +7,34 @@ use std::{
 
 use axum::http::Uri;
 
-use super::{Core, refusal::Refusal};
+use super::refusal::HttpRefusal;
 
-/// The quotas of a WebSocket API. The default is what an AWS account starts with; tests set smaller ones.
+/// The quotas of a WebSocket API. The default has the quotas of a new AWS account.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of one message, in either direction.
+    /// The longest message in bytes, in either direction.
     pub message: usize,
-    /// Bytes of one frame; a longer message has to come in several, and leaves in several.
+    /// The longest frame in bytes. Longer messages must be split into several frames, in either direction.
     pub frame: usize,
-    /// How long a connection may last.
+    /// The longest duration of a connection.
     pub connection: Duration,
-    /// How long a connection may go without a frame in either direction.
+    /// How long a connection may be open without a frame in either direction.
     pub idle: Duration,
-    /// How long a function may take to answer, whatever its own time-out.
+    /// How long a function may take, even if its own time-out is longer.
     pub integration: Duration,
-    /// Characters of the URL of a request.
+    /// The longest URL of a request, in characters.
     pub url: usize,
-    /// Bytes of an authorizer's answer.
-    pub authorizer_answer: usize,
-    /// New connections.
+    /// The longest response of an authorizer, in bytes.
+    pub authorizer_response: usize,
+    /// The rate of new connections.
     pub connections: Rate,
-    /// Requests of every kind together: connections, messages and `@connections` calls.
+    /// The rate of all requests together: connections, messages and `@connections` calls.
     pub requests: Rate,
-    /// Messages that wait for one client to read them; AWS doesn't publish its figure.
+    /// The number of messages that may wait for one client to read them. AWS doesn't publish this quota.
     pub queue: usize,
-    /// How long the other side of a closing handshake may take before the connection is dropped.
+    /// How long the client may take to complete the closing handshake before the connection is dropped.
     pub closing: Duration,
-    /// How long a stopping gateway waits for functions that run, those of `$disconnect` among them.
+    /// How long a stopping gateway waits for running functions, including those of `$disconnect`.
     pub stopping: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Default for Limits {
             idle: Duration::from_secs(10 * 60),
             integration: Duration::from_secs(29),
             url: 4_096,
-            authorizer_answer: 8_192,
+            authorizer_response: 8_192,
             connections: Rate { per_second: 500, burst: 500 },
             requests: Rate { per_second: 10_000, burst: 5_000 },
             queue: 256,
@@ -57,28 +57,26 @@ impl Default for Limits {
     }
 }
 
-/// A throttle's setting.
+/// The setting of a throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// What comes back in a second.
+    /// The number of requests per second that is allowed in the long run.
     pub per_second: u32,
-    /// What may be taken at once after a pause.
+    /// The number of requests that is allowed at once after a pause.
     pub burst: u32,
 }
 
-impl Core {
-    /// Refuses a URL that is too long: as a client writes it, with the host that it called.
-    pub(super) fn check_url(&self, host: &str, uri: &Uri) -> Result<(), Refusal> {
-        let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
-        let length = "wss://".len() + host.len() + target;
-        if length > self.limits.url {
-            return Err(Refusal::url_too_long().because(format!("the URL has {length} characters")));
-        }
-        Ok(())
+/// Refuses a URL that is too long. The client's URL counts, with the scheme and the host that it called.
+pub(super) fn check_url(limits: &Limits, host: &str, uri: &Uri) -> Result<(), HttpRefusal> {
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let length = "wss://".len() + host.len() + target;
+    if length > limits.url {
+        return Err(HttpRefusal::url_too_long().because(format!("the URL has {length} characters")));
     }
+    Ok(())
 }
 
-/// A token bucket.
+/// A token bucket. Not the crate `governor`, because its rate can't be zero, which tests use for exact counts.
 #[derive(Debug)]
 pub(super) struct Bucket {
     rate: Rate,
@@ -86,12 +84,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     pub(super) fn new(rate: Rate) -> Self {
         Self { rate, level: Mutex::new((f64::from(rate.burst), Instant::now())) }
     }
 
-    /// Takes one token, or says that there is none.
+    /// Takes one token. False if there is none.
     pub(super) fn take(&self) -> bool {
         self.take_at(Instant::now())
     }
@@ -99,8 +97,8 @@ impl Bucket {
     fn take_at(&self, now: Instant) -> bool {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let (tokens, filled) = *level;
-        let back = now.saturating_duration_since(filled).as_secs_f64() * f64::from(self.rate.per_second);
-        let tokens = (tokens + back).min(f64::from(self.rate.burst));
+        let refilled = now.saturating_duration_since(filled).as_secs_f64() * f64::from(self.rate.per_second);
+        let tokens = (tokens + refilled).min(f64::from(self.rate.burst));
         let taken = tokens >= 1.0;
         *level = (if taken { tokens - 1.0 } else { tokens }, now.max(filled));
         taken
@@ -129,7 +127,7 @@ mod tests {
         assert_eq!(limits.connection.as_secs(), 7_200);
         assert_eq!(limits.idle.as_secs(), 600);
         assert_eq!(limits.integration.as_secs(), 29);
-        assert_eq!((limits.url, limits.authorizer_answer), (4_096, 8_192));
+        assert_eq!((limits.url, limits.authorizer_response), (4_096, 8_192));
         assert_eq!(limits.connections.per_second, 500);
         assert_eq!(limits.requests.per_second, 10_000);
     }

@@ -1,4 +1,4 @@
-//! `@connections`: how functions reach a client that they don't answer.
+//! `@connections`: the HTTP API with which functions send to, inspect and close connections.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,18 +12,20 @@ use axum::{
 use serde_json::json;
 
 use super::{
-    Core, clock,
-    connection::{Connection, NotTaken},
-    id,
-    refusal::Refusal,
+    connection::{Connection, PushError},
+    id::new_id,
+    limits::check_url,
+    refusal::HttpRefusal,
+    state::{GatewayState, record},
 };
+use crate::clock;
 
-/// What API Gateway reads of a request at most, to say that it is too long. What is longer still loses its connection.
-const READ_AT_MOST: usize = 10 * 1024 * 1024;
+/// The longest body that is read before the 413 response. A longer one loses its connection.
+const MAX_READ: usize = 10 * 1024 * 1024;
 
-/// One call, before it is known to be good.
-pub(super) struct Call {
-    core: Arc<Core>,
+/// One call, before any check.
+pub(super) struct ManagementCall {
+    state: Arc<GatewayState>,
     started: Instant,
     method: Method,
     uri: Uri,
@@ -31,13 +33,13 @@ pub(super) struct Call {
     id: String,
 }
 
-impl FromRequestParts<Arc<Core>> for Call {
+impl FromRequestParts<Arc<GatewayState>> for ManagementCall {
     type Rejection = PathRejection;
 
-    async fn from_request_parts(parts: &mut Parts, core: &Arc<Core>) -> Result<Self, PathRejection> {
-        let Path(id) = Path::from_request_parts(parts, core).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<GatewayState>) -> Result<Self, PathRejection> {
+        let Path(id) = Path::from_request_parts(parts, state).await?;
         Ok(Self {
-            core: Arc::clone(core),
+            state: Arc::clone(state),
             started: Instant::now(),
             method: parts.method.clone(),
             uri: parts.uri.clone(),
@@ -47,31 +49,31 @@ impl FromRequestParts<Arc<Core>> for Call {
     }
 }
 
-/// `POST`: 200 says that the message waits for the client, not that the client has seen it.
-pub(super) async fn post(call: Call, body: Body) -> Response {
-    let answer = async {
+/// `POST`: 200 means that the message is queued for the client, not that the client received it.
+pub(super) async fn post(call: ManagementCall, body: Body) -> Response {
+    let result = async {
         call.check()?;
-        let limit = call.core.limits.message;
-        let body = to_bytes(body, READ_AT_MOST).await.map_err(|_| too_large())?;
+        let limit = call.state.limits.message;
+        let body = to_bytes(body, MAX_READ).await.map_err(|_| too_large())?;
         if body.len() > limit {
             return Err(too_large());
         }
         let text = String::from_utf8(body.into()).map_err(|_| {
             let message = "The data is not UTF-8, and only text frames are sent";
-            Refusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
+            HttpRefusal::new(StatusCode::BAD_REQUEST, "BadRequestException", message)
         })?;
-        call.connection()?.push(text).map_err(|not_taken| match not_taken {
-            NotTaken::Gone => gone(),
-            NotTaken::Full => Refusal::too_many_requests().because("the client's buffer is full"),
+        call.connection()?.push(text).map_err(|error| match error {
+            PushError::Gone => gone(),
+            PushError::Full => HttpRefusal::too_many_requests().because("the client's buffer is full"),
         })?;
         Ok(StatusCode::OK.into_response())
     };
-    call.answer(answer.await)
+    call.respond(result.await)
 }
 
-/// `GET`: since when, from where, and when last.
-pub(super) async fn get(call: Call) -> Response {
-    let answer = call.check().and_then(|()| call.connection()).map(|connection| {
+/// `GET`: when it was opened, from which address, and when it was last active.
+pub(super) async fn get(call: ManagementCall) -> Response {
+    let result = call.check().and_then(|()| call.connection()).map(|connection| {
         let mut identity = json!({"sourceIp": connection.source_ip});
         if let Some(user_agent) = &connection.user_agent {
             identity["userAgent"] = user_agent.as_str().into();
@@ -83,54 +85,54 @@ pub(super) async fn get(call: Call) -> Response {
         });
         Json(description).into_response()
     });
-    call.answer(answer)
+    call.respond(result)
 }
 
-/// `DELETE`: the connection is gone for callers at once, and is then closed with 1000.
-pub(super) async fn delete(call: Call) -> Response {
-    let answer = call.check().and_then(|()| {
-        let connection = call.core.connections.remove(&call.id).ok_or_else(gone)?;
+/// `DELETE`: later calls get 410 at once; the socket is then closed with 1000.
+pub(super) async fn delete(call: ManagementCall) -> Response {
+    let result = call.check().and_then(|()| {
+        let connection = call.state.connections.remove(&call.id).ok_or_else(gone)?;
         connection.deleted.notify_one();
         Ok(StatusCode::NO_CONTENT.into_response())
     });
-    call.answer(answer)
+    call.respond(result)
 }
 
-impl Call {
-    /// What every call needs: an address of bearable length, a signature, and a place within the throttle.
-    fn check(&self) -> Result<(), Refusal> {
+impl ManagementCall {
+    /// The checks of every call: the length of its URL, its signature, and the throttle.
+    fn check(&self) -> Result<(), HttpRefusal> {
         let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        self.core.check_url(host.unwrap_or_default(), &self.uri)?;
-        if !looks_signed(&self.headers) {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden")
+        check_url(&self.state.limits, host.unwrap_or_default(), &self.uri)?;
+        if !has_signature(&self.headers) {
+            return Err(HttpRefusal::new(StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden")
                 .because("the request is not signed"));
         }
-        if !self.core.requests.take() {
-            return Err(Refusal::too_many_requests());
+        if !self.state.requests.take() {
+            return Err(HttpRefusal::too_many_requests());
         }
         Ok(())
     }
 
-    fn connection(&self) -> Result<Arc<Connection>, Refusal> {
-        self.core.connections.find(&self.id).ok_or_else(gone)
+    fn connection(&self) -> Result<Arc<Connection>, HttpRefusal> {
+        self.state.connections.find(&self.id).ok_or_else(gone)
     }
 
-    /// Records the call and makes its answer.
-    fn answer(&self, answer: Result<Response, Refusal>) -> Response {
-        let (response, detail) = match answer {
+    /// Records the call and builds its response.
+    fn respond(&self, result: Result<Response, HttpRefusal>) -> Response {
+        let (response, detail) = match result {
             Ok(response) => (response, None),
-            Err(refusal) => (refusal.response(&self.id, &id::fresh()), refusal.detail),
+            Err(refusal) => (refusal.response(&self.id, &new_id()), refusal.detail),
         };
         let route = format!("{} @connections", self.method);
         let status = response.status().as_u16();
-        self.core.record(&self.id, &route, status, self.started, detail);
+        record(&self.state, &self.id, &route, status, self.started, detail);
         response
     }
 }
 
-/// Whether there is a Signature Version 4 for `execute-api`. Only its shape is looked at: here are no keys to check
-/// it with.
-fn looks_signed(headers: &HeaderMap) -> bool {
+/// Whether there is a Signature Version 4 for `execute-api`. Only its format is checked, because there are no keys to
+/// verify it with.
+fn has_signature(headers: &HeaderMap) -> bool {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(fields) = authorization.and_then(|text| text.strip_prefix("AWS4-HMAC-SHA256 ")) else {
         return false;
@@ -149,10 +151,10 @@ fn looks_signed(headers: &HeaderMap) -> bool {
         && field("Signature").is_some_and(hex)
 }
 
-fn gone() -> Refusal {
-    Refusal::new(StatusCode::GONE, "GoneException", "The connection is gone")
+fn gone() -> HttpRefusal {
+    HttpRefusal::new(StatusCode::GONE, "GoneException", "The connection is gone")
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", "Request Too Long")
+fn too_large() -> HttpRefusal {
+    HttpRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", "Request Too Long")
 }

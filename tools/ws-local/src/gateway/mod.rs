@@ -1,15 +1,14 @@
-//! API Gateway's WebSocket API on one machine, for any stack: sockets at `/STAGE`, `@connections` below it, the keys of
-//! an issuer of tokens, and a folder of static files at `/`.
+//! `Gateway`: the WebSocket API of a stack. It serves sockets at `/STAGE`, `@connections` below that, the public keys of
+//! the token issuer, and a folder of static files at `/`.
 //!
-//! A request for a socket passes [`handshake`] (throttles, `authorizer`, the `$connect` function) and becomes a
-//! [`connection`], whose life is [`socket`]: it reads messages, which [`message`] routes, and writes what
-//! [`management`] and the replies of functions put into its outbox. What functions get to see is in [`events`].
+//! [`handshake`] turns a request for a socket into a [`connection`]: throttles, authorizer, `$connect` function.
+//! [`socket`] then reads its messages, which [`message`] routes to functions, and sends what [`management`] and the
+//! functions' responses put into its queue. [`events`] builds the payloads of the functions. All of them share one
+//! [`state`].
 
-mod answer;
 mod authorizer;
-mod clock;
+mod close;
 mod connection;
-mod end;
 mod events;
 mod handshake;
 mod id;
@@ -17,12 +16,13 @@ mod invocation;
 mod limits;
 mod management;
 mod message;
-mod opening;
 mod policy;
-mod record;
+mod proxy_response;
 mod refusal;
-mod selection;
+mod route_selection;
 mod socket;
+mod state;
+mod upgrade_request;
 mod writer;
 
 use std::{
@@ -30,7 +30,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Instant, SystemTime},
 };
 
 use axum::{
@@ -44,44 +43,35 @@ use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
-use self::{connection::Connections, limits::Bucket, selection::Selection};
-pub use self::{
-    limits::{Limits, Rate},
-    record::{Record, Recorder},
-};
-use crate::{invoke::Invoke, issuer::Issuer, template::Stack};
+pub use self::limits::{Limits, Rate};
+use self::{connection::Connections, limits::Bucket, route_selection::RouteSelection, state::GatewayState};
+use crate::{event::EventSink, invoke::Invoke, issuer::Issuer, template::Stack};
 
-/// A gateway that serves. Dropping it ends it at once; [`Gateway::stop`] ends it in good order.
+/// The path of the token issuer's public keys.
+pub const JWKS_PATH: &str = "/.well-known/jwks.json";
+
+/// A gateway that serves. Dropping it ends it at once; [`Gateway::stop`] closes its connections first.
 pub struct Gateway {
-    core: Arc<Core>,
+    state: Arc<GatewayState>,
     server: JoinHandle<()>,
 }
 
-/// How a gateway differs from an AWS account's.
-pub struct Options {
-    /// What it allows.
+/// How a gateway differs from one on AWS. The default has AWS's limits and serves neither files nor keys.
+#[derive(Debug, Default)]
+pub struct GatewayOptions {
+    /// The quotas.
     pub limits: Limits,
-    /// Files that it serves at `/`, for browsers to ask anew each time.
+    /// The folder of the files served at `/`. Browsers must revalidate each file.
     pub web: Option<PathBuf>,
-    /// The folder with the key of an issuer of tokens, whose public half is served at [`JWKS_PATH`].
+    /// The folder with the token issuer's key, whose public half is served at [`JWKS_PATH`].
     pub issuer: Option<PathBuf>,
-    /// Who is told of every event.
-    pub recorder: Recorder,
-}
-
-/// Where issuers publish their keys.
-pub const JWKS_PATH: &str = "/.well-known/jwks.json";
-
-impl Default for Options {
-    /// AWS's limits, no files, no issuer, and nobody is told.
-    fn default() -> Self {
-        Self { limits: Limits::default(), web: None, issuer: None, recorder: Arc::new(|_| {}) }
-    }
+    /// Receives one [`crate::event::Event::Request`] per request.
+    pub events: EventSink,
 }
 
 /// Why a gateway didn't start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum GatewayError {
     /// The API's `RouteSelectionExpression` isn't `$request.body.` and a path.
     #[error("the route selection expression `{0}` is not like `$request.body.action`")]
     Selection(String),
@@ -91,22 +81,21 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Serves `stack`'s API on `listener`, calling its functions through `invoke`. Has to be called within a tokio
-    /// runtime.
+    /// Serves `stack`'s API on `listener`, with the functions that `invoke` runs. Must be called within a tokio runtime.
     pub fn start(
         listener: TcpListener,
         stack: &Stack,
         invoke: Arc<dyn Invoke>,
-        options: Options,
-    ) -> Result<Self, StartError> {
-        let Options { limits, web, issuer, recorder } = options;
+        options: GatewayOptions,
+    ) -> Result<Self, GatewayError> {
+        let GatewayOptions { limits, web, issuer, events } = options;
         let expression = &stack.api.route_selection_expression;
-        let selection = Selection::parse(expression).ok_or_else(|| StartError::Selection(expression.clone()))?;
-        let core = Arc::new(Core {
+        let selection = RouteSelection::parse(expression).ok_or_else(|| GatewayError::Selection(expression.clone()))?;
+        let state = Arc::new(GatewayState {
             stack: stack.clone(),
             selection,
             invoke,
-            recorder,
+            events,
             address: listener.local_addr()?,
             connections: Connections::default(),
             new_connections: Bucket::new(limits.connections),
@@ -116,53 +105,52 @@ impl Gateway {
             closing: CancellationToken::new(),
             abandoned: CancellationToken::new(),
         });
-        let router = router(&core, web, issuer).into_make_service_with_connect_info::<SocketAddr>();
-        let closing = core.closing.clone();
+        let router = router(&state, web, issuer).into_make_service_with_connect_info::<SocketAddr>();
+        let closing = state.closing.clone();
         let listener = listener.tap_io(|stream| {
-            // Frames are small and somebody waits for each. A socket that refuses is as good, only slower.
+            // Without the option small frames are only slower.
             let _ = stream.set_nodelay(true);
         });
         let server = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
         let server = tokio::spawn(async {
-            // It has no error of its own: accepting goes on until it is told to end.
+            // `axum::serve` never returns an error: it accepts until it is cancelled.
             let _ = server.await;
         });
-        Ok(Self { core, server })
+        Ok(Self { state, server })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.core.address
+        self.state.address
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.core.connections.count()
+        self.state.connections.count()
     }
 
-    /// Closes every connection with 1001, runs the `$disconnect`s, and waits for what still runs, but not for longer
-    /// than [`Limits::stopping`].
+    /// Closes every connection with 1001, runs the `$disconnect` functions, and waits for running invocations, but at
+    /// most for [`Limits::stopping`].
     pub async fn stop(mut self) {
-        let core = Arc::clone(&self.core);
-        core.closing.cancel();
-        core.tasks.close();
-        let limit = core.limits.stopping;
-        let ended = timeout(limit, async {
-            core.tasks.wait().await;
-            // An error says that it panicked; then it is as ended as can be.
+        let state = Arc::clone(&self.state);
+        state.closing.cancel();
+        state.tasks.close();
+        let ended = timeout(state.limits.stopping, async {
+            state.tasks.wait().await;
+            // An error means that the server's task panicked, so it has ended too.
             let _ = (&mut self.server).await;
         });
         if ended.await.is_err() {
-            core.abandoned.cancel();
-            core.tasks.wait().await;
+            state.abandoned.cancel();
+            state.tasks.wait().await;
         }
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.abandoned.cancel();
+        self.state.closing.cancel();
+        self.state.abandoned.cancel();
         self.server.abort();
     }
 }
@@ -173,46 +161,7 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// What every part of one gateway shares.
-struct Core {
-    stack: Stack,
-    selection: Selection,
-    invoke: Arc<dyn Invoke>,
-    recorder: Recorder,
-    limits: Limits,
-    address: SocketAddr,
-    connections: Connections,
-    new_connections: Bucket,
-    requests: Bucket,
-    tasks: TaskTracker,
-    /// No more connections, and those that are open close.
-    closing: CancellationToken,
-    /// No more waiting for anything.
-    abandoned: CancellationToken,
-}
-
-impl Core {
-    /// Runs a task until it ends or the gateway gives up on it.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let abandoned = self.abandoned.clone();
-        self.tasks.spawn(async move { abandoned.run_until_cancelled(task).await });
-    }
-
-    /// Tells the recorder of an event that is done.
-    fn record(&self, connection: &str, route: &str, status: u16, started: Instant, detail: Option<String>) {
-        (self.recorder)(Record {
-            at: SystemTime::now(),
-            connection: connection.to_owned(),
-            route: route.to_owned(),
-            status,
-            duration: started.elapsed(),
-            detail,
-        });
-    }
-}
-
-/// The paths of the one port.
-fn router(core: &Arc<Core>, web: Option<PathBuf>, issuer: Option<PathBuf>) -> Router {
+fn router(state: &Arc<GatewayState>, web: Option<PathBuf>, issuer: Option<PathBuf>) -> Router {
     let files = match web {
         Some(folder) => Router::new()
             .fallback_service(ServeDir::new(folder))
@@ -223,15 +172,15 @@ fn router(core: &Arc<Core>, web: Option<PathBuf>, issuer: Option<PathBuf>) -> Ro
         Some(folder) => files.route(JWKS_PATH, routing::get(async move || jwks(&folder))),
         None => files,
     };
-    let stage = &core.stack.api.stage;
+    let stage = &state.stack.api.stage;
     let connections = routing::post(management::post).get(management::get).delete(management::delete);
     files
         .route(&format!("/{stage}"), routing::get(handshake::upgrade))
         .route(&format!("/{stage}/@connections/{{id}}"), connections)
-        .with_state(Arc::clone(core))
+        .with_state(Arc::clone(state))
 }
 
-/// The issuer's public keys, read anew each time: its file may be deleted, and a new key made, at any time.
+/// The issuer's public keys. The key file is read each time, because it may be deleted and made again at any time.
 fn jwks(folder: &Path) -> Response {
     match Issuer::open(folder) {
         Ok(issuer) => Json(issuer.jwks()).into_response(),

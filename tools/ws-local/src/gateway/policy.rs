@@ -1,13 +1,13 @@
-//! What an authorizer's policy says about one `$connect`.
+//! `Policy`: the IAM policy that an authorizer returns, evaluated for one `$connect`.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The action that a connection needs.
+/// The action that a connection request performs.
 const INVOKE: &str = "execute-api:Invoke";
 
-/// An IAM policy, as far as authorizers use them. What would need more of IAM than is here (`Condition`,
-/// `NotResource`) doesn't parse: better no answer than a wrong one.
+/// The part of IAM's policy language that authorizers use. A policy with `Condition`, `NotResource` or other elements
+/// doesn't parse, because ignoring them would give wrong decisions.
 #[derive(Debug, Deserialize)]
 pub(super) struct Policy {
     #[serde(rename = "Statement")]
@@ -32,7 +32,7 @@ enum Effect {
     Deny,
 }
 
-/// Has no values, so that only `null` and absence parse.
+/// Has no values, so that only `null` or an absent element parses.
 #[derive(Debug, Deserialize)]
 enum Unsupported {}
 
@@ -53,7 +53,7 @@ impl<T> OneOrMany<T> {
 }
 
 impl Policy {
-    /// Whether something allows invoking this method and nothing denies it.
+    /// Whether a statement allows invoking this method and no statement denies it.
     pub(super) fn allows(&self, method_arn: &str) -> bool {
         let applies = |statement: &&Statement| {
             let actions = statement.action.as_slice();
@@ -70,11 +70,11 @@ impl Policy {
     }
 }
 
-/// IAM's wildcards: `*` stands for any characters, `/` and `:` among them, `?` for one.
+/// IAM's wildcards: `*` matches any characters, including `/` and `:`; `?` matches one.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the text after the last star doesn't fit: the star takes one more character.
+    // The last star and the text it matches so far. If the rest doesn't match, the star takes one more character.
     let mut star = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_more_of_iam_is_no_policy() {
+    fn elements_that_are_not_supported_do_not_parse() {
         for (key, value) in [("Condition", json!({"Bool": {}})), ("NotResource", json!("*"))] {
             let mut odd = statement("Deny", "*");
             odd[key] = value;

@@ -1,109 +1,105 @@
-//! The life of an open connection: frames in, frames out, and how it ends.
+//! An open connection: receives frames, sends frames, closes, and runs `$disconnect`.
 
 use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use futures_util::{SinkExt, StreamExt, stream::SplitStream};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncWriteExt, copy},
     sync::mpsc,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        self, Message,
-        protocol::{Role, WebSocketConfig},
-    },
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    protocol::{Role, WebSocketConfig},
 };
 
 use super::{
-    Core,
-    answer::Answer,
+    close::{Close, ClosedBy},
     connection::Connection,
-    end::{End, Way},
-    events, id, message,
-    refusal::chain,
-    writer::Writer,
+    events,
+    id::new_id,
+    invocation, message,
+    proxy_response::ProxyResponse,
+    state::{self, GatewayState, record},
+    writer::{Socket, Writer},
 };
 
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
-/// Lives a connection from its upgrade to the end of its `$disconnect`.
+/// Serves a connection from its upgrade to the end of its `$disconnect`.
 pub(super) async fn serve(
-    core: Arc<Core>,
+    state: Arc<GatewayState>,
     connection: Arc<Connection>,
-    mut outbox: mpsc::Receiver<String>,
-    upgrade: OnUpgrade,
+    mut queue: mpsc::Receiver<String>,
+    on_upgrade: OnUpgrade,
 ) {
-    let end = match upgrade.await {
+    let close = match on_upgrade.await {
         Ok(upgraded) => {
             let config = WebSocketConfig::default()
-                .max_message_size(Some(core.limits.message))
-                .max_frame_size(Some(core.limits.frame));
+                .max_message_size(Some(state.limits.message))
+                .max_frame_size(Some(state.limits.frame));
             let io = TokioIo::new(upgraded);
             let socket = Socket::from_raw_socket(io, Role::Server, Some(config)).await;
             let (sink, mut stream) = socket.split();
-            let mut writer = Writer::new(sink, core.limits.frame);
-            let end = converse(&core, &connection, &mut stream, &mut writer, &mut outbox).await;
-            core.connections.remove(&connection.id);
-            // Past the limit the connection is dropped, which is what there is to do.
-            let _ = timeout(core.limits.closing, close(&end, stream, writer, &mut outbox)).await;
-            end
+            let mut writer = Writer::new(sink, state.limits.frame);
+            let close = exchange(&state, &connection, &mut stream, &mut writer, &mut queue).await;
+            state.connections.remove(&connection.id);
+            // Whether the handshake completes, fails or times out, the socket is dropped next.
+            let _ = timeout(state.limits.closing, close_socket(&close, stream, writer, &mut queue)).await;
+            close
         }
         // The client went away while the `$connect` function ran.
         Err(_) => {
-            core.connections.remove(&connection.id);
-            End::lost()
+            state.connections.remove(&connection.id);
+            Close::lost()
         }
     };
-    drop(outbox);
-    tell(&core, &connection, &end).await;
+    drop(queue);
+    disconnect(&state, &connection, &close).await;
 }
 
-/// Reads and writes until something ends it. Reading never waits for writing: a client that reads slowly may still
-/// send.
-async fn converse(
-    core: &Arc<Core>,
+/// Receives and sends until the connection ends. Receiving never waits for sending, so that a client that reads slowly
+/// can still send.
+async fn exchange(
+    state: &Arc<GatewayState>,
     connection: &Arc<Connection>,
     stream: &mut SplitStream<Socket>,
     writer: &mut Writer,
-    outbox: &mut mpsc::Receiver<String>,
-) -> End {
+    queue: &mut mpsc::Receiver<String>,
+) -> Close {
     connection.touch();
     tokio::select! {
-        end = read(core, connection, stream) => end,
-        never = write(connection, writer, outbox) => match never {},
-        () = connection.deleted.notified() => End::deleted(),
-        () = connection.idle(core.limits.idle) => End::going_away(),
-        () = sleep(core.limits.connection) => End::going_away(),
-        () = core.closing.cancelled() => End::going_away(),
+        close = receive(state, connection, stream) => close,
+        never = send(connection, writer, queue) => match never {},
+        () = connection.deleted.notified() => Close::deleted(),
+        () = connection.idle(state.limits.idle) => Close::going_away(),
+        () = sleep(state.limits.connection) => Close::going_away(),
+        () = state.closing.cancelled() => Close::going_away(),
     }
 }
 
-/// Starts a task for every message, until there are no more.
-async fn read(core: &Arc<Core>, connection: &Arc<Connection>, stream: &mut SplitStream<Socket>) -> End {
+/// Starts a task for every message until the connection ends.
+async fn receive(state: &Arc<GatewayState>, connection: &Arc<Connection>, stream: &mut SplitStream<Socket>) -> Close {
     while let Some(frame) = stream.next().await {
         connection.touch();
         match frame {
             Ok(Message::Text(text)) => {
                 let text = text.as_str().to_owned();
-                core.spawn(message::handle(Arc::clone(core), Arc::clone(connection), text));
+                state::spawn(state, message::handle(Arc::clone(state), Arc::clone(connection), text));
             }
-            Ok(Message::Binary(_)) => return End::binary(),
-            Ok(Message::Close(frame)) => return End::by_client(frame),
-            // A ping has been answered below.
+            Ok(Message::Binary(_)) => return Close::binary(),
+            Ok(Message::Close(frame)) => return Close::by_client(frame),
+            // The library replies to a ping.
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-            Err(error) => return End::by_error(&error),
+            Err(error) => return Close::by_error(&error),
         }
     }
-    End::lost()
+    Close::lost()
 }
 
-/// Sends what waits in the outbox. It never ends: a client that can't be written to, the reader notices.
-async fn write(connection: &Connection, writer: &mut Writer, outbox: &mut mpsc::Receiver<String>) -> Infallible {
-    while let Some(text) = outbox.recv().await {
+/// Sends queued messages. It never returns, because [`receive`] notices a broken connection.
+async fn send(connection: &Connection, writer: &mut Writer, queue: &mut mpsc::Receiver<String>) -> Infallible {
+    while let Some(text) = queue.recv().await {
         if writer.send(text).await.is_err() {
             break;
         }
@@ -112,38 +108,38 @@ async fn write(connection: &Connection, writer: &mut Writer, outbox: &mut mpsc::
     std::future::pending().await
 }
 
-/// Closes the socket in the way that its end asks for.
-async fn close(
-    end: &End,
+/// Closes the socket, with a closing handshake if the client is still there.
+async fn close_socket(
+    close: &Close,
     mut stream: SplitStream<Socket>,
     mut writer: Writer,
-    outbox: &mut mpsc::Receiver<String>,
+    queue: &mut mpsc::Receiver<String>,
 ) -> Result<(), tungstenite::Error> {
-    if end.way == Way::Lost {
+    if close.by == ClosedBy::Network {
         return Ok(());
     }
-    if end.way == Way::Gateway {
-        // What was taken before the end is sent before it.
+    if close.by == ClosedBy::Gateway {
+        // Messages that were queued before the end are sent before the close frame.
         writer.flush().await?;
-        while let Ok(text) = outbox.try_recv() {
+        while let Ok(text) = queue.try_recv() {
             writer.send(text).await?;
         }
     }
     let mut sink = writer.sink;
-    if let Some(frame) = end.frame() {
+    if let Some(frame) = close.frame() {
         sink.send(Message::Close(Some(frame))).await?;
     }
-    // To the end of the closing handshake; the answer to a client's own close frame leaves on the way.
-    let garbled = loop {
+    // Until the end of the closing handshake. This also sends the reply to the client's own close frame.
+    let unreadable = loop {
         match stream.next().await {
             Some(Ok(_)) => {}
             Some(Err(_)) => break true,
-            None => break end.way == Way::Garbled,
+            None => break close.by == ClosedBy::Violation,
         }
     };
-    if let (true, Ok(mut socket)) = (garbled, sink.reunite(stream)) {
-        // What the client still sends is read and dropped: with unread bytes the system would reset the connection,
-        // and the close frame would be lost.
+    if let (true, Ok(mut socket)) = (unreadable, sink.reunite(stream)) {
+        // Read and drop what the client still sends. With unread bytes the system would reset the connection, and the
+        // close frame would be lost.
         let io = socket.get_mut();
         io.shutdown().await?;
         copy(io, &mut tokio::io::sink()).await?;
@@ -151,20 +147,23 @@ async fn close(
     Ok(())
 }
 
-/// Runs the `$disconnect` function, where there is one.
-async fn tell(core: &Core, connection: &Connection, end: &End) {
+/// Runs the `$disconnect` function, if there is one.
+async fn disconnect(state: &GatewayState, connection: &Connection, close: &Close) {
     let started = Instant::now();
-    let api = &core.stack.api;
-    let how = format!("{} {}", end.code, end.reason).trim_end().to_owned();
+    let api = &state.stack.api;
+    let mut detail = format!("{} {}", close.code, close.reason).trim_end().to_owned();
     let Some(route) = api.routes.get("$disconnect") else {
-        return core.record(&connection.id, "$disconnect", 200, started, Some(how));
+        return record(state, &connection.id, "$disconnect", 200, started, Some(detail));
     };
-    let event = events::disconnect(api, connection, &id::fresh(), end.code, &end.reason);
-    let answer = core.call(&route.function, &event, route.timeout).await;
-    let answer = answer.and_then(|answer| Ok(Answer::parse(&answer)?));
-    let (status, detail) = match answer {
-        Ok(answer) => (answer.status, how),
-        Err(failure) => (failure.status(), format!("{how}; {}", chain(&failure))),
+    let event = events::disconnect(api, connection, &new_id(), close.code, &close.reason);
+    let response = invocation::call(state, &route.function, &event, route.timeout).await;
+    let status = match response.and_then(|response| Ok(ProxyResponse::parse(&response)?)) {
+        Ok(response) => response.status,
+        Err(error) => {
+            let status = error.status();
+            detail = format!("{detail}; {}", error.into_detail());
+            status
+        }
     };
-    core.record(&connection.id, "$disconnect", status, started, Some(detail));
+    record(state, &connection.id, "$disconnect", status, started, Some(detail));
 }

@@ -1,20 +1,25 @@
-//! The writing half of a socket.
+//! `Writer`: the sending half of a socket.
 
 use std::{collections::VecDeque, future::poll_fn};
 
 use futures_util::{SinkExt, stream::SplitSink};
-use tokio_tungstenite::tungstenite::{
-    Error, Message,
-    protocol::frame::{
-        Frame,
-        coding::{Data, OpCode},
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
     },
 };
 
-use super::socket::Socket;
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Sends texts in frames of bounded size. A call that is given up half-way leaves nothing half said: the next one goes
-/// on where it was.
+/// Sends texts in frames of limited size. If a call is cancelled, the next one continues with the unsent frames, so no
+/// message is sent in part.
 pub(super) struct Writer {
     pub(super) sink: SplitSink<Socket, Message>,
     frame: usize,
@@ -22,12 +27,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// One that cuts texts into frames of at most `frame` bytes.
+    /// Splits texts into frames of at most `frame` bytes.
     pub(super) fn new(sink: SplitSink<Socket, Message>, frame: usize) -> Self {
         Self { sink, frame: frame.max(1), unsent: VecDeque::new() }
     }
 
-    /// Sends what is left of before, and then this.
+    /// Sends the frames that are left from earlier calls, and then `text`.
     pub(super) async fn send(&mut self, text: String) -> Result<(), Error> {
         if text.len() <= self.frame {
             self.unsent.push_back(Message::text(text));
@@ -37,10 +42,10 @@ impl Writer {
         self.flush().await
     }
 
-    /// Sends what is left of before.
+    /// Sends the frames that are left from earlier calls.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         while !self.unsent.is_empty() {
-            // Not `feed`: given up while it waits, it would drop the frame that it holds.
+            // Not `feed`: if it were cancelled while it waits, it would drop the frame that it holds.
             poll_fn(|context| self.sink.poll_ready_unpin(context)).await?;
             if let Some(frame) = self.unsent.pop_front() {
                 self.sink.start_send_unpin(frame)?;

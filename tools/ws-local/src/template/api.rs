@@ -1,4 +1,4 @@
-//! The WebSocket API of a template: its routes, what answers them, and its authorizer.
+//! The WebSocket API of a template: its stage, routes and authorizer.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,10 +11,10 @@ use super::{
     stack::{Api, Authorizer, Route},
 };
 
-/// API Gateway's own limit on an integration.
-const LONGEST_INTEGRATION: Duration = Duration::from_secs(29);
+/// API Gateway's own limit, and its default.
+const MAX_INTEGRATION: Duration = Duration::from_secs(29);
 
-/// What a route may have; anything else would be ignored by SAM without a word.
+/// The properties of a route. SAM ignores others silently, so they are refused here.
 const ROUTE_PROPERTIES: [&str; 8] = [
     "ApiKeyRequired",
     "FunctionArn",
@@ -26,7 +26,7 @@ const ROUTE_PROPERTIES: [&str; 8] = [
     "RouteResponseSelectionExpression",
 ];
 
-/// Reads the API. `function_of` finds the function that an ARN stands for.
+/// Reads the API. `function_of` returns the logical id of the function that an ARN identifies.
 pub(super) fn read(
     api: &Resource<'_>,
     resources: &[Resource<'_>],
@@ -50,16 +50,16 @@ pub(super) fn read(
         let route = route(&place, &function_of)?;
         routes.insert(key, route);
     }
-    let answering = answering(resources)?;
-    for (id, response) in &answering {
+    let replying = replying_routes(resources)?;
+    for (id, response) in &replying {
         if !by_id.contains_key(id) {
             return Err(response.fault(Problem::NoRoute(id.clone())));
         }
     }
     for (id, key) in &by_id {
         if let Some(route) = routes.get_mut(key) {
-            // Two-way needs both: the expression on the route, and a response of its own.
-            route.replies &= answering.contains_key(id);
+            // As on AWS, a reply needs both the route's expression and a `RouteResponse`.
+            route.replies &= replying.contains_key(id);
         }
     }
     let authorizer = authorizer(api, &function_of)?;
@@ -97,14 +97,14 @@ fn route(place: &Place<'_>, function_of: impl Fn(&Place<'_>) -> Result<String, F
     };
     let timeout = match place.get("IntegrationTimeout")? {
         Some(timeout) => Duration::from_millis(timeout.number(50..=29_000, "50 to 29000 (milliseconds)")?.into()),
-        None => LONGEST_INTEGRATION,
+        None => MAX_INTEGRATION,
     };
     Ok(Route { function: function_of(&place.need("FunctionArn")?)?, replies, timeout })
 }
 
 /// The logical ids of the routes that have a `RouteResponse` with the key `$default`.
-fn answering<'s>(resources: &[Resource<'s>]) -> Result<BTreeMap<String, Place<'s>>, Fault> {
-    let mut answering = BTreeMap::new();
+fn replying_routes<'s>(resources: &[Resource<'s>]) -> Result<BTreeMap<String, Place<'s>>, Fault> {
+    let mut replying = BTreeMap::new();
     for resource in resources.iter().filter(|resource| resource.kind == "AWS::ApiGatewayV2::RouteResponse") {
         let properties = resource.place.need("Properties")?;
         let key = properties.need("RouteResponseKey")?;
@@ -112,9 +112,9 @@ fn answering<'s>(resources: &[Resource<'s>]) -> Result<BTreeMap<String, Place<'s
             return Err(key.fault(Problem::Expected("$default")));
         }
         let route = properties.need("RouteId")?;
-        answering.insert(route.text()?, route);
+        replying.insert(route.text()?, route);
     }
-    Ok(answering)
+    Ok(replying)
 }
 
 fn authorizer(
@@ -129,7 +129,7 @@ fn authorizer(
         "CUSTOM" => {}
         "NONE" => return Ok(None),
         "AWS_IAM" => {
-            return Err(kind.fault(Problem::Expected("CUSTOM or NONE; this machine has no IAM")));
+            return Err(kind.fault(Problem::Expected("CUSTOM or NONE, because this machine has no IAM")));
         }
         other => return Err(kind.fault(Problem::AuthType(other.to_owned()))),
     }

@@ -1,5 +1,5 @@
-//! The resources that SAM adds to a template for its API: other resources may refer to them, though they are written
-//! nowhere.
+//! The resources that SAM generates for an API. Other resources may refer to them, although the template doesn't declare
+//! them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,23 +8,22 @@ use std::{
 
 use super::node::{Node, Value};
 
-/// A resource that SAM adds to the template.
 pub(super) struct Generated {
-    /// Logical id of the API that it belongs to.
+    /// The API's logical id.
     pub(super) api: String,
-    /// `Ref` of a stage gives its name; of anything else here, an id that means nothing on this machine.
+    /// `Ref` of a stage returns its name. `Ref` of another generated resource returns an id that nothing here uses.
     pub(super) is_stage: bool,
 }
 
-/// The logical id of the route that SAM makes from a route key, by Python's `capitalize()`: all but the first letter
-/// in lower case.
+/// The logical id that SAM generates for a route, with Python's `capitalize()`: all letters but the first are lower case.
 pub(super) fn route_id(api: &str, route_key: &str) -> String {
     let key = route_key.trim_start_matches('$');
     let (first, rest) = key.split_at_checked(1).unwrap_or((key, ""));
     format!("{api}{}{}Route", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
 }
 
-/// Reads the raw template, as SAM does: it makes these ids before any function but `Ref` of a parameter is evaluated.
+/// The generated resources by logical id. Reads the unevaluated template, because SAM makes these ids before it evaluates
+/// any function but `Ref` of a parameter.
 pub(super) fn generated(root: &Node) -> BTreeMap<String, Generated> {
     let mut generated = BTreeMap::new();
     let apis = resources_of(root).filter(|(_, node)| kind_of(node).as_deref() == Some("AWS::Serverless::WebSocketApi"));

@@ -1,4 +1,4 @@
-//! The intrinsic functions of CloudFormation that a SAM template uses.
+//! The intrinsic functions of CloudFormation.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use super::{
     place::Place,
 };
 
-/// The value of the function `name` at `place`; nothing where it comes to `AWS::NoValue`.
+/// The value of the function `name` at `place`. `None` if it is `AWS::NoValue`.
 pub(super) fn evaluate<'s>(place: &Place<'s>, name: &str, argument: &Rc<Node>) -> Result<Option<Place<'s>>, Fault> {
     let text = |text: String| Ok(Some(place.with(Value::Text(text))));
     match name {
@@ -32,17 +32,17 @@ pub(super) fn evaluate<'s>(place: &Place<'s>, name: &str, argument: &Rc<Node>) -
             Place::at(place.scope, place.path.clone(), chosen)
         }
         "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" | "Condition" => {
-            Err(place.fault(Problem::Expected("a value; conditions stand under Conditions and are used by !If")))
+            Err(place.fault(Problem::Expected("a value; declare conditions under Conditions and use them with !If")))
         }
         _ => Err(place.fault(Problem::UnknownFunction(name.to_owned()))),
     }
 }
 
-/// Whether the condition at `place` is true.
-pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
+/// Evaluates the condition at `place`.
+pub(super) fn condition(place: &Place<'_>) -> Result<bool, Fault> {
     let (name, argument) = match &place.node.value {
         Value::Call(name, argument) => (name.as_str(), argument),
-        // The long form, which elsewhere is a property of a resource.
+        // The long form. In other places it is a property of a resource.
         Value::Map(entries) if matches!(&entries[..], [(key, _)] if key == "Condition") => ("Condition", &entries[0].1),
         _ => {
             return Err(place.fault(Problem::Expected("a condition: Equals, Not, And, Or or Condition")));
@@ -52,7 +52,7 @@ pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
         let path = format!("{}.{name}[{index}]", place.path);
         Place { node: Rc::clone(node), path, scope: place.scope }
     };
-    let mut all = list(argument).iter().enumerate().map(|(index, node)| holds(&operand(index, node)));
+    let mut all = list(argument).iter().enumerate().map(|(index, node)| condition(&operand(index, node)));
     match name {
         "Condition" => match &argument.value {
             Value::Text(name) => place.scope.condition(name, place),
@@ -68,7 +68,7 @@ pub(super) fn holds(place: &Place<'_>) -> Result<bool, Fault> {
             (Some(condition), None) => Ok(!condition?),
             _ => Err(arguments(place, name, "a list with one condition")),
         },
-        // Every operand is evaluated, so that a mistake in one does not wait for another parameter to show itself.
+        // Evaluates every operand, so that an error in one is reported with any values of the parameters.
         "Fn::And" | "Fn::Or" => match all.collect::<Result<Vec<_>, _>>()? {
             values if !(2..=10).contains(&values.len()) => Err(arguments(place, name, "2 to 10 conditions")),
             values if name == "Fn::And" => Ok(!values.contains(&false)),
@@ -114,7 +114,7 @@ fn join(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
     Ok(parts.join(separator))
 }
 
-/// `${Name}`, `${Resource.Attribute}` and `${!Literal}`; in the long form with names of its own.
+/// `Fn::Sub`: `${Name}`, `${Resource.Attribute}` and `${!Literal}`. The long form declares names of its own.
 fn substitute(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
     let (template, own) = match (&argument.value, list(argument)) {
         (Value::Text(template), _) => (template, None),
@@ -162,7 +162,7 @@ fn variable(place: &Place<'_>, name: &str, own: Option<&Place<'_>>) -> Result<St
 fn list(argument: &Node) -> &[Rc<Node>] {
     match &argument.value {
         Value::List(items) => items,
-        // `Fn::Not` and its like take a list; a single value is never one.
+        // The functions that take a list refuse an empty one, so a single value is refused too.
         _ => &[],
     }
 }

@@ -1,4 +1,9 @@
-//! Reads a SAM template: what of it runs on one machine, with every parameter, condition and function resolved.
+//! `Stack`: the resources of a SAM template that run on one machine, with every parameter, condition and intrinsic
+//! function resolved.
+//!
+//! `node` parses YAML. `place` and `scope` evaluate it on demand with `intrinsics`, and `parameters`, `resources` and
+//! `api` read the result. `place`, `intrinsics` and `scope` import one another, because the language is recursive: a value
+//! may be a function, whose arguments are values, and a reference leads to another value of the same template.
 
 mod api;
 mod error;
@@ -22,8 +27,8 @@ use place::Place;
 use resources::Resource;
 use scope::Scope;
 
-/// Reads the template at `path` with these values for its parameters. Only what runs here is evaluated: policies,
-/// alarms, outputs and resources of other types may hold what they like.
+/// Reads the template at `path` with these values of its parameters. Only what runs here is evaluated, so that policies,
+/// alarms, outputs and resources of other types may use any function.
 pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, TemplateError> {
     let source =
         fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
@@ -33,9 +38,9 @@ pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, 
 }
 
 fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, Fault> {
-    let scope = Scope::bare(node::parse(source)?);
+    let scope = Scope::without_parameters(node::parse(source)?);
     let parameters = parameters::read(&scope.template(), overrides)?;
-    let scope = scope.with(parameters);
+    let scope = scope.with_parameters(parameters);
     let resources = Resource::all(&scope.template())?;
     let of_kind = |kind| resources.iter().filter(move |resource| resource.kind == kind);
 
@@ -47,8 +52,8 @@ fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -
     }
     let apis: Vec<_> = of_kind("AWS::Serverless::WebSocketApi").collect();
     let [api] = apis[..] else {
-        let everywhere = scope.template().need("Resources")?;
-        return Err(everywhere.fault(Problem::Apis(apis.len())));
+        let resources = scope.template().need("Resources")?;
+        return Err(resources.fault(Problem::Apis(apis.len())));
     };
     let api = api::read(api, &resources, |arn: &Place<'_>| function_of(arn, &resources, &functions))?;
 
@@ -63,7 +68,7 @@ fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -
     Ok(Stack { region: scope::REGION.to_owned(), account_id: scope::ACCOUNT_ID.to_owned(), api, functions, tables })
 }
 
-/// The logical id of the function with this ARN, which must be one that runs here.
+/// The logical id of the function with this ARN. The function must run here.
 fn function_of(
     arn: &Place<'_>,
     resources: &[Resource<'_>],

@@ -1,4 +1,4 @@
-//! YAML as a template has it: text, lists, maps and calls of intrinsic functions, each with its line.
+//! `Node`: a parsed template, made of text, lists, maps and calls of intrinsic functions, each with its line.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -6,10 +6,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::error::{Fault, Problem};
 
-/// Deeper than any template, and shallow enough for the stack.
+/// The deepest nesting of lists and maps, so that parsing can't overflow the stack.
 const MAX_DEPTH: usize = 100;
 
-/// One value of a template, before its functions are evaluated.
+/// One value of a template, not evaluated.
 #[derive(Debug, PartialEq)]
 pub(super) struct Node {
     /// Counted from 1.
@@ -17,14 +17,14 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// Scalars stay as they are written, so that `0123` and `1.10` lose nothing on their way into a variable.
+/// Scalars keep their spelling, so that `0123` and `1.10` reach a variable unchanged.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value {
     Null,
     Text(String),
     List(Vec<Rc<Node>>),
     Map(Vec<(String, Rc<Node>)>),
-    /// An intrinsic function by its long name (`Fn::Sub`, `Ref`, `Condition`), whichever form the template uses.
+    /// An intrinsic function by its long name (`Fn::Sub`, `Ref`, `Condition`), in whichever form the template has it.
     Call(String, Rc<Node>),
 }
 
@@ -55,7 +55,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The node that begins with `event`.
+    /// Reads the node that begins with `event`.
     fn node(&mut self, (event, span): (Event<'s>, Span), depth: usize) -> Result<Rc<Node>, Fault> {
         if depth > MAX_DEPTH {
             return Err(fault(&span, Problem::Expected("nested less deeply")));
@@ -70,12 +70,12 @@ impl<'s> Reader<'s> {
             Event::MappingStart(anchor, tag) => (self.map(depth)?, anchor, tag),
             Event::Alias(anchor) => {
                 let known = self.anchors.get(&anchor).cloned();
-                return known.ok_or_else(|| fault(&span, Problem::Expected("an alias of an anchor above it")));
+                return known.ok_or_else(|| fault(&span, Problem::Expected("an alias of an earlier anchor")));
             }
             _ => return Err(fault(&span, Problem::Expected("a value"))),
         };
         let line = span.start.line();
-        let node = Rc::new(called(Node { line, value }, tag.as_deref()));
+        let node = Rc::new(with_call(Node { line, value }, tag.as_deref()));
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
@@ -111,7 +111,7 @@ impl<'s> Reader<'s> {
 }
 
 /// Turns `!Name value` and `{"Fn::Name": value}` into a call.
-fn called(node: Node, tag: Option<&Tag>) -> Node {
+fn with_call(node: Node, tag: Option<&Tag>) -> Node {
     let line = node.line;
     if let Some(tag) = tag.filter(|tag| tag.handle == "!") {
         let name = match tag.suffix.as_str() {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn faults_name_the_line() {
-        assert_eq!(fault_of("a: 1\nb: 2\na: 3"), "3: YAML: the key `a` is there twice; remove one");
+        assert_eq!(fault_of("a: 1\nb: 2\na: 3"), "3: YAML: the key `a` appears twice; remove one");
         assert!(fault_of("a: 1\nb: [1, 2").contains("YAML: this is not valid YAML"));
         assert!(fault_of("").contains("not an empty file"));
         assert!(fault_of(&"[".repeat(200)).contains("nested less deeply"));

@@ -1,4 +1,4 @@
-//! The `Parameters` of a template and the values given for them.
+//! The `Parameters` of a template, with the values that the caller gives.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,10 @@ use regex_lite::Regex;
 use super::{
     error::{Fault, Problem},
     place::Place,
+    scope::{Parameter, Parameters},
 };
 
-/// By name.
-pub(super) type Parameters = BTreeMap<String, Parameter>;
-
-/// What a parameter stands for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Parameter {
-    Text(String),
-    /// A `CommaDelimitedList`.
-    List(Vec<String>),
-    /// Neither a default nor an override: a fault where it is used, and nowhere else.
-    NoValue,
-    /// Its default is the name of an entry of the Parameter Store, which is not on this machine.
-    Stored,
-}
-
-/// Reads them with their `overrides`, and checks every value against its parameter's rules.
+/// Reads the parameters, and checks every value against its parameter's rules.
 pub(super) fn read(template: &Place<'_>, overrides: &BTreeMap<String, String>) -> Result<Parameters, Fault> {
     let declared = match template.get("Parameters")? {
         Some(parameters) => parameters.entries()?,
@@ -61,7 +47,7 @@ fn parameter(place: &Place<'_>, given: Option<&String>) -> Result<Parameter, Fau
     Ok(Parameter::Text(value))
 }
 
-/// The rules of CloudFormation: `AllowedValues`, `AllowedPattern`, and the limits of length and of value.
+/// CloudFormation's rules: `AllowedValues`, `AllowedPattern`, and the limits of length and value.
 fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
     let limit = |name: &str| {
         let limit = place.get(name)?.map(|limit| Ok((limit.text()?, limit)));
@@ -83,7 +69,7 @@ fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
     }
     if let Some(pattern) = place.get("AllowedPattern")? {
         let pattern = pattern.text()?;
-        // CloudFormation's patterns are Java's; one that Rust can't read is left to CloudFormation.
+        // CloudFormation's patterns are Java's. One that Rust can't parse is checked only at deployment.
         let matches = Regex::new(&format!("^(?:{pattern})$")).map(|regex| regex.is_match(value));
         if matches == Ok(false) {
             return broken(format!("it must match {pattern}"));

@@ -1,5 +1,5 @@
-//! Walks a template: a place is a value and the path that leads to it, so that whatever is wrong there can say where.
-//! Functions are evaluated on the way down, and only where something is read.
+//! `Place`: a value of a template and its path, so that every error can name its place. Functions are evaluated when their
+//! value is read, and not before.
 
 use std::{ops::RangeInclusive, rc::Rc};
 
@@ -10,7 +10,7 @@ use super::{
     scope::Scope,
 };
 
-/// A value of the template that is no function any more.
+/// A value that is not a function, or a function's value.
 #[derive(Clone)]
 pub(super) struct Place<'s> {
     pub(super) scope: &'s Scope,
@@ -19,7 +19,7 @@ pub(super) struct Place<'s> {
 }
 
 impl<'s> Place<'s> {
-    /// The value of `node` at `path`; nothing where it is `AWS::NoValue`.
+    /// Evaluates `node`. `None` if it is `AWS::NoValue`.
     pub(super) fn at(scope: &'s Scope, path: String, node: &Rc<Node>) -> Result<Option<Self>, Fault> {
         let place = Self { scope, node: Rc::clone(node), path };
         match &node.value {
@@ -28,22 +28,22 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// Something wrong here.
+    /// An error at this place.
     pub(super) fn fault(&self, problem: Problem) -> Fault {
         Fault { line: self.node.line, place: self.path.clone(), problem }
     }
 
-    /// The same place with another value, such as what a function gave.
+    /// The same place with another value, such as a function's result.
     pub(super) fn with(&self, value: Value) -> Self {
         Self { node: Rc::new(Node { line: self.node.line, value }), ..self.clone() }
     }
 
-    /// Whether the key is written here, whatever its value.
+    /// Whether the map has the key, even if its value is `AWS::NoValue`.
     pub(super) fn has(&self, key: &str) -> bool {
         self.raw(key).is_some()
     }
 
-    /// The property `key`, if it is there and has a value.
+    /// The value of `key`. `None` if it is absent or `AWS::NoValue`.
     pub(super) fn get(&self, key: &str) -> Result<Option<Self>, Fault> {
         self.map()?;
         match self.raw(key) {
@@ -52,12 +52,12 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// A property that must be there.
+    /// The value of `key`, or an error if it is absent.
     pub(super) fn need(&self, key: &'static str) -> Result<Self, Fault> {
         self.get(key)?.ok_or_else(|| self.fault(Problem::Missing(key)))
     }
 
-    /// The entries of a map in the template's order, without those that have no value.
+    /// The entries of a map in the template's order, without those that are `AWS::NoValue`.
     pub(super) fn entries(&self) -> Result<Vec<(String, Self)>, Fault> {
         let mut entries = Vec::new();
         for (key, node) in self.map()? {
@@ -71,7 +71,7 @@ impl<'s> Place<'s> {
         Ok(entries)
     }
 
-    /// The items of a list, without those that have no value.
+    /// The items of a list, without those that are `AWS::NoValue`.
     pub(super) fn items(&self) -> Result<Vec<Self>, Fault> {
         let Value::List(nodes) = &self.node.value else {
             return Err(self.fault(Problem::Expected("a list")));
@@ -82,7 +82,7 @@ impl<'s> Place<'s> {
             .collect()
     }
 
-    /// A string, or a number or boolean as it is written.
+    /// A string, or a number or boolean in the template's spelling.
     pub(super) fn text(&self) -> Result<String, Fault> {
         match &self.node.value {
             Value::Text(text) => Ok(text.clone()),
@@ -90,14 +90,13 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// A whole number in `range`; `needs` says so in words.
+    /// A whole number in `range`, which `needs` describes for the error.
     pub(super) fn number(&self, range: RangeInclusive<u32>, needs: &'static str) -> Result<u32, Fault> {
         let number = self.text()?.parse().ok();
         number.filter(|number| range.contains(number)).ok_or_else(|| self.fault(Problem::Expected(needs)))
     }
 
-    /// `true` or `false`.
-    pub(super) fn flag(&self) -> Result<bool, Fault> {
+    pub(super) fn boolean(&self) -> Result<bool, Fault> {
         match self.text()?.to_ascii_lowercase().as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -105,7 +104,7 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// Everything from here down, as the request of an API takes it: all scalars are strings.
+    /// The value as JSON with all functions evaluated. All scalars are strings, as in requests of an AWS API.
     pub(super) fn json(&self) -> Result<serde_json::Value, Fault> {
         match &self.node.value {
             Value::Map(_) => {
@@ -125,7 +124,7 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// The value of `key` with its functions unevaluated.
+    /// The value of `key`, not evaluated.
     pub(super) fn raw(&self, key: &str) -> Option<&Rc<Node>> {
         let Value::Map(entries) = &self.node.value else {
             return None;

@@ -1,4 +1,4 @@
-//! The resources of a template that run on this machine: functions and tables.
+//! The resources of a template that run here: functions and tables.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     stack::{Function, Table},
 };
 
-/// The types that are read. Of all others not even the condition is evaluated.
+/// The types that are read. Resources of other types are skipped with their conditions.
 const TYPES: [&str; 5] = [
     "AWS::ApiGatewayV2::RouteResponse",
     "AWS::DynamoDB::Table",
@@ -18,7 +18,7 @@ const TYPES: [&str; 5] = [
     "AWS::Serverless::WebSocketApi",
 ];
 
-/// One resource of these types whose condition, if it has one, is true.
+/// A resource of one of these types that is created: it has no condition, or its condition is true.
 pub(super) struct Resource<'s> {
     pub(super) id: String,
     pub(super) kind: String,
@@ -26,7 +26,7 @@ pub(super) struct Resource<'s> {
 }
 
 impl<'s> Resource<'s> {
-    /// All of them, in the template's order.
+    /// All resources, in the template's order.
     pub(super) fn all(template: &Place<'s>) -> Result<Vec<Self>, Fault> {
         let mut resources = Vec::new();
         for (id, place) in template.need("Resources")?.entries()? {
@@ -38,11 +38,11 @@ impl<'s> Resource<'s> {
         Ok(resources)
     }
 
-    /// The property of the resource, else what `Globals` has for its type.
+    /// The property of the resource, else of `Globals` for its type.
     pub(super) fn property(&self, name: &str) -> Result<Option<Place<'s>>, Fault> {
         let properties = self.place.get("Properties")?;
         match properties {
-            // What is written at the resource counts, even where it comes to AWS::NoValue.
+            // The resource's own property replaces the one of `Globals`, even if it is AWS::NoValue.
             Some(properties) if properties.has(name) => properties.get(name),
             _ => self.globals()?.map_or(Ok(None), |globals| globals.get(name)),
         }
@@ -56,7 +56,7 @@ impl<'s> Resource<'s> {
         globals.map_or(Ok(None), |globals| globals.get(kind))
     }
 
-    /// An `AWS::Serverless::Function`, if it is a Rust one.
+    /// An `AWS::Serverless::Function`. `None` unless `rust-cargolambda` builds it.
     pub(super) fn function(&self, directory: &Path) -> Result<Option<Function>, Fault> {
         let metadata = self.place.get("Metadata")?;
         let method = metadata.as_ref().map(|metadata| metadata.get("BuildMethod")).transpose()?.flatten();
@@ -72,26 +72,26 @@ impl<'s> Resource<'s> {
             binary: binary.map(|binary| binary.text()).transpose()?,
             code_uri: directory.join(code_uri.text()?),
             environment: self.environment()?,
-            memory: self.figure("MemorySize", 128..=10_240, "128 to 10240 (MB)")?.unwrap_or(128),
-            timeout: Duration::from_secs(self.figure("Timeout", 1..=900, "1 to 900 (seconds)")?.unwrap_or(3).into()),
-            reserved_concurrency: self.figure(
+            memory: self.number("MemorySize", 128..=10_240, "128 to 10240 (MB)")?.unwrap_or(128),
+            timeout: Duration::from_secs(self.number("Timeout", 1..=900, "1 to 900 (seconds)")?.unwrap_or(3).into()),
+            reserved_concurrency: self.number(
                 "ReservedConcurrentExecutions",
                 0..=1_000_000,
-                "how many events at once",
+                "0 to 1000000 (invocations at once)",
             )?,
         }))
     }
 
-    fn figure(
+    fn number(
         &self,
         name: &str,
         range: std::ops::RangeInclusive<u32>,
         needs: &'static str,
     ) -> Result<Option<u32>, Fault> {
-        self.property(name)?.map(|figure| figure.number(range, needs)).transpose()
+        self.property(name)?.map(|number| number.number(range, needs)).transpose()
     }
 
-    /// The variables of `Globals` with the function's own over them.
+    /// The variables of `Globals`, replaced by the function's own.
     fn environment(&self) -> Result<BTreeMap<String, String>, Fault> {
         let mut variables = BTreeMap::new();
         for layer in [self.globals()?, self.place.get("Properties")?].into_iter().flatten() {
@@ -100,7 +100,7 @@ impl<'s> Resource<'s> {
                 continue;
             };
             let entries = own.entries()?;
-            // A variable that is AWS::NoValue here takes the one of `Globals` away.
+            // A variable that is AWS::NoValue removes the one of `Globals`.
             variables.retain(|name: &String, _| !own.has(name));
             for (name, value) in entries {
                 variables.insert(name, value.text()?);
@@ -128,7 +128,7 @@ impl<'s> Resource<'s> {
         Ok(Table { name, create, ttl_attribute: ttl_attribute(&properties)? })
     }
 
-    /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template says otherwise.
+    /// An `AWS::Serverless::SimpleTable`: one key, `id` unless the template names another.
     pub(super) fn simple_table(&self) -> Result<Table, Fault> {
         let name = self.table_name()?;
         let (key, kind) = match self.property("PrimaryKey")? {
@@ -158,7 +158,7 @@ impl<'s> Resource<'s> {
     }
 }
 
-/// Without the figures for capacity: on this machine everything is on demand.
+/// Without the provisioned capacity, because every table here is on demand.
 fn index(index: &Place<'_>) -> Result<serde_json::Value, Fault> {
     Ok(serde_json::json!({
         "IndexName": index.need("IndexName")?.text()?,
@@ -171,6 +171,6 @@ fn ttl_attribute(properties: &Place<'_>) -> Result<Option<String>, Fault> {
     let Some(ttl) = properties.get("TimeToLiveSpecification")? else {
         return Ok(None);
     };
-    let enabled = ttl.need("Enabled")?.flag()?;
+    let enabled = ttl.need("Enabled")?.boolean()?;
     Ok(if enabled { Some(ttl.need("AttributeName")?.text()?) } else { None })
 }

@@ -1,4 +1,4 @@
-//! What the names of a template stand for: pseudo parameters, parameters, conditions and resources.
+//! `Scope`: the names of a template: pseudo parameters, parameters, conditions and resources.
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
@@ -7,38 +7,51 @@ use super::{
     generated::{Generated, generated, kind_of, resources_of},
     intrinsics,
     node::{Node, Value},
-    parameters::{Parameter, Parameters},
     place::Place,
 };
 
-/// What `AWS::Region` stands for on this machine.
+/// `AWS::Region`.
 pub(super) const REGION: &str = "us-east-1";
-/// What `AWS::AccountId` stands for on this machine.
+/// `AWS::AccountId`.
 pub(super) const ACCOUNT_ID: &str = "123456789012";
 
 const STACK_NAME: &str = "local";
 const URL_SUFFIX: &str = "amazonaws.com";
 const PARTITION: &str = "aws";
 
-/// Conditions, references and functions within one another; more is a circle.
+/// The deepest nesting of conditions, references and functions. A deeper one must be a cycle.
 const MAX_NESTING: usize = 200;
 
-/// Every name that a function of the template can refer to.
 pub(super) struct Scope {
     root: Rc<Node>,
     parameters: Parameters,
-    /// Logical ids that SAM makes from the API, and the API's own.
+    /// By logical id.
     generated: BTreeMap<String, Generated>,
     nesting: Cell<usize>,
 }
 
+/// Values by the name of the parameter.
+pub(super) type Parameters = BTreeMap<String, Parameter>;
+
+/// The value of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Parameter {
+    Text(String),
+    /// A `CommaDelimitedList`.
+    List(Vec<String>),
+    /// Neither a default nor an override. It is an error only if the parameter is used.
+    NoValue,
+    /// The default names an entry of the Parameter Store, which this machine doesn't have.
+    Stored,
+}
+
 impl Scope {
-    /// Without parameters: what `Parameters` itself is read with.
-    pub(super) fn bare(root: Rc<Node>) -> Self {
+    /// Without parameters, to read `Parameters` itself.
+    pub(super) fn without_parameters(root: Rc<Node>) -> Self {
         Self { root, parameters: Parameters::new(), generated: BTreeMap::new(), nesting: Cell::new(0) }
     }
 
-    pub(super) fn with(self, parameters: Parameters) -> Self {
+    pub(super) fn with_parameters(self, parameters: Parameters) -> Self {
         let mut scope = Self { parameters, ..self };
         scope.generated = generated(&scope.root);
         scope
@@ -49,7 +62,7 @@ impl Scope {
         Place { scope: self, node: Rc::clone(&self.root), path: String::new() }
     }
 
-    /// Runs `evaluate` unless functions are nested so deeply that they must lead back to themselves.
+    /// Runs `evaluate`, or fails if the nesting is so deep that it must be a cycle.
     pub(super) fn nested<T>(&self, place: &Place<'_>, evaluate: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         if self.nesting.get() >= MAX_NESTING {
             return Err(place.fault(Problem::Cycle));
@@ -60,17 +73,17 @@ impl Scope {
         value
     }
 
-    /// Whether the condition holds.
+    /// Evaluates a condition by its name.
     pub(super) fn condition(&self, name: &str, user: &Place<'_>) -> Result<bool, Fault> {
         let conditions = self.template().get("Conditions")?;
         let Some(node) = conditions.as_ref().and_then(|conditions| conditions.raw(name)) else {
             return Err(user.fault(Problem::UnknownCondition(name.to_owned())));
         };
         let place = Place { scope: self, node: Rc::clone(node), path: format!("Conditions.{name}") };
-        self.nested(user, || intrinsics::holds(&place))
+        self.nested(user, || intrinsics::condition(&place))
     }
 
-    /// What `Ref` of `name` gives; nothing for `AWS::NoValue`.
+    /// The value of `Ref`. `None` for `AWS::NoValue`.
     pub(super) fn reference(&self, name: &str, user: &Place<'_>) -> Result<Option<Value>, Fault> {
         let text = |text: &str| Ok(Some(Value::Text(text.to_owned())));
         match name {
@@ -96,7 +109,7 @@ impl Scope {
             Some(Parameter::Stored) => return Err(user.fault(Problem::Stored(name.to_owned()))),
             None => {}
         }
-        // `Api.Stage` is SAM's own way to name a resource that it generates.
+        // `Api.Stage` is SAM's notation for the stage that it generates.
         if let Some(api) = name.strip_suffix(".Stage").filter(|api| self.is_api(api)) {
             return self.stage_name(api).map(|stage| Some(Value::Text(stage)));
         }
@@ -107,7 +120,7 @@ impl Scope {
         }
     }
 
-    /// What `GetAtt` gives.
+    /// The value of `GetAtt`.
     pub(super) fn attribute(&self, resource: &str, attribute: &str, user: &Place<'_>) -> Result<String, Fault> {
         let id = self.physical_id(resource, user)?;
         let host = format!("{id}.execute-api.{REGION}.{URL_SUFFIX}");
@@ -123,7 +136,7 @@ impl Scope {
         }
     }
 
-    /// What the resource is called once it exists: the name that it is given, else its logical id.
+    /// The resource's name on AWS: its name property, else its logical id.
     fn physical_id(&self, id: &str, user: &Place<'_>) -> Result<String, Fault> {
         let Some(resource) = self.resource(id)? else {
             return Err(user.fault(Problem::UnknownReference(id.to_owned())));
@@ -161,7 +174,7 @@ impl Scope {
     }
 }
 
-/// Whether the resource's condition, if it has one, holds.
+/// Whether the resource is created: it has no condition, or its condition is true.
 pub(super) fn exists(resource: &Place<'_>) -> Result<bool, Fault> {
     match resource.get("Condition")? {
         Some(condition) => resource.scope.condition(&condition.text()?, &condition),
@@ -169,9 +182,9 @@ pub(super) fn exists(resource: &Place<'_>) -> Result<bool, Fault> {
     }
 }
 
-/// What API Gateway would call the API: ten letters and digits, always the same ones for the same logical id.
+/// An API id in AWS's format of ten letters and digits, derived from the logical id.
 pub(super) fn api_id(logical_id: &str) -> String {
-    // FNV-1a: nothing rests on it but that different ids look different.
+    // FNV-1a. Different ids need only look different.
     let hash = logical_id
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

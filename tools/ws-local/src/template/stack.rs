@@ -1,16 +1,15 @@
-//! What a template describes, with every intrinsic function resolved: the only thing that the rest of `ws-local`
-//! knows of a project.
+//! `Stack`: a resolved template. The rest of the crate knows nothing else about a project.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// One resolved template: a WebSocket API, its functions and its tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
-    /// The region that `AWS::Region` stands for.
+    /// `AWS::Region`.
     pub region: String,
-    /// The account that `AWS::AccountId` stands for (12 digits).
+    /// `AWS::AccountId` (12 digits).
     pub account_id: String,
-    /// The one WebSocket API of the template.
+    /// The template's only WebSocket API.
     pub api: Api,
     /// By logical id.
     pub functions: BTreeMap<String, Function>,
@@ -21,17 +20,17 @@ pub struct Stack {
 /// An `AWS::Serverless::WebSocketApi`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Api {
-    /// Its name in the template.
+    /// The name of the resource in the template.
     pub logical_id: String,
-    /// What `Ref` of it gives, and what stands as `apiId` in events: 10 characters, made from the logical id.
+    /// The value of `Ref` and of `apiId` in events: 10 characters, derived from the logical id.
     pub api_id: String,
-    /// The first part of every path: `wss://HOST/STAGE`.
+    /// The first segment of every path: `wss://HOST/STAGE`.
     pub stage: String,
-    /// How a message names its route, such as `$request.body.action`.
+    /// The path of the route key in a message, such as `$request.body.action`.
     pub route_selection_expression: String,
-    /// By route key, `$connect`, `$disconnect` and `$default` among them where they are declared.
+    /// By route key. Holds `$connect`, `$disconnect` and `$default` only if the template declares them.
     pub routes: BTreeMap<String, Route>,
-    /// Asked on `$connect`, where the template has one.
+    /// Invoked on `$connect`, if the template has one.
     pub authorizer: Option<Authorizer>,
 }
 
@@ -40,10 +39,10 @@ pub struct Api {
 pub struct Route {
     /// Logical id of the function.
     pub function: String,
-    /// Whether the function's answer goes back to the caller: both the route's `RouteResponseSelectionExpression`
-    /// and an `AWS::ApiGatewayV2::RouteResponse` with the key `$default` are there.
+    /// Whether the client gets the function's response. This needs both the route's `RouteResponseSelectionExpression` and
+    /// an `AWS::ApiGatewayV2::RouteResponse` with the key `$default`.
     pub replies: bool,
-    /// The longest that the integration may take; 29 s unless the template says less.
+    /// The time-out of the integration; 29 s unless the template sets a shorter one.
     pub timeout: Duration,
 }
 
@@ -52,36 +51,36 @@ pub struct Route {
 pub struct Authorizer {
     /// Logical id of the function.
     pub function: String,
-    /// Such as `route.request.querystring.token`; every one of them must be present and not empty.
+    /// Such as `route.request.querystring.token`. Every one must be present and not empty, else the client gets 401.
     pub identity_sources: Vec<String>,
 }
 
-/// An `AWS::Serverless::Function` that is built by `rust-cargolambda`.
+/// An `AWS::Serverless::Function` with the build method `rust-cargolambda`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// What the runtime is told as its name: `FunctionName` where given, else the logical id.
+    /// `FunctionName`, else the logical id.
     pub name: String,
-    /// The Cargo binary; the crate's only one where the template names none.
+    /// The Cargo binary. `None` is the only binary of the package.
     pub binary: Option<String>,
-    /// Where its `Cargo.toml` is.
+    /// The folder of its `Cargo.toml`.
     pub code_uri: PathBuf,
-    /// The function's own variables, with those of `Globals` below them.
+    /// The variables of `Globals`, replaced by the function's own.
     pub environment: BTreeMap<String, String>,
     /// In MB.
     pub memory: u32,
-    /// Past it the process is killed.
+    /// A process that exceeds it is killed.
     pub timeout: Duration,
-    /// `ReservedConcurrentExecutions`: how many events it may handle at once.
+    /// `ReservedConcurrentExecutions`: the largest number of simultaneous invocations.
     pub reserved_concurrency: Option<u32>,
 }
 
 /// An `AWS::DynamoDB::Table`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What `Ref` of it gives: `TableName` where given, else the logical id.
+    /// The value of `Ref`: `TableName`, else the logical id.
     pub name: String,
-    /// A `CreateTable` request: keys, attributes and indexes as the template has them, billed on demand.
+    /// A `CreateTable` request with the template's keys, attributes and indexes, billed on demand.
     pub create: serde_json::Value,
-    /// The attribute that holds a row's end, in seconds since 1970, where TTL is enabled.
+    /// The attribute with a row's expiry, in seconds since the Unix epoch. `None` if TTL is not enabled.
     pub ttl_attribute: Option<String>,
 }

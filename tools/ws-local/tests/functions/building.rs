@@ -1,25 +1,26 @@
-//! Where executables come from, and how new ones take over.
+//! How executables are found, built and replaced.
 
-use std::{fs, sync::Arc};
+use std::fs;
 
 use ws_local::{
-    functions::{FunctionOptions, Functions, Notice},
+    event::{Event, EventSink},
+    functions::{FunctionOptions, Functions},
     invoke::Invoke,
     template::Stack,
 };
 
-use crate::project::{Notices, Project, run};
+use crate::project::{Events, Project, run};
 
 async fn refusal(stack: &Stack) -> String {
-    match Functions::start(stack, FunctionOptions::default(), Arc::new(|_| {})).await {
-        Ok(_) => panic!("it starts"),
+    match Functions::start(stack, FunctionOptions::default(), EventSink::default()).await {
+        Ok(_) => panic!("it started"),
         Err(error) => format!("{error:#}"),
     }
 }
 
 async fn word(functions: &Functions) -> String {
-    let answer = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
-    serde_json::from_slice(&answer).unwrap()
+    let result = functions.invoke("Worker", b"\"word\"".to_vec()).await.unwrap();
+    serde_json::from_slice(&result).unwrap()
 }
 
 #[tokio::test]
@@ -29,12 +30,12 @@ async fn a_binary_is_found_by_its_name_anywhere_in_the_workspace() {
         function.code_uri = project.folder.clone();
         function.binary = Some("worker".to_owned());
     });
-    let (functions, _notices) = run(&stack, FunctionOptions::default()).await;
+    let (functions, _events) = run(&stack, FunctionOptions::default()).await;
     assert_eq!(word(&functions).await, "first");
 }
 
 #[tokio::test]
-async fn a_binary_that_is_not_there_or_not_named_is_an_error_that_says_so() {
+async fn a_binary_that_is_missing_or_ambiguous_is_an_error_that_says_so() {
     let project = Project::shared();
     let unknown = project.stack(|function| function.binary = Some("other".to_owned()));
     let error = refusal(&unknown).await;
@@ -43,6 +44,18 @@ async fn a_binary_that_is_not_there_or_not_named_is_an_error_that_says_so() {
     let unnamed = project.stack(|function| function.code_uri = project.folder.join("pair"));
     let error = refusal(&unnamed).await;
     assert!(error.contains("has to name one of the binaries left, right"), "{error}");
+
+    let twice = Project::own();
+    fs::create_dir_all(twice.folder.join("twin/src")).unwrap();
+    fs::write(twice.folder.join("twin/src/main.rs"), "fn main() {}").unwrap();
+    let manifest =
+        "[package]\nname = \"twin\"\nedition = \"2024\"\n[[bin]]\nname = \"worker\"\npath = \"src/main.rs\"\n";
+    fs::write(twice.folder.join("twin/Cargo.toml"), manifest).unwrap();
+    twice.edit("Cargo.toml", "\"worker\"", "\"worker\", \"twin\"");
+    for named in [None, Some("worker".to_owned())] {
+        let error = refusal(&twice.stack(|function| function.binary = named)).await;
+        assert!(error.contains("function Worker: more than one package has a binary `worker`"), "{error}");
+    }
 
     let nowhere = project.stack(|function| function.code_uri = project.folder.join("nowhere"));
     let error = refusal(&nowhere).await;
@@ -62,34 +75,34 @@ async fn code_that_does_not_compile_is_one_error() {
 async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
     let project = Project::own();
     let options = FunctionOptions { watch: true, ..FunctionOptions::default() };
-    let (functions, mut notices) = run(&project.stack(|_| {}), options).await;
+    let (functions, mut events) = run(&project.stack(|_| {}), options).await;
     assert_eq!(word(&functions).await, "first");
     let old = functions.processes("Worker").remove(0);
 
     // In a package that the function depends on, outside its own folder.
     project.edit("word/src/lib.rs", "\"first\"", "\"second\"");
-    assert_eq!(outcome(&mut notices).await, Ok(vec!["Worker".to_owned()]));
+    assert_eq!(outcome(&mut events).await, Ok(vec!["Worker".to_owned()]));
     assert_eq!(word(&functions).await, "second");
     old.ended().await;
 
     project.edit("word/src/lib.rs", "\"second\"", "\"second");
-    assert!(outcome(&mut notices).await.is_err());
+    assert!(outcome(&mut events).await.is_err());
     assert_eq!(word(&functions).await, "second");
     assert_eq!(functions.started("Worker"), 2);
 
-    // Files that are no sources start no build: the next outcome is that of the repair.
+    // Other files start no build, so the next outcome is that of the repair.
     fs::write(project.folder.join("word/notes.txt"), "nothing").unwrap();
     project.edit("word/src/lib.rs", "\"second", "\"third\"");
-    assert_eq!(outcome(&mut notices).await, Ok(vec!["Worker".to_owned()]));
+    assert_eq!(outcome(&mut events).await, Ok(vec!["Worker".to_owned()]));
     assert_eq!(word(&functions).await, "third");
     functions.stop().await;
 }
 
-async fn outcome(notices: &mut Notices) -> Result<Vec<String>, String> {
-    notices
-        .find(|notice| match notice {
-            Notice::Rebuilt(functions) => Some(Ok(functions)),
-            Notice::BuildFailed(error) => Some(Err(error)),
+async fn outcome(events: &mut Events) -> Result<Vec<String>, String> {
+    events
+        .find(|event| match event {
+            Event::Rebuilt(functions) => Some(Ok(functions)),
+            Event::BuildFailed(error) => Some(Err(error)),
             _ => None,
         })
         .await

@@ -1,6 +1,7 @@
-//! The functions of a project run as real processes.
+//! `Functions`, with real processes.
 
 mod building;
 mod handling;
 mod processes;
+#[path = "../project/mod.rs"]
 mod project;

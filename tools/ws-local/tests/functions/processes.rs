@@ -1,10 +1,11 @@
-//! How processes are started, seen and ended.
+//! The start, the reports and the end of processes.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use ws_local::{
-    functions::{FunctionOptions, Notice},
+    event::Event,
+    functions::FunctionOptions,
     invoke::{Invoke, InvokeError},
 };
 
@@ -20,11 +21,11 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
     });
     let endpoint = ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
     let options = FunctionOptions { environment: BTreeMap::from([endpoint]), ..FunctionOptions::default() };
-    let (functions, _notices) = run(&stack, options).await;
+    let (functions, _events) = run(&stack, options).await;
 
-    let answer = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
+    let result = functions.invoke("Worker", b"\"environment\"".to_vec()).await.unwrap();
 
-    let mut found: BTreeMap<String, String> = serde_json::from_slice(&answer).unwrap();
+    let mut found: BTreeMap<String, String> = serde_json::from_slice(&result).unwrap();
     assert!(found.remove("AWS_LAMBDA_RUNTIME_API").unwrap().starts_with("127.0.0.1:"));
     assert!(found.remove("AWS_LAMBDA_LOG_STREAM_NAME").unwrap().contains("[$LATEST]"));
     let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -48,17 +49,17 @@ async fn a_process_has_the_environment_of_lambda_and_its_template_and_no_other()
 }
 
 #[tokio::test]
-async fn what_a_function_prints_is_told_with_its_name() {
-    let (functions, mut notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
+async fn what_a_function_prints_is_reported_with_its_name() {
+    let (functions, mut events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     functions.invoke("Worker", b"\"print hello\"".to_vec()).await.unwrap();
     let process = functions.processes("Worker")[0].id();
     let mut lines = Vec::new();
     while lines.len() < 2 {
         lines.push(
-            notices
-                .find(|notice| match notice {
-                    Notice::Printed(origin, line) if line != "ready" => {
-                        assert_eq!((origin.function.as_str(), origin.process), ("Worker", process));
+            events
+                .find(|event| match event {
+                    Event::Printed { process: by, line } if line != "ready" => {
+                        assert_eq!((by.function.as_str(), by.process), ("Worker", process));
                         Some(line)
                     }
                     _ => None,
@@ -73,14 +74,14 @@ async fn what_a_function_prints_is_told_with_its_name() {
 #[tokio::test]
 async fn single_processes_are_started_counted_timed_and_killed() {
     let options = FunctionOptions { processes: 2, ..FunctionOptions::default() };
-    let (functions, mut notices) = run(&Project::shared().stack(|_| {}), options).await;
+    let (functions, mut events) = run(&Project::shared().stack(|_| {}), options).await;
     let first = functions.warm("Worker").await.unwrap();
     let second = functions.warm("Worker").await.unwrap();
     let third = functions.warm("Worker").await;
     assert!(matches!(third, Err(InvokeError::Throttled(2))), "{third:?}");
-    let after = notices
-        .find(|notice| match notice {
-            Notice::Ready(origin, after) if origin.process == first.id() => Some(after),
+    let after = events
+        .find(|event| match event {
+            Event::ProcessReady { process, after } if process.process == first.id() => Some(after),
             _ => None,
         })
         .await;
@@ -92,12 +93,12 @@ async fn single_processes_are_started_counted_timed_and_killed() {
     let alive: Vec<_> = functions.processes("Worker").iter().map(|process| process.id()).collect();
     assert_eq!(alive, [first.id()]);
     assert_eq!(functions.started("Worker"), 2);
-    let answer = functions.invoke("Worker", b"\"pid\"".to_vec()).await.unwrap();
-    assert_eq!(answer, first.id().to_string().into_bytes());
+    let result = functions.invoke("Worker", b"\"pid\"".to_vec()).await.unwrap();
+    assert_eq!(result, first.id().to_string().into_bytes());
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_start_tells_why() {
+async fn a_process_that_cannot_start_is_reported_with_the_reason() {
     for (init, reason) in [
         ("report", r#"{"errorType":"Init","errorMessage":"no table"}"#),
         ("panic", "TABLE is not set"),
@@ -107,28 +108,28 @@ async fn a_process_that_cannot_start_tells_why() {
             function.environment = BTreeMap::from([("INIT".to_owned(), init.to_owned())]);
         });
         let options = FunctionOptions { init_timeout: Duration::from_millis(500), ..FunctionOptions::default() };
-        let (functions, _notices) = run(&stack, options).await;
-        let answer = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
-        let Err(InvokeError::Exited(how)) = answer else { panic!("{init}: {answer:?}") };
+        let (functions, _events) = run(&stack, options).await;
+        let result = functions.invoke("Worker", b"\"hello\"".to_vec()).await;
+        let Err(InvokeError::Exited(how)) = result else { panic!("{init}: {result:?}") };
         assert!(how.contains(reason), "{init}: {how}");
         assert_eq!(functions.processes("Worker").len(), 0);
     }
 }
 
 #[tokio::test]
-async fn stopping_leaves_no_process_whatever_it_was_at() {
+async fn stopping_leaves_no_process_in_whatever_state_it_was() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stack = Project::shared().stack(|function| {
         let address = listener.local_addr().unwrap().to_string();
         function.environment = BTreeMap::from([("HOLD".to_owned(), address)]);
     });
-    let (functions, mut notices) = run(&stack, FunctionOptions::default()).await;
+    let (functions, mut events) = run(&stack, FunctionOptions::default()).await;
     functions.warm("Worker").await.unwrap();
     let hanging = functions.invoke("Worker", b"\"hang\"".to_vec());
     let starting = functions.warm("Worker");
     let (hanging, ()) = tokio::join!(hanging, async {
         starting.await.unwrap();
-        notices.find(|notice| matches!(notice, Notice::Ready(..)).then_some(())).await;
+        events.find(|event| matches!(event, Event::ProcessReady { .. }).then_some(())).await;
         functions.stop().await;
     });
 
@@ -145,7 +146,7 @@ async fn stopping_leaves_no_process_whatever_it_was_at() {
 
 #[tokio::test]
 async fn a_dropped_handle_leaves_no_process() {
-    let (functions, _notices) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
+    let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
     let process = functions.warm("Worker").await.unwrap();
     drop(functions);
     tokio::time::timeout(LONG, process.ended()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Bytes that are no frames, and requests that are none: the connection ends, `$disconnect` hears of it, and everybody
-//! else is served on.
+//! Random bytes instead of frames and requests: that connection ends with a `$disconnect`, and other connections
+//! continue.
 
 use proptest::{prelude::*, sample::select};
 use tokio::{
@@ -9,9 +9,9 @@ use tokio::{
     sync::Mutex,
 };
 
-use crate::{plumbing::*, wire::*};
+use crate::{harness::*, wire::*};
 
-/// Frames of every kind, and then bytes flipped or cut.
+/// Frames of every kind, with bytes changed and the end cut off.
 fn frames() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
         3 => select(vec![TEXT, TEXT_FIRST, TEXT_NEXT, TEXT_LAST, 0x82, 0x89, 0x8a]),
@@ -35,24 +35,24 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn whatever_comes_over_a_socket_ends_only_that_one() {
+fn random_bytes_on_a_socket_end_only_that_connection() {
     let runtime = Runtime::new().unwrap();
     let setup = Setup::new()
         .quiet("$connect")
         .quiet("$disconnect")
-        .replying("echo", async |_| says("echo"))
-        .replying("$default", async |_| says("what?"));
-    let world = runtime.block_on(setup.start());
-    let other = Mutex::new(runtime.block_on(world.connect("")));
+        .replying("echo", async |_| reply("echo"))
+        .replying("$default", async |_| reply("what?"));
+    let gateway = runtime.block_on(setup.start());
+    let other = Mutex::new(runtime.block_on(gateway.connect("")));
     proptest!(support::strategies::cases(300), |(bytes in frames())| {
         runtime.block_on(async {
-            let mut stream = raw(&world).await;
-            // The gateway may have closed it before all is written.
+            let mut stream = raw(&gateway).await;
+            // Errors mean that the gateway has closed the connection already.
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
-            let mut answered = Vec::new();
-            let _ = soon(stream.read_to_end(&mut answered)).await;
-            let end = &world.event("$disconnect").await["requestContext"];
+            let mut response = Vec::new();
+            let _ = soon(stream.read_to_end(&mut response)).await;
+            let end = &gateway.event("$disconnect").await["requestContext"];
             let code = end["disconnectStatusCode"].as_u64().unwrap();
             assert!((1000..5000).contains(&code), "{code}");
             let mut other = other.lock().await;
@@ -63,21 +63,21 @@ fn whatever_comes_over_a_socket_ends_only_that_one() {
 }
 
 #[test]
-fn whatever_asks_for_a_socket_is_answered_or_left() {
+fn a_random_upgrade_request_gets_a_response_or_none() {
     let runtime = Runtime::new().unwrap();
-    let setup = Setup::new().quiet("$connect").quiet("$disconnect").replying("echo", async |_| says("echo"));
-    let world = runtime.block_on(setup.start());
-    let other = Mutex::new(runtime.block_on(world.connect("")));
-    let good = upgrade_request(world.address()).replace("/prod", "/prod?userId=%C3%BC&a&=b%&userId=2");
+    let setup = Setup::new().quiet("$connect").quiet("$disconnect").replying("echo", async |_| reply("echo"));
+    let gateway = runtime.block_on(setup.start());
+    let other = Mutex::new(runtime.block_on(gateway.connect("")));
+    let good = upgrade_request(gateway.address()).replace("/prod", "/prod?userId=%C3%BC&a&=b%&userId=2");
     let with_offers = good.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat.v1, x\r\nOrigin: null\r\n\r\n");
-    proptest!(support::strategies::cases(500), |(request in support::strategies::changed(vec![good, with_offers]))| {
+    proptest!(support::strategies::cases(500), |(request in support::strategies::mutated(vec![good, with_offers]))| {
         runtime.block_on(async {
-            let mut stream = TcpStream::connect(world.address()).await.unwrap();
+            let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
             let _ = stream.write_all(request.as_bytes()).await;
             let _ = stream.shutdown().await;
-            let mut answered = Vec::new();
-            let _ = soon(stream.read_to_end(&mut answered)).await;
-            let status = answered.get(9..12).map(|status| String::from_utf8_lossy(status).into_owned());
+            let mut response = Vec::new();
+            let _ = soon(stream.read_to_end(&mut response)).await;
+            let status = response.get(9..12).map(|status| String::from_utf8_lossy(status).into_owned());
             assert!(status.is_none_or(|status| status != "500"), "{request:?}");
             let mut other = other.lock().await;
             other.call("echo").await;

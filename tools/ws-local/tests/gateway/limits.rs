@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use ws_local::gateway::Rate;
 
-use crate::{plumbing::*, wire::*};
+use crate::{harness::*, wire::*};
 
 fn setup() -> Setup {
     Setup::new().quiet("$connect").quiet("$default").quiet("$disconnect")
@@ -12,50 +12,50 @@ fn setup() -> Setup {
 
 #[tokio::test]
 async fn a_frame_of_32_768_bytes_passes_and_one_more_byte_closes_with_1009() {
-    let world = setup().start().await;
-    let mut client = world.connect("").await;
+    let gateway = setup().start().await;
+    let mut client = gateway.connect("").await;
     client.send("x".repeat(32_768)).await;
-    assert_eq!(world.event("$default").await["body"].as_str().unwrap().len(), 32_768);
+    assert_eq!(gateway.event("$default").await["body"].as_str().unwrap().len(), 32_768);
     client.send("x".repeat(32_769)).await;
     assert_eq!(client.closed().await.0, 1009);
-    let end = world.event("$disconnect").await;
+    let end = gateway.event("$disconnect").await;
     assert_eq!(end["requestContext"]["disconnectStatusCode"], 1009);
-    assert_eq!(world.waiting("$default"), 0);
+    assert_eq!(gateway.waiting("$default"), 0);
 }
 
 #[tokio::test]
 async fn the_close_frame_reaches_a_client_that_is_still_sending_megabytes() {
-    let world = setup().start().await;
-    let mut stream = raw(&world).await;
+    let gateway = setup().start().await;
+    let mut stream = raw(&gateway).await;
     stream.write_all(&frame(TEXT, &vec![b'x'; 8 << 20])).await.unwrap();
     assert_eq!(raw_close(&mut stream).await.0, 1009);
 }
 
 #[tokio::test]
 async fn a_message_of_131_072_bytes_in_four_frames_passes_and_one_more_byte_closes_with_1009() {
-    let world = setup().start().await;
+    let gateway = setup().start().await;
     let part = [b'x'; 32_768];
-    let mut stream = raw(&world).await;
+    let mut stream = raw(&gateway).await;
     for first in [TEXT_FIRST, TEXT_NEXT, TEXT_NEXT, TEXT_LAST] {
         stream.write_all(&frame(first, &part)).await.unwrap();
     }
-    assert_eq!(world.event("$default").await["body"].as_str().unwrap().len(), 131_072);
+    assert_eq!(gateway.event("$default").await["body"].as_str().unwrap().len(), 131_072);
     for first in [TEXT_FIRST, TEXT_NEXT, TEXT_NEXT, TEXT_NEXT] {
         stream.write_all(&frame(first, &part)).await.unwrap();
     }
     stream.write_all(&frame(TEXT_LAST, b"x")).await.unwrap();
     assert_eq!(raw_close(&mut stream).await.0, 1009);
-    assert_eq!(world.waiting("$default"), 0);
+    assert_eq!(gateway.waiting("$default"), 0);
 }
 
 #[tokio::test]
 async fn a_long_message_to_a_client_leaves_in_frames_of_32_768_bytes() {
     use tokio::io::AsyncReadExt;
-    let world = setup().start().await;
-    let mut stream = raw(&world).await;
-    let id = world.event("$connect").await["requestContext"]["connectionId"].clone();
+    let gateway = setup().start().await;
+    let mut stream = raw(&gateway).await;
+    let id = gateway.event("$connect").await["requestContext"]["connectionId"].clone();
     let text = "ü".repeat(40_000);
-    assert_eq!(world.manage("POST", id.as_str().unwrap(), text.as_bytes()).await.status, 200);
+    assert_eq!(gateway.manage("POST", id.as_str().unwrap(), text.as_bytes()).await.status, 200);
     let mut received = Vec::new();
     for (first, length) in [(TEXT_FIRST, 32_768), (TEXT_NEXT, 32_768), (TEXT_LAST, 14_464)] {
         assert_eq!(soon(stream.read_u8()).await.unwrap(), first);
@@ -70,12 +70,12 @@ async fn a_long_message_to_a_client_leaves_in_frames_of_32_768_bytes() {
 
 #[tokio::test]
 async fn a_reply_that_is_longer_than_a_message_may_be_is_an_internal_server_error() {
-    let world = Setup::new()
-        .replying("most", async |_| says(&"x".repeat(131_072)))
-        .replying("more", async |_| says(&"x".repeat(131_073)))
+    let gateway = Setup::new()
+        .replying("most", async |_| reply(&"x".repeat(131_072)))
+        .replying("more", async |_| reply(&"x".repeat(131_073)))
         .start()
         .await;
-    let mut client = world.connect("").await;
+    let mut client = gateway.connect("").await;
     client.call("most").await;
     assert_eq!(client.text().await.len(), 131_072);
     client.call("more").await;
@@ -84,46 +84,46 @@ async fn a_reply_that_is_longer_than_a_message_may_be_is_an_internal_server_erro
 
 #[tokio::test]
 async fn a_url_over_4_096_characters_is_refused() {
-    let world = setup().start().await;
-    let rest = format!("wss://{}/prod?token=", world.address()).len();
+    let gateway = setup().start().await;
+    let rest = format!("wss://{}/prod?token=", gateway.address()).len();
     let token = |length: usize| format!("?token={}", "x".repeat(length - rest));
-    assert_eq!(world.upgrade(&token(4_096), &[]).await.status, 101);
-    world.event("$connect").await;
-    assert_eq!(world.upgrade(&token(4_097), &[]).await.status, 414);
-    assert_eq!(world.waiting("$connect"), 0);
+    assert_eq!(gateway.upgrade(&token(4_096), &[]).await.status, 101);
+    gateway.event("$connect").await;
+    assert_eq!(gateway.upgrade(&token(4_097), &[]).await.status, 414);
+    assert_eq!(gateway.waiting("$connect"), 0);
 }
 
 #[tokio::test]
 async fn too_many_new_connections_are_429() {
     let few = Rate { per_second: 0, burst: 2 };
-    let world = setup().limits(|limits| limits.connections = few).start().await;
-    let (_first, id) = world.connect_known().await;
-    let (mut second, _) = world.connect_known().await;
-    let refused = world.upgrade("", &[]).await;
+    let gateway = setup().limits(|limits| limits.connections = few).start().await;
+    let (_first, id) = gateway.connect_known().await;
+    let (mut second, _) = gateway.connect_known().await;
+    let refused = gateway.upgrade("", &[]).await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("x-amzn-errortype"), Some("LimitExceededException"));
-    assert_eq!(world.waiting("$connect"), 0);
-    // Those that are open go on.
+    assert_eq!(gateway.waiting("$connect"), 0);
+    // Open connections continue.
     second.send("hello").await;
-    world.event("$default").await;
-    assert_eq!(world.manage("POST", &id, b"hello").await.status, 200);
+    gateway.event("$default").await;
+    assert_eq!(gateway.manage("POST", &id, b"hello").await.status, 200);
 }
 
 #[tokio::test]
 async fn connections_messages_and_management_calls_share_one_throttle() {
     let few = Rate { per_second: 0, burst: 3 };
-    let world = setup().limits(|limits| limits.requests = few).start().await;
-    let (mut client, id) = world.connect_known().await;
-    assert_eq!(world.manage("GET", &id, b"").await.status, 200);
+    let gateway = setup().limits(|limits| limits.requests = few).start().await;
+    let (mut client, id) = gateway.connect_known().await;
+    assert_eq!(gateway.manage("GET", &id, b"").await.status, 200);
     client.send("third").await;
-    world.event("$default").await;
+    gateway.event("$default").await;
 
     client.send("one too many").await;
     let frame = client.json().await;
     assert_eq!((&frame["message"], &frame["connectionId"]), (&json!("Too Many Requests"), &json!(id)));
-    let refused = world.manage("POST", &id, b"hello").await;
+    let refused = gateway.manage("POST", &id, b"hello").await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("x-amzn-errortype"), Some("LimitExceededException"));
-    assert_eq!(world.upgrade("", &[]).await.status, 429);
-    assert_eq!(world.waiting("$default"), 0);
+    assert_eq!(gateway.upgrade("", &[]).await.status, 429);
+    assert_eq!(gateway.waiting("$default"), 0);
 }

@@ -1,4 +1,4 @@
-//! The gateway, through real sockets: what a browser sees on one side and a function on the other.
+//! The gateway over real sockets: what a client gets, and what a function gets.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,8 +11,8 @@ mod connect;
 mod connections;
 mod events;
 mod fuzz;
+mod harness;
 mod limits;
 mod messages;
-mod plumbing;
 mod serving;
 mod wire;

@@ -1,4 +1,4 @@
-//! The client's side: a WebSocket client, plain HTTP answers, and frames by hand.
+//! The client's side: a WebSocket client, HTTP responses, and frames byte by byte.
 
 use std::net::SocketAddr;
 
@@ -13,29 +13,28 @@ use tokio_tungstenite::{
     tungstenite::{Message, http},
 };
 
-use crate::plumbing::{World, soon};
+use crate::harness::{TestGateway, soon};
 
-/// An HTTP answer.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: String,
 }
 
-impl Answered {
+impl HttpResponse {
     pub(crate) async fn read(stream: &mut TcpStream) -> Self {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.unwrap());
         }
         let head = String::from_utf8(head).unwrap();
-        let mut answered = Self { status: head[9..12].parse().unwrap(), head, body: String::new() };
-        let length = answered.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut response = Self { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
-        answered.body = String::from_utf8(body).unwrap();
-        answered
+        response.body = String::from_utf8(body).unwrap();
+        response
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -93,7 +92,7 @@ impl Client {
     }
 }
 
-/// A masked frame as it goes over the wire, for what the client library wouldn't send. The mask is zero.
+/// The bytes of a masked frame, to send what the client library refuses. The mask is zero.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -112,13 +111,13 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first byte of a whole text frame, of one that others follow, of one in between, and of the last.
+/// The first byte of a whole text frame, and of the first, a middle and the last frame of a fragmented one.
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const TEXT_FIRST: u8 = 0x01;
 pub(crate) const TEXT_NEXT: u8 = 0x00;
 pub(crate) const TEXT_LAST: u8 = 0x80;
 
-/// The request that opens a socket, for a raw stream.
+/// An upgrade request for a raw stream.
 pub(crate) fn upgrade_request(address: SocketAddr) -> String {
     format!(
         "GET /prod HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -126,15 +125,15 @@ pub(crate) fn upgrade_request(address: SocketAddr) -> String {
     )
 }
 
-/// A raw stream on which a socket is open.
-pub(crate) async fn raw(world: &World) -> TcpStream {
-    let mut stream = TcpStream::connect(world.address()).await.unwrap();
-    stream.write_all(upgrade_request(world.address()).as_bytes()).await.unwrap();
-    assert_eq!(soon(Answered::read(&mut stream)).await.status, 101);
+/// A raw stream after a successful upgrade.
+pub(crate) async fn raw(gateway: &TestGateway) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    stream.write_all(upgrade_request(gateway.address()).as_bytes()).await.unwrap();
+    assert_eq!(soon(HttpResponse::read(&mut stream)).await.status, 101);
     stream
 }
 
-/// The code and reason of the close frame that is next on a raw stream, and that the stream then ends.
+/// The code and reason of the next frame on a raw stream, which must be a close frame and the last frame.
 pub(crate) async fn raw_close(stream: &mut TcpStream) -> (u16, String) {
     let (first, length) = (soon(stream.read_u8()).await.unwrap(), stream.read_u8().await.unwrap());
     assert_eq!(first, 0x88, "not a close frame");

@@ -1,4 +1,4 @@
-//! Templates as chance would make them from good ones: a stack, or a fault that names a line; never a panic.
+//! Randomly edited templates: the result is a stack or an error with a line, never a panic.
 
 use proptest::{prelude::*, sample::select};
 
@@ -7,7 +7,7 @@ use super::*;
 const GOOD: [&str; 2] =
     [include_str!("../../../tests/templates/auction.yaml"), include_str!("../../../tests/templates/echo.yaml")];
 
-/// What may stand where a value stood.
+/// Replacements for a value.
 const VALUES: [&str; 24] = [
     "",
     "~",
@@ -35,7 +35,7 @@ const VALUES: [&str; 24] = [
     "'\u{0}\u{feff}'",
 ];
 
-/// One of the good ones with lines gone, doubled, moved in or out, or with another value.
+/// A good template with lines removed, repeated, indented or outdented, or with other values.
 fn edited() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0..6, select(VALUES.to_vec()));
     (select(GOOD.to_vec()), prop::collection::vec(edit, 1..5)).prop_map(|(template, edits)| {
@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_stack_or_a_fault_with_its_line(
-        template in prop_oneof![3 => edited(), 1 => support::strategies::changed(GOOD.map(str::to_owned).into()), 1 => any::<String>()],
+        template in prop_oneof![3 => edited(), 1 => support::strategies::mutated(GOOD.map(str::to_owned).into()), 1 => any::<String>()],
         stage in "[a-z${}!]{0,5}",
     ) {
         let lines = template.lines().count();

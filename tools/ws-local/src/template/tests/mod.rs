@@ -21,7 +21,7 @@ fn project(name: &str, pairs: &[(&str, &str)]) -> Stack {
 }
 
 #[test]
-fn a_grown_template_becomes_a_stack() {
+fn a_large_template_becomes_a_stack() {
     let stack = project("auction.yaml", &[("LogLevel", "trace")]);
     let api = &stack.api;
     assert_eq!(api.stage, "live");

@@ -1,4 +1,4 @@
-//! What is refused, and the message for it.
+//! Templates that are refused, and the messages.
 
 use super::*;
 
@@ -29,9 +29,9 @@ fn an_api_that_aws_would_refuse_or_open_is_refused() {
         ("      RouteSelectionExpression: $request.body.action\n", String::new(), "`RouteSelectionExpression` is"),
         (route, "        $other:".to_owned(), "the route key `$other`"),
         (route, format!("        a: {{{arn}}}\n        A:"), "the route key `A` differs"),
-        (arn, "FunctionArn: Echo".to_owned(), "`Echo` is the ARN of no function"),
-        (arn, "FunctionArn: !GetAtt Report.Arn".to_owned(), "`Report` can't be run here"),
-        (arn, "FunctionArn: !GetAtt Ech.Arn".to_owned(), "`Ech` is no parameter, resource"),
+        (arn, "FunctionArn: Echo".to_owned(), "`Echo` is not the ARN of a function"),
+        (arn, "FunctionArn: !GetAtt Report.Arn".to_owned(), "`Report` can't run here"),
+        (arn, "FunctionArn: !GetAtt Ech.Arn".to_owned(), "`Ech` is not a parameter, resource"),
         (arn, "Function: x".to_owned(), "a route has no property `Function`"),
         (arn, "OperationName: x".to_owned(), "`FunctionArn` is missing"),
         (arn, format!("{arn}\n          IntegrationTimeout: 30000"), "50 to 29000 (milliseconds)"),
@@ -43,7 +43,7 @@ fn an_api_that_aws_would_refuse_or_open_is_refused() {
 }
 
 #[test]
-fn a_function_or_table_with_impossible_figures_is_refused() {
+fn a_function_or_table_with_impossible_values_is_refused() {
     for (piece, replacement, problem) in [
         ("      CodeUri: echo", "      Memory: 1", "Resources.Echo: `CodeUri` is missing"),
         ("      CodeUri: echo", "      CodeUri: echo\n      Timeout: 901", "1 to 900 (seconds)"),
@@ -60,14 +60,15 @@ fn a_function_or_table_with_impossible_figures_is_refused() {
 #[test]
 fn a_route_response_for_no_route_is_refused() {
     let response = "  R:\n    Type: AWS::ApiGatewayV2::RouteResponse\n    Properties: {RouteResponseKey: $default, RouteId: ID}\n  Report:";
-    for (id, problem) in [("!Ref Echo", "`Echo` is no route"), ("!Ref SocketTypoRoute", "`SocketTypoRoute` is no")] {
+    for (id, problem) in [("!Ref Echo", "`Echo` is not a route"), ("!Ref SocketTypoRoute", "`SocketTypoRoute` is not")]
+    {
         let fault = echo_with("  Report:", &response.replace("ID", id));
         assert!(fault.contains("R.Properties.RouteId") && fault.contains(problem), "{fault}");
     }
 }
 
 #[test]
-fn a_template_that_is_not_there_is_named() {
+fn a_missing_template_is_named() {
     let error = load(Path::new("nowhere/template.yaml"), &BTreeMap::new()).unwrap_err();
     assert_eq!(error.to_string(), "the template nowhere/template.yaml can't be read");
 }

@@ -1,4 +1,4 @@
-//! Each intrinsic function, and what is said of a wrong one.
+//! Each intrinsic function, and the errors for wrong ones.
 
 use super::*;
 
@@ -94,9 +94,9 @@ fn every_function_is_evaluated_in_both_forms() {
 }
 
 #[test]
-fn what_is_wrong_names_its_place_and_what_to_change() {
+fn an_error_names_its_place_and_what_to_change() {
     for (value, problem) in [
-        ("!Ref Nowhere", "`Nowhere` is no parameter, resource or pseudo parameter"),
+        ("!Ref Nowhere", "`Nowhere` is not a parameter, resource or pseudo parameter"),
         ("!Ref Unset", "give it with --parameter Unset=VALUE"),
         ("!Ref Secret", "give its value with --parameter Secret=VALUE"),
         ("!Ref Absent", "refer to it under the same condition"),
@@ -104,16 +104,16 @@ fn what_is_wrong_names_its_place_and_what_to_change() {
         ("!If [Circle, a, b]", "this refers to itself"),
         ("!If [Maybe, a, b]", "there is no condition `Maybe`"),
         ("!If [Yes, a]", "`Fn::If` needs a condition and two values"),
-        ("!Sub '${Nowhere}'", "`Nowhere` is no parameter"),
+        ("!Sub '${Nowhere}'", "`Nowhere` is not a parameter"),
         ("!Sub '${T.Size}'", "`Size` of `T` has no value on this machine"),
         ("!Sub '${Text'", "`Fn::Sub` needs a } for every ${"),
         ("!Sub [a]", "`Fn::Sub` needs a text, or a list of a text and a map"),
         ("!GetAtt F", "`Fn::GetAtt` needs a resource and an attribute"),
         ("!GetAtt Queue.Arn", "`Arn` of `Queue` has no value on this machine"),
         ("!Join [a]", "`Fn::Join` needs a separator and a list"),
-        ("!Select [0, [a]]", "the function `Fn::Select` is not understood here; use Ref, Sub"),
-        ("{'Fn::Base64': a}", "the function `Fn::Base64` is not understood here"),
-        ("!Equals [a, a]", "conditions stand under Conditions"),
+        ("!Select [0, [a]]", "the function `Fn::Select` is not supported here; use Ref, Sub"),
+        ("{'Fn::Base64': a}", "the function `Fn::Base64` is not supported here"),
+        ("!Equals [a, a]", "declare conditions under Conditions"),
         ("[a]", "this must be text"),
         ("~", "this must be text"),
     ] {

@@ -1,4 +1,4 @@
-//! What the tests change, to see the function that depends on it built again.
+//! The source file that tests change, to see that functions which depend on it are built again.
 
-/// The answer to the event `"word"`.
+/// The response to the event `"word"`.
 pub const WORD: &str = "first";

@@ -1,3 +1,3 @@
-//! One of two, so that a template has to say which one it means.
+//! One of two binaries, so that a template has to name the one it means.
 
 fn main() {}

@@ -1,0 +1,193 @@
+//! `ConversationTask`: a device's side of one conversation. It fills gaps first, then sends its outbox.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use chat_client::Connection;
+use serde_json::{Value, json};
+
+use crate::{
+    fault::Fault,
+    history::{Acknowledgement, Source},
+    plan::Draft,
+};
+
+use super::{
+    core::{DeviceCore, PATIENCE},
+    request::{RequestFailure, request},
+};
+
+/// The device's open connection, if any. Locked only while the device's state is locked, so that both agree.
+#[derive(Default)]
+pub(super) struct CurrentConnection(Mutex<Option<Arc<Connection>>>);
+
+impl CurrentConnection {
+    pub(super) fn get(&self) -> Option<Arc<Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the previous connection.
+    pub(super) fn replace(&self, connection: Option<Arc<Connection>>) -> Option<Arc<Connection>> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), connection)
+    }
+}
+
+pub(super) struct ConversationTask<'a> {
+    pub(super) core: &'a DeviceCore,
+    pub(super) connection: &'a CurrentConnection,
+    pub(super) peer: &'a str,
+}
+
+/// What the conversation needs next.
+enum Step {
+    Sync { after: u64, newest: u64 },
+    Send { draft: Draft, attempt: u32, last_seq: u64 },
+}
+
+impl ConversationTask<'_> {
+    /// Runs until a request fails permanently.
+    pub(super) async fn run(self) {
+        let mut changes = self.core.changes.subscribe();
+        let mut failures = 0;
+        loop {
+            changes.borrow_and_update();
+            let Some((step, connection)) = self.next_step() else {
+                // The sender lives as long as the device.
+                let _ = changes.changed().await;
+                continue;
+            };
+            let result = match step {
+                Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
+                Step::Send { draft, attempt, last_seq } => self.send(&connection, draft, attempt, last_seq).await,
+            };
+            let Err(failure) = result else {
+                failures = 0;
+                continue;
+            };
+            self.core.note(format_args!("gets {failure:?}"));
+            if let RequestFailure::Permanent(reply) = &failure {
+                self.core.change(|state| state.history.violations.push(format!("a request was refused: {reply}")));
+                return;
+            }
+            if failure == RequestFailure::Offline {
+                connection.closed().await;
+            }
+            self.core.back_off(failures).await;
+            failures += 1;
+        }
+    }
+
+    fn next_step(&self) -> Option<(Step, Arc<Connection>)> {
+        let mut state = self.core.state();
+        let connection = self.connection.get()?;
+        let conversation = state.conversations.get_mut(self.peer)?;
+        let (high, newest) = (conversation.high, conversation.newest);
+        if conversation.stale || newest > high {
+            conversation.stale = false;
+            return Some((Step::Sync { after: high, newest }, connection));
+        }
+        let (draft, attempt) = conversation.outbox.front_mut()?;
+        *attempt += 1;
+        Some((Step::Send { draft: draft.clone(), attempt: *attempt, last_seq: high }, connection))
+    }
+
+    async fn sync(&self, connection: &Connection, after: u64, newest: u64) -> Result<(), RequestFailure> {
+        let Self { core, peer, .. } = self;
+        let frame = json!({ "action": "getMessages", "targetId": peer, "after": after, "limit": core.plan.page });
+        let page = request(connection, frame, self.patience(0), None).await.inspect_err(|_| {
+            core.change(|state| state.conversation(peer).stale = true);
+        })?;
+        let messages = page["messages"].as_array().cloned().unwrap_or_default();
+        let has_more = !page["lastEvaluatedKey"].is_null();
+        let more = if has_more { ", and more follow" } else { "" };
+        core.note(format_args!("gets {} messages after {after}{more}", messages.len()));
+        core.change(|state| {
+            for message in messages {
+                state.store(peer, message, Source::Listed);
+            }
+            let conversation = state.conversation(peer);
+            conversation.stale |= has_more;
+            let high = conversation.high;
+            if !has_more && high < newest {
+                // Without this, the device would sync for ever.
+                conversation.newest = high;
+                let violation = format!("a page ends at {high}, but {newest} was received before");
+                state.history.violations.push(violation);
+            }
+        });
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        draft: Draft,
+        attempt: u32,
+        last_seq: u64,
+    ) -> Result<(), RequestFailure> {
+        let Self { core, peer, .. } = self;
+        let is_quiet = core.schedule.is_quiet();
+        let cut = draft.cut.filter(|_| attempt == 1 && !is_quiet);
+        if let Some(fault) = cut {
+            core.schedule.record(fault, &core.plan.name);
+        }
+        core.note(format_args!("sends {:.30?}, attempt {attempt}, lastSeq {last_seq}", draft.content));
+        let frame = self.send_message(&draft, last_seq);
+        let result = request(connection, frame, self.patience(attempt), cut.map(Fault::as_cut)).await;
+        if result == Err(RequestFailure::Timeout) && !core.schedule.is_quiet() {
+            core.schedule.record(Fault::Repeated, &core.plan.name);
+        }
+        core.change(|state| {
+            state.history.attempts += 1;
+            let conversation = state.conversation(peer);
+            match result {
+                Ok(sent) => {
+                    core.note(format_args!("gets the acknowledgement {sent}"));
+                    core.schedule.acknowledged.send_modify(|count| *count += 1);
+                    conversation.outbox.retain(|(one, _)| *one != draft);
+                    state.history.acknowledged.push(Acknowledgement::new(peer, &draft, &sent));
+                    let mut message = sent;
+                    message["senderId"] = json!(core.plan.user);
+                    message["recipientId"] = json!(peer);
+                    message["content"] = json!(draft.content);
+                    state.store(peer, message, Source::Acknowledged);
+                    Ok(())
+                }
+                Err(failure) => {
+                    // Without an id the draft must not be sent twice. The next sync shows whether it is stored.
+                    if draft.id.is_none() {
+                        conversation.outbox.retain(|(one, _)| *one != draft);
+                        conversation.stale = true;
+                    }
+                    Err(failure)
+                }
+            }
+        })
+    }
+
+    fn send_message(&self, draft: &Draft, last_seq: u64) -> Value {
+        let mut frame = json!({ "action": "sendMessage", "recipientId": self.peer, "content": draft.content });
+        // The service must ignore a client's clock. This one is wrong by hours.
+        let error = self.core.plan.name.len() as u128 * 3_600_000;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        frame["createdAt"] = json!((now - error) as u64);
+        if let Some(id) = &draft.id {
+            frame["clientMessageId"] = json!(id);
+        }
+        if draft.with_last_seq {
+            frame["lastSeq"] = json!(last_seq);
+        }
+        frame
+    }
+
+    /// Doubles with every attempt, and is the longest without faults: otherwise a slow machine would get the same request
+    /// again and again, and never respond in time.
+    fn patience(&self, attempt: u32) -> Duration {
+        match self.core.schedule.is_quiet() {
+            true => PATIENCE,
+            false => PATIENCE.min(self.core.plan.patience * (1 << attempt.min(8))),
+        }
+    }
+}

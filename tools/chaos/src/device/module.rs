@@ -1,0 +1,234 @@
+//! `ModuleDevice`: a device whose client is `web/chat-client.js`. The checker compares three sources: the frames on its
+//! connections, the events of the module, and the table.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    fault::Fault,
+    history::{Acknowledgement, Source},
+    host::Host,
+    plan::Draft,
+    relay::Relay,
+};
+
+use super::{
+    core::{DeviceCore, PATIENCE},
+    relayed::RelayedConnection,
+    state::{State, seq, summary},
+};
+
+pub(super) struct ModuleDevice {
+    pub(super) core: Arc<DeviceCore>,
+    host: Arc<Host>,
+    relay: Relay,
+    /// The URL that the module was given, which names its stored outbox. Tabs of one browser have the same.
+    origin: String,
+    /// Number of page loads.
+    life: AtomicU64,
+    has_view: watch::Sender<bool>,
+    sent_by_tabs: SentByTabs,
+}
+
+/// Contents that any tab of a run reports as sent. A tab that is not loaded at that time gets no report of its own.
+#[derive(Clone, Default)]
+pub(super) struct SentByTabs(Arc<Mutex<HashSet<String>>>);
+
+impl SentByTabs {
+    fn add(&self, content: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(content.to_owned());
+    }
+
+    fn contains(&self, content: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(content)
+    }
+}
+
+impl ModuleDevice {
+    /// A device in a browser of its own, or in a tab of the browser of another device.
+    pub(super) async fn new(core: DeviceCore, host: &Arc<Host>, browser: Option<&Self>) -> io::Result<Arc<Self>> {
+        let relay = Relay::bind().await?;
+        let origin = browser.map_or_else(|| relay.url().to_owned(), |device| device.origin.clone());
+        let sent_by_tabs = browser.map(|device| device.sent_by_tabs.clone()).unwrap_or_default();
+        // Without Web Locks, which Node.js 20 lacks, tabs may overtake each other.
+        core.state().history.in_order = !core.schedule.plan.tabs;
+        let device = Arc::new(Self {
+            core: Arc::new(core),
+            host: host.clone(),
+            relay,
+            origin,
+            life: AtomicU64::new(0),
+            has_view: watch::Sender::new(false),
+            sent_by_tabs,
+        });
+        let listener = Arc::downgrade(&device);
+        host.listen(&device.core.plan.name, move |event| {
+            if let Some(device) = listener.upgrade() {
+                device.receive(event);
+            }
+        });
+        Ok(device)
+    }
+
+    /// Loads the page and relays its connections until the device is stopped.
+    pub(super) async fn live(self: Arc<Self>) {
+        self.load();
+        let relay = self.relay.run(|| RelayedConnection::new(self.core.clone()));
+        self.core.end.run_until_cancelled(relay).await;
+        self.close();
+    }
+
+    /// Passes a draft to the module.
+    pub(super) fn send(&self, peer: &str, content: &str) {
+        let device = &self.core.plan.name;
+        self.host.call(json!({ "operation": "send", "device": device, "peer": peer, "content": content }));
+    }
+
+    /// Cuts the connections and forgets what they synced; others follow.
+    pub(super) fn reconnect(&self) {
+        self.core.change(|state| state.connections.clear());
+        self.relay.cut_all();
+    }
+
+    /// Cuts the connections, if there are any.
+    pub(super) fn cut(&self) {
+        if !self.core.state().connections.is_empty() {
+            self.core.schedule.record(Fault::Cut, &self.core.plan.name);
+            self.relay.cut_all();
+        }
+    }
+
+    /// Closes the page for this time.
+    pub(super) async fn go_away(&self, time: Duration) {
+        self.close();
+        sleep(time).await;
+        self.load();
+    }
+
+    /// Reloads a page whose timeouts are too short for a slow machine.
+    pub(super) fn quiesce(&self) {
+        let has_short_timeouts = self.core.plan.patience < PATIENCE || self.core.plan.page.is_multiple_of(3);
+        if has_short_timeouts && !self.core.is_retired() {
+            self.close();
+            self.load();
+        }
+    }
+
+    /// Reads every conversation to its beginning, into the view.
+    pub(super) async fn read_all(&self) {
+        if !self.core.is_retired() {
+            self.host.call(json!({ "operation": "view", "device": self.core.plan.name }));
+            // The sender lives as long as the device.
+            let _ = self.has_view.subscribe().wait_for(|has_view| *has_view).await;
+        }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.core.is_at_rest(|draft: &Draft| self.sent_by_tabs.contains(&draft.content))
+    }
+
+    /// Loads the page, which has nothing but its stored outbox.
+    fn load(&self) {
+        self.core.change(|state| {
+            state.connections.clear();
+            for conversation in state.conversations.values_mut() {
+                (conversation.high, conversation.shown) = (0, None);
+            }
+            let life = self.life.fetch_add(1, Ordering::Relaxed) + 1;
+            self.host.call(self.open_operation(life));
+        });
+        self.core.note("is loaded");
+    }
+
+    fn open_operation(&self, life: u64) -> Value {
+        let (plan, is_quiet) = (&self.core.plan, self.core.schedule.is_quiet());
+        // The module does not wait longer at later attempts, so a short timeout might never suffice.
+        let answer = if is_quiet { PATIENCE } else { PATIENCE.min(plan.patience * 4) };
+        let answer = answer.max(Duration::from_millis(200)).as_millis() as u64;
+        let mut times = json!({ "answer": answer, "longest": 1_000 });
+        if plan.page.is_multiple_of(3) && !is_quiet {
+            (times["life"], times["early"]) = (json!(1_000), json!(500));
+        }
+        json!({
+            "operation": "open", "device": plan.name, "life": life, "user": plan.user, "peers": plan.peers,
+            "origin": self.origin, "address": self.relay.url(), "pageSize": plan.page.min(100), "times": times,
+            // Other pages learn of a conversation only from the inbox and from pushes.
+            "opensConversations": !plan.page.is_multiple_of(4),
+        })
+    }
+
+    fn close(&self) {
+        self.host.call(json!({ "operation": "close", "device": self.core.plan.name }));
+    }
+
+    /// Handles an event of the module. Some events of an earlier page load are void.
+    fn receive(&self, mut event: Value) {
+        let is_current = event["life"].as_u64() == Some(self.life.load(Ordering::Relaxed));
+        let peer = event["peer"].as_str().unwrap_or_default();
+        match event["event"].as_str() {
+            Some("sent") => self.receive_sent(peer, &event["message"]),
+            Some("message") if is_current => self.core.change(|state| show(state, event["message"].take())),
+            Some("high") if is_current => {
+                self.core.change(|state| state.conversation(peer).high = event["high"].as_u64().unwrap_or_default());
+            }
+            Some("violation") => {
+                let text = event["text"].as_str().unwrap_or_default().to_owned();
+                self.core.change(|state| state.history.violations.push(text));
+            }
+            Some("view") => {
+                self.core.change(|state| replace_views(state, &event["views"]));
+                self.has_view.send_replace(true);
+            }
+            _ => {}
+        }
+    }
+
+    fn receive_sent(&self, peer: &str, message: &Value) {
+        let core = &self.core;
+        core.note(format_args!("reports as sent {}", summary(message)));
+        core.schedule.acknowledged.send_modify(|count| *count += 1);
+        core.change(|state| {
+            let text = |field: &str| message[field].as_str().map(str::to_owned);
+            let (id, content) = (text("clientMessageId"), text("content").unwrap_or_default());
+            state.conversation(peer).outbox.retain(|(draft, _)| draft.content != content);
+            if core.schedule.plan.tabs {
+                self.sent_by_tabs.add(&content);
+            }
+            let sent = message.clone();
+            state.history.acknowledged.push(Acknowledgement { peer: peer.to_owned(), id, content, sent });
+        });
+    }
+}
+
+/// The module shows a message as new, which must be the next one.
+fn show(state: &mut State, message: Value) {
+    let (peer, seq) = (state.history.peer_of(&message), seq(&message));
+    let previous = state.conversation(&peer).shown.replace(seq);
+    if let Some(previous) = previous.filter(|previous| seq != previous + 1) {
+        let violation = format!("message {seq} is shown after {previous} in the conversation with {peer}");
+        state.history.violations.push(violation);
+    }
+    state.history.seen.push((Source::Shown, message));
+}
+
+/// Takes the module's messages as the views.
+fn replace_views(state: &mut State, views: &Value) {
+    for (peer, conversation) in &mut state.conversations {
+        let messages = views[peer].as_array().into_iter().flatten();
+        conversation.messages = messages.map(|message| (seq(message), message.clone())).collect();
+        if conversation.messages.len() != views[peer].as_array().map_or(0, Vec::len) {
+            let violation = format!("holds a sequence number twice in the conversation with {peer}");
+            state.history.violations.push(violation);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `RelayedConnection`: records what `web/chat-client.js` sends and receives over one connection.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chat_client::Cut;
+use serde_json::Value;
+
+use crate::{fault::Fault, history::Source, relay::Observer};
+
+use super::{core::DeviceCore, state::summary};
+
+pub(super) struct RelayedConnection {
+    core: Arc<DeviceCore>,
+    number: u64,
+    /// Contents of sends without a reply, by `ref`.
+    unanswered: HashMap<String, String>,
+}
+
+impl RelayedConnection {
+    pub(super) fn new(core: Arc<DeviceCore>) -> Self {
+        Self { core, number: 0, unanswered: HashMap::new() }
+    }
+}
+
+impl Observer for RelayedConnection {
+    fn upstream(&self) -> String {
+        self.core.url()
+    }
+
+    fn opened(&mut self) {
+        self.number = self.core.change(|state| state.open_connection(false));
+        self.core.note(format_args!("is connected, connection {}", self.number));
+    }
+
+    fn client_frame(&mut self, text: &str) -> Option<Cut> {
+        let Self { core, unanswered, .. } = self;
+        let frame: Value = serde_json::from_str(text).unwrap_or_default();
+        if frame["action"] != "sendMessage" {
+            return None;
+        }
+        let content = frame["content"].as_str().unwrap_or_default().to_owned();
+        core.note(format_args!("sends {content:.30?}, lastSeq {}", frame["lastSeq"]));
+        if unanswered.values().any(|one| *one == content) && !core.schedule.is_quiet() {
+            core.schedule.record(Fault::Repeated, &core.plan.name);
+        }
+        let cut = core.change(|state| {
+            state.history.attempts += 1;
+            let outbox = &mut state.conversation(frame["recipientId"].as_str().unwrap_or_default()).outbox;
+            let (draft, attempt) = outbox.iter_mut().find(|(draft, _)| draft.content == content)?;
+            *attempt += 1;
+            draft.cut.filter(|_| *attempt == 1)
+        });
+        unanswered.insert(frame["ref"].as_str().unwrap_or_default().to_owned(), content);
+        let fault = cut.filter(|_| !core.schedule.is_quiet())?;
+        core.schedule.record(fault, &core.plan.name);
+        Some(fault.as_cut())
+    }
+
+    fn gateway_frame(&mut self, text: &str) {
+        let Self { core, number, unanswered } = self;
+        let frame: Value = serde_json::from_str(text).unwrap_or_default();
+        if let Some(reference) = frame["ref"].as_str() {
+            unanswered.remove(reference);
+        }
+        let value = &frame["value"];
+        let rows = |field: &str| value[field].as_array().into_iter().flatten();
+        match frame["type"].as_str() {
+            Some("message") => {
+                core.note(format_args!("is pushed {}", summary(value)));
+                record(core, std::iter::once(value), Source::Pushed);
+            }
+            Some("messages") => record(core, rows("messages"), Source::Listed),
+            Some("conversations") => {
+                record(core, rows("conversations").map(|row| &row["lastMessage"]), Source::Listed);
+                core.change(|state| {
+                    if let Some(is_synced) = state.connections.get_mut(number) {
+                        *is_synced |= value["lastEvaluatedKey"].is_null();
+                    }
+                });
+            }
+            Some("error") => core.note(format_args!("gets {frame}")),
+            _ => {}
+        }
+    }
+
+    fn closed(&mut self) {
+        self.core.note(format_args!("is disconnected, connection {}", self.number));
+        self.core.change(|state| state.connections.remove(&self.number));
+    }
+}
+
+fn record<'a>(core: &DeviceCore, messages: impl Iterator<Item = &'a Value>, source: Source) {
+    core.change(|state| {
+        for message in messages {
+            let peer = state.history.peer_of(message);
+            state.record(&peer, message, source);
+        }
+    });
+}

@@ -1,0 +1,53 @@
+//! Requests of a device, and the failures that it tells apart.
+
+use std::time::Duration;
+
+use chat_client::{Connection, Cut, RequestError};
+use serde_json::Value;
+
+/// Cut a silent connection only after this time, because a device may be configured with less patience.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Error codes after which the same request may succeed.
+const RETRYABLE: [&str; 4] = ["unavailable", "internal", "out_of_date", "rate_limited"];
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RequestFailure {
+    /// The connection is closed.
+    Offline,
+    /// No reply came in time.
+    Timeout,
+    /// The same request may succeed later.
+    Retryable(String),
+    /// The same request never succeeds.
+    Permanent(String),
+}
+
+/// Sends a request and returns the `value` of its reply. Cuts a connection that is silent, as it may be dead.
+pub(super) async fn request(
+    connection: &Connection,
+    frame: Value,
+    patience: Duration,
+    cut: Option<Cut>,
+) -> Result<Value, RequestFailure> {
+    let received = connection.frames_received();
+    match connection.request(frame, patience, cut).await {
+        Ok(reply) => classify(reply),
+        Err(RequestError::Closed) => Err(RequestFailure::Offline),
+        Err(RequestError::Timeout) => {
+            if connection.frames_received() == received && patience > SILENCE {
+                connection.cut();
+            }
+            Err(RequestFailure::Timeout)
+        }
+    }
+}
+
+fn classify(reply: Value) -> Result<Value, RequestFailure> {
+    match (reply["type"].as_str(), reply["code"].as_str()) {
+        (None, _) => Err(RequestFailure::Retryable(reply["message"].to_string())),
+        (Some("error"), Some(code)) if RETRYABLE.contains(&code) => Err(RequestFailure::Retryable(code.to_owned())),
+        (Some("error"), _) => Err(RequestFailure::Permanent(reply.to_string())),
+        _ => Ok(reply["value"].clone()),
+    }
+}

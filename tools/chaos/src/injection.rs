@@ -1,0 +1,215 @@
+//! Fault injection into the calls of the functions to DynamoDB and to `@connections`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, Response, StatusCode},
+};
+use serde_json::Value;
+use support::{HttpCall, Upstream, lost_response};
+use tokio::time::sleep;
+
+use crate::{fault::Fault, processes::pause, proxies::Proxies, schedule::FaultSchedule};
+
+/// Longer than a function waits for one attempt.
+const TOO_LATE: Duration = Duration::from_millis(1_200);
+/// How much older connections appear, in milliseconds.
+const AN_HOUR: i64 = 3_600_000;
+const TRACE_ID: &str = "x-amzn-trace-id";
+
+/// What a fault does to a call.
+enum Effect {
+    /// Respond without forwarding the call.
+    Respond(Response<Bytes>),
+    /// Forward the call after this time.
+    Delay(Duration),
+    /// Neither forward the call nor respond.
+    Drop,
+    /// Forward the call after this time, and never respond.
+    ForwardLate(Duration),
+    /// Kill the function's process instead of forwarding the call.
+    Kill,
+    /// Forward the call and lose the response, because the process is killed or the connection breaks.
+    LoseResponse { kill: bool },
+    /// Forward the call while the function's process is stopped for this time.
+    Pause(Duration),
+}
+
+/// Handles a call to DynamoDB.
+pub(crate) async fn dynamodb_call(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCall) -> Response<Body> {
+    let Some(schedule) = proxies.run_of(&call.body) else { return forward(&upstream, call).await };
+    let request: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let kind = kind_of(call.operation(), request["TableName"].as_str().unwrap_or_default());
+    let number = schedule.number(kind);
+    if kind == "AddClient" {
+        choose_lost_disconnect(&proxies, &schedule, &request, number);
+    }
+    if kind == "RemoveClient" && is_lost_disconnect(&proxies, &call, &request) {
+        return Response::new(Body::from("{}"));
+    }
+    if schedule.plan.jitter {
+        let time = schedule.plan.rng("jitter", number).u64(0..12);
+        sleep(Duration::from_millis(time)).await;
+    }
+    let fault = schedule.fault(kind, number, &Fault::OF_DYNAMODB);
+    let effect = fault.and_then(|fault| effect_on_dynamodb(fault, &mut schedule.plan.rng("time", number)));
+    let Some(response) = carry_out(effect, &proxies, &schedule, &upstream, call).await else { return lost_response() };
+    let is_aged = kind == "Connections" && schedule.plan.aged;
+    if is_aged { age_connections(&proxies, response) } else { response.map(Body::from) }
+}
+
+/// Handles a call to `@connections`.
+pub(crate) async fn push(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCall) -> Response<Body> {
+    let Some(schedule) = proxies.run_of(&call.body) else { return forward(&upstream, call).await };
+    let number = schedule.number("Push");
+    let fault = schedule.fault("Push", number, &Fault::OF_PUSHES);
+    let effect = fault.and_then(|fault| effect_on_push(fault, &mut schedule.plan.rng("push", number)));
+    let path = call.path.clone();
+    let response = carry_out(effect, &proxies, &schedule, &upstream, call).await;
+    if let Some(response) = response.as_ref().filter(|response| response.status() != StatusCode::OK) {
+        schedule.note(format_args!("Push {number} to {path} gets {}", response.status()));
+    }
+    response.map_or_else(lost_response, |response| response.map(Body::from))
+}
+
+fn effect_on_dynamodb(fault: Fault, rng: &mut fastrand::Rng) -> Option<Effect> {
+    Some(match fault {
+        Fault::Throttled => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "ThrottlingException")),
+        Fault::ServerError => Effect::Respond(dynamodb_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")),
+        Fault::Slow => Effect::Delay(Duration::from_millis(rng.u64(20..500))),
+        Fault::Unanswered => Effect::Drop,
+        Fault::AppliedLate => Effect::ForwardLate(TOO_LATE),
+        Fault::KilledBefore => Effect::Kill,
+        Fault::KilledAfter => Effect::LoseResponse { kill: true },
+        Fault::AnswerLost => Effect::LoseResponse { kill: false },
+        Fault::Paused => Effect::Pause(Duration::from_millis(rng.u64(20..1_300))),
+        Fault::TimedOut => Effect::Pause(Duration::from_secs(11)),
+        _ => return None,
+    })
+}
+
+fn effect_on_push(fault: Fault, rng: &mut fastrand::Rng) -> Option<Effect> {
+    Some(match fault {
+        Fault::PushGone => Effect::Respond(gateway_error(StatusCode::GONE, "GoneException")),
+        Fault::PushThrottled => Effect::Respond(gateway_error(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException")),
+        Fault::PushFailed => Effect::Respond(gateway_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure")),
+        Fault::PushSlow => Effect::Delay(Duration::from_millis(rng.u64(50..390))),
+        Fault::PushUnanswered => Effect::Drop,
+        Fault::KilledBefore => Effect::Kill,
+        Fault::KilledAfter => Effect::LoseResponse { kill: true },
+        Fault::PushAnswerLost => Effect::LoseResponse { kill: false },
+        Fault::Paused => Effect::Pause(Duration::from_millis(rng.u64(20..1_300))),
+        _ => return None,
+    })
+}
+
+/// Returns the response; `None` if it is lost.
+async fn carry_out(
+    effect: Option<Effect>,
+    proxies: &Proxies,
+    schedule: &FaultSchedule,
+    upstream: &Upstream,
+    call: HttpCall,
+) -> Option<Response<Bytes>> {
+    let event = call.header(TRACE_ID).to_owned();
+    match effect {
+        None => {}
+        Some(Effect::Respond(response)) => return Some(response),
+        Some(Effect::Delay(time)) => sleep(time).await,
+        Some(Effect::Drop) => return std::future::pending().await,
+        Some(Effect::ForwardLate(time)) => {
+            let upstream = upstream.clone();
+            // In a task, because the server drops this future when the function closes its connection.
+            schedule.tasks.spawn(async move {
+                sleep(time).await;
+                upstream.forward(call).await;
+            });
+            return std::future::pending().await;
+        }
+        Some(Effect::Kill) => {
+            proxies.processes.kill(&event).await;
+            return None;
+        }
+        Some(Effect::LoseResponse { kill }) => {
+            let upstream = upstream.clone();
+            // In a task, for the same reason. The result is lost, even if it is an error.
+            let _ = schedule.tasks.spawn(async move { upstream.forward(call).await }).await;
+            if kill {
+                proxies.processes.kill(&event).await;
+            }
+            return None;
+        }
+        Some(Effect::Pause(time)) => {
+            if let Some(process) = proxies.processes.handling(&event) {
+                schedule.tasks.spawn(pause(process, time));
+            }
+        }
+    }
+    upstream.forward(call).await
+}
+
+async fn forward(upstream: &Upstream, call: HttpCall) -> Response<Body> {
+    upstream.forward(call).await.map_or_else(lost_response, |response| response.map(Body::from))
+}
+
+/// The kinds of calls that a plan tells apart. A name seeds its faults, so another name is another run.
+fn kind_of(operation: &str, table: &str) -> &'static str {
+    match (operation, table) {
+        ("Query", "MessagesTable") => "Look",
+        ("PutItem", "MessagesTable") => "Put",
+        ("GetItem", "MessagesTable") => "Get",
+        ("Query", "ClientsTable") => "Connections",
+        ("PutItem", "ClientsTable") => "AddClient",
+        ("DeleteItem", "ClientsTable") => "RemoveClient",
+        _ => "Other",
+    }
+}
+
+/// Chooses by the plan whether the new connection ends without a `$disconnect` event.
+fn choose_lost_disconnect(proxies: &Proxies, schedule: &FaultSchedule, request: &Value, number: u64) {
+    let connection = request["Item"]["connectionId"]["S"].as_str().unwrap_or_default();
+    let rate = schedule.plan.rate(Fault::DisconnectLost);
+    if !schedule.is_quiet() && schedule.plan.rng("mute", number).u32(0..1_000) < rate {
+        schedule.record(Fault::DisconnectLost, connection);
+        proxies.lose_disconnect(connection);
+    }
+}
+
+/// Whether this call is the effect of a lost `$disconnect` event. Other functions still remove connections that are gone.
+fn is_lost_disconnect(proxies: &Proxies, call: &HttpCall, request: &Value) -> bool {
+    let connection = request["Key"]["connectionId"]["S"].as_str().unwrap_or_default();
+    let function = proxies.processes.function(call.header(TRACE_ID));
+    proxies.is_disconnect_lost(connection) && function.as_deref() == Some("DisconnectFunction")
+}
+
+/// Makes connections an hour older, so that a 410 removes them. Their age protects those whose `$connect` is running.
+fn age_connections(proxies: &Proxies, response: Response<Bytes>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    for item in value["Items"].as_array_mut().into_iter().flatten() {
+        let connected_at = item["connectedAt"]["N"].as_str().and_then(|at| at.parse::<i64>().ok());
+        let connection = item["connectionId"]["S"].as_str().unwrap_or_default();
+        if let (Some(connected_at), true) = (connected_at, proxies.was_opened(connection)) {
+            item["connectedAt"]["N"] = (connected_at - AN_HOUR).to_string().into();
+        }
+    }
+    for header in ["content-length", "x-amz-crc32"] {
+        parts.headers.remove(header);
+    }
+    Response::from_parts(parts, value.to_string().into())
+}
+
+fn dynamodb_error(status: StatusCode, error: &str) -> Response<Bytes> {
+    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"injected by chaos"}}"#);
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response
+}
+
+fn gateway_error(status: StatusCode, error: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(br#"{"message":"injected by chaos"}"#));
+    *response.status_mut() = status;
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error));
+    response
+}

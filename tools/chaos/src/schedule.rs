@@ -1,0 +1,113 @@
+//! `FaultSchedule`: the faults of one run while it lasts, and its log.
+
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    fault::{Fault, FaultCounts},
+    plan::Plan,
+};
+
+/// Decides by the plan which call meets which fault, until [`FaultSchedule::quiesce`].
+#[derive(Debug)]
+pub struct FaultSchedule {
+    pub plan: Plan,
+    /// Faults injected in this run.
+    pub injected: FaultCounts,
+    /// Faults injected in all runs.
+    total: Arc<FaultCounts>,
+    /// Pending effects of faults: late calls, and stopped processes.
+    pub tasks: TaskTracker,
+    /// Events that functions are handling, even if their caller no longer waits.
+    pub events: TaskTracker,
+    /// Number of acknowledged messages.
+    pub acknowledged: watch::Sender<usize>,
+    is_quiet: AtomicBool,
+    calls: Mutex<HashMap<&'static str, u64>>,
+    log: Mutex<Vec<(Duration, String)>>,
+    start: Instant,
+}
+
+impl FaultSchedule {
+    pub fn new(plan: Plan, total: Arc<FaultCounts>) -> Self {
+        Self {
+            plan,
+            injected: FaultCounts::default(),
+            total,
+            tasks: TaskTracker::new(),
+            events: TaskTracker::new(),
+            acknowledged: watch::Sender::new(0),
+            is_quiet: AtomicBool::new(false),
+            calls: Mutex::default(),
+            log: Mutex::default(),
+            start: Instant::now(),
+        }
+    }
+
+    /// Stops injecting faults, and waits until the effects of earlier ones are over.
+    pub async fn quiesce(&self) {
+        self.is_quiet.store(true, Ordering::Relaxed);
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.note("no more faults");
+    }
+
+    /// Waits until no function handles an event of this run, because a function whose caller is gone may still store a
+    /// message.
+    pub async fn functions_idle(&self) {
+        self.events.close();
+        self.events.wait().await;
+        self.note("no function is running");
+    }
+
+    /// Whether faults have stopped.
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::Relaxed)
+    }
+
+    /// Counts a call. The first call of a kind has the number 1.
+    pub fn number(&self, kind: &'static str) -> u64 {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = calls.entry(kind).or_default();
+        *number += 1;
+        *number
+    }
+
+    /// The fault that the plan has for this call, if any. Records it as injected.
+    pub fn fault(&self, kind: &'static str, number: u64, faults: &[(Fault, u32)]) -> Option<Fault> {
+        let fault = self.plan.fault(kind, number, faults).filter(|_| !self.is_quiet())?;
+        if self.injected.count(fault) >= fault.limit_per_run() {
+            return None;
+        }
+        self.record(fault, format_args!("{kind} {number}"));
+        Some(fault)
+    }
+
+    /// Counts and logs an injected fault.
+    pub fn record(&self, fault: Fault, target: impl Display) {
+        self.injected.add(fault);
+        self.total.add(fault);
+        self.note(format_args!("** {fault:?}: {target}"));
+    }
+
+    /// Adds a line to the log.
+    pub fn note(&self, text: impl Display) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push((self.start.elapsed(), text.to_string()));
+    }
+
+    /// The log, one line per entry.
+    pub fn log(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().map(|(at, text)| format!("{:8.1} ms  {text}\n", at.as_secs_f64() * 1_000.0)).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! The command line of `ws-local`.
+
+mod arguments;
+mod ready_file;
+mod token;
+
+use std::{env, io, process::ExitCode};
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::arguments::{Arguments, Command};
+use crate::{
+    console::{self, Console},
+    dynamodb::DynamoDb,
+    functions::watchdog,
+    system::{self, RunningSystem},
+};
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    // The watchdog is a second copy of this program. Its argument is not one of the documented ones.
+    if env::args().nth(1).as_deref() == Some(watchdog::SUBCOMMAND) {
+        watchdog::main();
+        return ExitCode::SUCCESS;
+    }
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Some(Command::Token(token)) => token::print(token),
+        None => run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let console = Console::new();
+    let runtime = tokio::runtime::Runtime::new().context("can't start")?;
+    let served = runtime.block_on(serve(arguments, &console));
+    // Doesn't wait for a blocking task, such as a build.
+    runtime.shutdown_background();
+    console.finish();
+    served
+}
+
+/// Runs the system until the first signal. A second signal ends it without waiting for its stop.
+async fn serve(arguments: Arguments, console: &Console) -> anyhow::Result<()> {
+    let mut shutdown = Shutdown::new()?;
+    let (ready_file, only_dynamodb) = (arguments.ready_file.clone(), arguments.only_dynamodb);
+    if let Some(file) = &ready_file {
+        ready_file::remove(file)?;
+    }
+    let options = arguments.into_options(console.events())?;
+    let start = async {
+        if only_dynamodb {
+            return system::start_dynamodb(&options).await.map(Served::DynamoDb);
+        }
+        console.starting();
+        system::start(options).await.map(|running| Served::System(Box::new(running)))
+    };
+    let served = tokio::select! {
+        served = start => served?,
+        () = shutdown.requested() => return Ok(()),
+    };
+    if let Some(file) = &ready_file {
+        ready_file::write(file, &served.addresses())?;
+    }
+    match &served {
+        Served::System(running) => console.ready(running),
+        Served::DynamoDb(database) => console.ready_dynamodb(&database.url()),
+    }
+    shutdown.requested().await;
+    console.stopping();
+    if let Some(file) = &ready_file {
+        ready_file::remove(file)?;
+    }
+    tokio::select! {
+        () = served.stop() => {}
+        () = shutdown.requested() => {}
+    }
+    Ok(())
+}
+
+enum Served {
+    System(Box<RunningSystem>),
+    DynamoDb(DynamoDb),
+}
+
+impl Served {
+    /// The content of the ready file.
+    fn addresses(&self) -> Value {
+        match self {
+            Self::System(running) => {
+                json!({"page": running.page, "websocket": running.websocket, "dynamodb": running.dynamodb})
+            }
+            Self::DynamoDb(database) => json!({"dynamodb": database.url()}),
+        }
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::System(running) => running.stop().await,
+            Self::DynamoDb(database) => database.stop().await,
+        }
+    }
+}
+
+/// The signals that end the program: Ctrl-C and SIGTERM.
+struct Shutdown {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Shutdown {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `Event`: everything that a running system reports, for the console, for logs and for tests.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::body::Bytes;
+
+use crate::clock;
+
+/// One report of the gateway, of a function's process, or of a build.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The gateway has handled a connection, a message, a disconnect or an `@connections` call.
+    Request(RequestRecord),
+    /// The gateway wants a function invoked. The process for it may still have to be started.
+    InvocationQueued {
+        /// Counts the invocations of all functions, from 1.
+        number: u64,
+        /// What the function is to handle.
+        payload: Payload,
+    },
+    /// The invocation with this number is over: it succeeded, failed, or found no process.
+    InvocationEnded {
+        /// As in [`Event::InvocationQueued`].
+        number: u64,
+    },
+    /// An invocation was handed to a process.
+    InvocationSent {
+        /// The process that handles it.
+        process: ProcessRef,
+        /// Unique per invocation. The process sends it with its AWS calls, in the header `X-Amzn-Trace-Id`.
+        trace_id: String,
+    },
+    /// A process was started. It is not ready for an invocation yet.
+    ProcessStarted(ProcessRef),
+    /// A process asked for its first invocation.
+    ProcessReady {
+        /// The process that is ready.
+        process: ProcessRef,
+        /// The time since its start.
+        after: Duration,
+    },
+    /// A process printed a line to its standard output or standard error.
+    Printed {
+        /// The process that printed it.
+        process: ProcessRef,
+        /// Without its line ending.
+        line: String,
+    },
+    /// A process has ended.
+    ProcessEnded {
+        /// The process that ended.
+        process: ProcessRef,
+        /// Its exit status and the last lines of its standard error.
+        reason: String,
+    },
+    /// The sources changed and were built. Holds the functions whose executable differs, by logical id.
+    Rebuilt(Vec<String>),
+    /// The sources changed and can't be built, so the processes of the last build continue. The compiler's messages
+    /// are on standard error.
+    BuildFailed(String),
+}
+
+/// One process of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProcessRef {
+    /// The function's logical id.
+    pub function: String,
+    /// The operating system's process id.
+    pub process: u32,
+}
+
+/// The payload of an invocation. Its `Debug` form is its length, so that no token and no message reaches a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(pub Bytes);
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// One request that the gateway has handled. Its `Display` form is one line.
+#[derive(Debug, Clone)]
+pub struct RequestRecord {
+    /// When the handling ended.
+    pub at: SystemTime,
+    /// The connection's id.
+    pub connection: String,
+    /// The route key, or the method and `@connections`.
+    pub route: String,
+    /// The HTTP status that the client got. For a message or a disconnect, the status that the function returned.
+    pub status: u16,
+    /// From arrival to `at`.
+    pub duration: Duration,
+    /// Why it failed, or how the connection ended.
+    pub detail: Option<String>,
+}
+
+impl fmt::Display for RequestRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, route, status, .. } = self;
+        let time = clock::time_of_day(clock::millis(self.at));
+        let took = self.duration.as_secs_f64() * 1_000.0;
+        write!(f, "{time} {connection} {route} {status} {took:.1} ms")?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Receives every [`Event`].
+#[derive(Clone)]
+pub struct EventSink(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl EventSink {
+    /// Calls `receive` for each event, on the task where it happens. So `receive` must not block, and must not call
+    /// back into the functions.
+    pub fn new(receive: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(receive))
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        (self.0)(event);
+    }
+}
+
+impl Default for EventSink {
+    /// Discards all events.
+    fn default() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventSink")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_line_with_time_connection_route_status_and_duration() {
+        let request = RequestRecord {
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_666_749_169_042),
+            connection: "L0SM9cOFvHcCIhw=".into(),
+            route: "$connect".into(),
+            status: 502,
+            duration: Duration::from_micros(1_540),
+            detail: Some("it failed".into()),
+        };
+        let expected = "01:52:49.042 L0SM9cOFvHcCIhw= $connect 502 1.5 ms (it failed)";
+        assert_eq!(request.to_string(), expected);
+    }
+}
