@@ -13,6 +13,16 @@ import { User } from './user.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
+ * Child processes, for a test process that ends early.
+ *
+ * @type {Set<import('node:child_process').ChildProcess>}
+ */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill();
+});
+
+/**
  * @typedef {object} SystemOptions
  * @property {number} [port] of the page and the sockets; default a free one
  * @property {string} [data] folder of the tables; default in memory
@@ -35,6 +45,8 @@ export class System {
       ...Object.entries(parameters).flatMap(([name, value]) => ['--parameter', `${name}=${value}`]),
     ];
     const child = spawn(join(ROOT, 'target/debug/ws-local'), args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     try {
       await isReady(child, readyFile);
       return new System(child, folder, JSON.parse(await readFile(readyFile, 'utf8')));
