@@ -14,6 +14,7 @@ use chat_core::{
 const SUBPROTOCOL: &str = "chat.v1";
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     connections: Connections,
     fanout: Fanout,

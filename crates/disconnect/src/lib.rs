@@ -9,6 +9,7 @@ use chat_core::{
 };
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     connections: Connections,
 }

@@ -11,6 +11,7 @@ use chat_core::{
 };
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     messages: Messages,
 }

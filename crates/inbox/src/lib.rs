@@ -20,6 +20,7 @@ use chat_core::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     inboxes: Inboxes,
     messages: Messages,

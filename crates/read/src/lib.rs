@@ -15,6 +15,7 @@ use chat_core::{
 };
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     inboxes: Inboxes,
     fanout: Fanout,

@@ -22,6 +22,7 @@ use chat_core::{
 use append::{Appended, append, prove_end};
 
 /// What this route works with.
+#[derive(Debug)]
 pub struct Context {
     messages: Messages,
     inboxes: Inboxes,

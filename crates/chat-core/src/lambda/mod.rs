@@ -69,7 +69,8 @@ where
 {
     let handle = &handle;
     let service = service_fn(async |event| {
-        let handled = handle(event).await;
+        // Boxed, because the nested futures are too deep for the compiler otherwise.
+        let handled = Box::pin(handle(event)).await;
         log.write(&handled.entry);
         handled.response
     });
