@@ -233,7 +233,7 @@ impl Key {
 /// Why the keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JwksError {
-    #[error("JWT_JWKS_URL is not an address")]
+    #[error("the value of JWT_JWKS_URL is not an address")]
     Address(#[from] HttpError),
     #[error("the issuer could not be reached")]
     Connection(#[from] ConnectorError),
