@@ -33,7 +33,7 @@ export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` require a region and don't use it.
 export AWS_DEFAULT_REGION ?= us-east-1
 
-SHELL_SCRIPTS := .ci/run $(wildcard tests/stack/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard tests/*.sh tests/stack/*.sh)
 PYTHON_SOURCES := $(wildcard tests/stack/*.py)
 MARKDOWN := '*.md' 'docs/**/*.md' 'tools/**/*.md' '.github/**/*.md'
 
@@ -75,6 +75,7 @@ check: rust-lints other-lints ## Check formatting, lints and spelling.
 
 rust-lints:
 	cargo fmt --all --check
+	tests/one-feature-set.sh
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 other-lints: tests/node_modules/installed .venv/installed

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_core::messages::Messages;
+use history::Context;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ fn converse(aws: &FakeAws, count: u64, content: &str) {
     }
 }
 
-async fn page(messages: &Messages, user: &str, frame: Value) -> Value {
+async fn page(messages: &Context, user: &str, frame: Value) -> Value {
     invoke(messages, history::handle, Fixture::named("history").user(user).frame(&frame)).await
 }
 
@@ -26,7 +26,7 @@ fn seqs(page: &Value) -> Vec<u64> {
 async fn it_answers_the_newest_messages_first_with_one_call() {
     let aws = FakeAws::start().await;
     converse(&aws, 3, "Hi");
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
 
     let answer = invoke(&messages, history::handle, Fixture::named("history")).await;
 
@@ -43,7 +43,7 @@ async fn it_answers_the_newest_messages_first_with_one_call() {
 #[tokio::test]
 async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
     let aws = FakeAws::start().await;
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
     let event = Fixture::named("history").timeout_ms(1_000);
@@ -52,7 +52,7 @@ async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
 
 #[tokio::test]
 async fn a_conversation_without_messages_is_an_empty_page() {
-    let messages: Messages = FakeAws::start().await.context().await;
+    let messages: Context = FakeAws::start().await.context();
     let answer = page(&messages, "alice", json!({ "targetId": "nobody" })).await;
     assert_eq!(
         answer,
@@ -64,7 +64,7 @@ async fn a_conversation_without_messages_is_an_empty_page() {
 async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
     let aws = FakeAws::start().await;
     converse(&aws, 10, "Hi");
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
 
     for (limit, pages) in [(5, 2), (4, 3), (10, 1), (100, 1), (1, 10)] {
         let (mut seen, mut count, mut key) = (Vec::new(), 0, Value::Null);
@@ -85,7 +85,7 @@ async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
 async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way() {
     let aws = FakeAws::start().await;
     converse(&aws, 7, "Hi");
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
 
     let first = page(&messages, "alice", json!({ "targetId": "bob", "after": 2, "limit": 3 })).await;
     assert_eq!(seqs(&first), [3, 4, 5]);
@@ -106,7 +106,7 @@ async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way
 async fn a_page_has_50_messages_unless_told_and_never_more_than_100() {
     let aws = FakeAws::start().await;
     converse(&aws, 120, "Hi");
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     for (limit, length) in [(json!(null), 50), (json!(100), 100), (json!(101), 100), (json!(u64::MAX), 100)] {
         let answer = page(&messages, "alice", json!({ "targetId": "bob", "limit": limit })).await;
         assert_eq!(seqs(&answer).len(), length);
@@ -120,7 +120,7 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
     {
         let aws = FakeAws::start().await;
         converse(&aws, count, &content);
-        let messages: Messages = aws.context().await;
+        let messages: Context = aws.context();
         for range in [json!({}), json!({ "after": 0 })] {
             let (mut seen, mut key) = (Vec::new(), Value::Null);
             loop {
@@ -146,7 +146,7 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
 async fn nobody_reads_a_conversation_of_others() {
     let aws = FakeAws::start().await;
     converse(&aws, 3, "secret");
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3 });
     for (frame, code) in [
         (json!({ "targetId": "alice" }), None),
@@ -164,7 +164,7 @@ async fn nobody_reads_a_conversation_of_others() {
 #[tokio::test]
 async fn it_refuses_what_is_not_a_request_for_a_page() {
     let aws = FakeAws::start().await;
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 1 });
     let mut frames = broken_frames();
     frames.extend(
@@ -204,7 +204,7 @@ async fn it_refuses_what_is_not_a_request_for_a_page() {
 
 #[tokio::test]
 async fn names_of_every_kind_and_unknown_fields_are_fine() {
-    let messages: Messages = FakeAws::start().await.context().await;
+    let messages: Context = FakeAws::start().await.context();
     for name in ["a#b", "dm:5:a", "\"q\"", "'", "🦀", "مريم", "\u{202e}abc", &"x".repeat(128)] {
         let answer = page(&messages, "alice", json!({ "targetId": name, "colour": "blue" })).await;
         assert_eq!(answer["type"], "messages", "{answer}");
@@ -214,7 +214,7 @@ async fn names_of_every_kind_and_unknown_fields_are_fine() {
 #[tokio::test]
 async fn without_a_proven_user_nothing_is_read() {
     let aws = FakeAws::start().await;
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     for event in [
         Fixture::named("history").without("/requestContext/authorizer"),
         Fixture::named("history").without("/requestContext/authorizer/userId"),
@@ -229,7 +229,7 @@ async fn without_a_proven_user_nothing_is_read() {
 #[tokio::test]
 async fn a_table_that_fails_is_told_without_internals() {
     let aws = FakeAws::start().await;
-    let messages: Messages = aws.context().await;
+    let messages: Context = aws.context();
     for (status, error, code) in [
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),

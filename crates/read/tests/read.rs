@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use read::Chat;
+use read::Context;
 use serde_json::{Value, json};
 use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 const NOW: i64 = 1_793_535_562_000;
 
 /// Two users with two devices each, connected an hour ago, who have said five things.
-async fn two_users() -> (FakeAws, Chat) {
+async fn two_users() -> (FakeAws, Context) {
     let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put(
@@ -27,11 +27,11 @@ async fn two_users() -> (FakeAws, Chat) {
     for seq in 1..=5 {
         aws.put_message(seq, "bob", "alice", "Hi");
     }
-    let chat = aws.context().await;
+    let chat = aws.context();
     (aws, chat)
 }
 
-async fn mark(chat: &Chat, user: &str, frame: Value) -> Value {
+async fn mark(chat: &Context, user: &str, frame: Value) -> Value {
     invoke(chat, read::handle, Fixture::named("read").user(user).frame(&frame)).await
 }
 
@@ -267,7 +267,7 @@ async fn a_table_that_fails_is_told_without_internals() {
 async fn a_variable_that_is_missing_is_named() {
     let aws = FakeAws::start().await;
     for name in ["CLIENTS_TABLE", "MESSAGES_TABLE", "CONVERSATIONS_TABLE", "CONNECTIONS_ENDPOINT"] {
-        let error = aws.try_context::<Chat>(&[(name, "")]).await.unwrap_err();
+        let error = aws.try_context::<Context>(&[(name, "")]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

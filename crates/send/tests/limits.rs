@@ -1,13 +1,13 @@
 //! How much one user may send, and to whose connections, with real tables and a real `@connections` endpoint.
 
-use send::Chat;
+use send::Context;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, invoke};
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_561_000;
 
-async fn say(chat: &Chat, user: &str, at: i64, frame: &Value) -> Value {
+async fn say(chat: &Context, user: &str, at: i64, frame: &Value) -> Value {
     let event = Fixture::named("send").user(user).frame(frame).set("/requestContext/requestTimeEpoch", json!(at));
     invoke(chat, send::handle, event).await
 }
@@ -17,8 +17,8 @@ fn to(recipient: &str) -> Value {
 }
 
 /// A `send` that has never seen anybody, as each new process is.
-async fn fresh(aws: &FakeAws) -> Chat {
-    aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).await.unwrap()
+fn fresh(aws: &FakeAws) -> Context {
+    aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).unwrap()
 }
 
 #[tokio::test]
@@ -26,11 +26,11 @@ async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_mee
     let aws = FakeAws::start().await;
     let mut codes = Vec::new();
     for (number, at) in [0, 1, 2, 3, 499, 500, 501, 1_000].into_iter().enumerate() {
-        let answer = say(&fresh(&aws).await, "alice", NOW + at, &to("bob")).await;
+        let answer = say(&fresh(&aws), "alice", NOW + at, &to("bob")).await;
         codes.push(answer.get("code").unwrap_or(&answer["value"]["seq"]).clone());
         if number == 2 {
             // Somebody who answers is not slowed down by it, and doesn't give back what was used up.
-            assert_eq!(say(&fresh(&aws).await, "bob", NOW + at, &to("alice")).await["value"]["seq"], 4);
+            assert_eq!(say(&fresh(&aws), "bob", NOW + at, &to("alice")).await["value"]["seq"], 4);
         }
     }
     let refused = json!("rate_limited");
@@ -42,10 +42,10 @@ async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_mee
 async fn what_is_refused_costs_one_read_and_stores_nothing() {
     let aws = FakeAws::start().await;
     for _ in 0..3 {
-        assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["type"], "sent");
+        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
     }
     aws.dynamodb.take_calls();
-    let answer = say(&fresh(&aws).await, "alice", NOW, &to("bob")).await;
+    let answer = say(&fresh(&aws), "alice", NOW, &to("bob")).await;
     let message = "more than 2 messages a second; send the same again in 500 milliseconds";
     let expected =
         json!({ "type": "error", "code": "rate_limited", "message": message, "retryAfter": 500, "ref": "1" });
@@ -57,7 +57,7 @@ async fn what_is_refused_costs_one_read_and_stores_nothing() {
 #[tokio::test]
 async fn a_process_holds_a_user_to_the_limit_whoever_they_write_to_and_without_a_call() {
     let aws = FakeAws::start().await;
-    let chat = fresh(&aws).await;
+    let chat = fresh(&aws);
     for recipient in ["b", "c", "d"] {
         assert_eq!(say(&chat, "alice", NOW, &to(recipient)).await["type"], "sent");
     }
@@ -73,12 +73,12 @@ async fn a_repeat_is_answered_even_where_nothing_more_may_be_stored() {
     let aws = FakeAws::start().await;
     let mut first = to("bob");
     first["clientMessageId"] = json!("c1");
-    assert_eq!(say(&fresh(&aws).await, "alice", NOW, &first).await["value"]["seq"], 1);
+    assert_eq!(say(&fresh(&aws), "alice", NOW, &first).await["value"]["seq"], 1);
     for _ in 0..2 {
-        assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["type"], "sent");
+        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
     }
-    assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["code"], "rate_limited");
-    let again = say(&fresh(&aws).await, "alice", NOW, &first).await;
+    assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
+    let again = say(&fresh(&aws), "alice", NOW, &first).await;
     assert_eq!((&again["value"]["seq"], &again["value"]["duplicate"]), (&json!(1), &json!(true)));
 }
 
@@ -87,15 +87,15 @@ async fn a_message_from_before_there_were_limits_leaves_everything() {
     let aws = FakeAws::start().await;
     aws.put_message(1, "alice", "bob", "Hi");
     for seq in 2..=4 {
-        assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["value"]["seq"], seq);
+        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["value"]["seq"], seq);
     }
-    assert_eq!(say(&fresh(&aws).await, "alice", NOW, &to("bob")).await["code"], "rate_limited");
+    assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
 }
 
 #[tokio::test]
 async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
     let aws = FakeAws::start().await;
-    let (slow, chat) = (fresh(&aws).await, aws.context::<Chat>().await);
+    let (slow, chat) = (fresh(&aws), aws.context::<Context>());
     let released = std::sync::Arc::new(tokio::sync::Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
     aws.dynamodb.inject(move |call| {
@@ -119,7 +119,7 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
     let aws = FakeAws::start().await;
-    let chat: Chat = aws.context().await;
+    let chat: Context = aws.context();
     let began = NOW - 3_600_000;
     aws.put_connection_until("bob", "bob-open", began, None);
     aws.put_connection_until("bob", "bob-valid", began, Some(NOW / 1000 + 1));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use send::Chat;
+use send::Context;
 use serde_json::{Value, json};
 use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
@@ -12,23 +12,23 @@ use tokio::sync::Notify;
 const NOW: i64 = 1_793_535_561_000;
 
 /// Two users with two devices each: `alice`, `alice-2`, `bob`, `bob-2`, connected an hour ago.
-async fn two_users() -> (FakeAws, Chat) {
+async fn two_users() -> (FakeAws, Context) {
     let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put_connection(user, connection, NOW - 3_600_000);
     }
-    let chat = aws.context().await;
+    let chat = aws.context();
     (aws, chat)
 }
 
-async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
+async fn say(chat: &Context, user: &str, frame: Value) -> Value {
     invoke(chat, send::handle, Fixture::named("send").user(user).frame(&frame)).await
 }
 
-/// Alice says something; a put that takes up to so long counts as fast.
-async fn say_with(chat: &Chat, frame: Value, fast_put: Duration) -> Value {
-    let route = async |chat: &Chat, request| send::handle_with(chat, request, fast_put).await;
-    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame)).await
+/// Sends a frame as Alice, through a function for which a put of up to `fast_put` is fast.
+async fn send_with(aws: &FakeAws, frame: Value, fast_put: Duration) -> Value {
+    let context = aws.context::<Context>().with_fast_put(fast_put);
+    invoke(&context, send::handle, Fixture::named("send").user("alice").frame(&frame)).await
 }
 
 fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
@@ -111,7 +111,7 @@ async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
     ] {
         aws.dynamodb.take_calls();
         aws.connections.take_pushes();
-        assert_eq!(say_with(&chat, frame, Duration::MAX).await["type"], "sent");
+        assert_eq!(send_with(&aws, frame, Duration::MAX).await["type"], "sent");
         assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 3)]));
         assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
     }
@@ -227,7 +227,7 @@ async fn concurrent_senders_share_one_dense_order() {
 
 #[tokio::test]
 async fn who_connects_while_a_message_is_being_stored_gets_it() {
-    let (aws, chat) = two_users().await;
+    let (aws, _) = two_users().await;
     let released = hold_puts(&aws);
     let connecting = async {
         tokio::join!(aws.dynamodb.wait_for_calls("Query", 3), aws.dynamodb.wait_for_calls("PutItem", 3));
@@ -236,7 +236,7 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
         released.notify_one();
     };
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
-    tokio::join!(say_with(&chat, frame, Duration::ZERO), connecting);
+    tokio::join!(send_with(&aws, frame, Duration::ZERO), connecting);
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2", "bob-3"]);
 }
 
@@ -400,11 +400,11 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
     assert_eq!((stored(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
 
-/// Alice says something to Bob at this moment.
-async fn say_at(chat: &Chat, content: &str, moment: i64) -> Value {
+/// Sends a message from Alice to Bob at this time, through a new function.
+async fn send_at(aws: &FakeAws, content: &str, received_at: i64) -> Value {
     let frame = json!({ "recipientId": "bob", "content": content, "clientMessageId": content });
-    let route = async |chat: &Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame).received_at(moment)).await
+    let context = aws.context::<Context>().with_fast_put(Duration::MAX);
+    invoke(&context, send::handle, Fixture::named("send").user("alice").frame(&frame).received_at(received_at)).await
 }
 
 /// In which hours, counted from the first, the inboxes have something: whose, since when, and with whom.
@@ -439,7 +439,7 @@ async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_ho
         ("late", NOW + 3 * HOUR, &[("GetItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
     ] {
         aws.dynamodb.take_calls();
-        assert_eq!(say_at(&chat, content, moment).await["type"], "sent");
+        assert_eq!(send_at(&aws, content, moment).await["type"], "sent");
         assert_eq!(aws.dynamodb.take_counts(), counts(calls), "{content}");
         assert_eq!(inboxes(&aws), inbox, "{content}");
     }
@@ -450,7 +450,7 @@ async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_ho
 
 #[tokio::test]
 async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
-    let (aws, chat) = two_users().await;
+    let (aws, _) = two_users().await;
     for (nth, content) in [(1, "the first entry"), (2, "the second")] {
         let mut puts = 0;
         aws.dynamodb.inject(move |call| {
@@ -458,26 +458,26 @@ async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
             let ours = call.body["TableName"] == "ConversationsTable" && puts == nth;
             if ours { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward }
         });
-        assert_eq!(say_at(&chat, content, NOW).await["code"], "internal");
+        assert_eq!(send_at(&aws, content, NOW).await["code"], "internal");
         assert_eq!(stored(&aws).len(), 0, "no message that nobody would find");
     }
     aws.dynamodb
         .inject(|call| if appends(call) { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward });
-    assert_eq!(say_at(&chat, "the message", NOW).await["code"], "internal");
+    assert_eq!(send_at(&aws, "the message", NOW).await["code"], "internal");
     aws.dynamodb.inject(|_| Outcome::Forward);
-    assert_eq!(say_at(&chat, "the message", NOW).await["value"]["seq"], 1);
+    assert_eq!(send_at(&aws, "the message", NOW).await["value"]["seq"], 1);
     assert_eq!(inboxes(&aws), ["alice +0 bob", "bob +0 alice"]);
 }
 
 #[tokio::test]
 async fn a_message_is_acknowledged_even_where_its_conversation_can_not_leave_the_hour_before() {
-    let (aws, chat) = two_users().await;
-    say_at(&chat, "1", NOW).await;
+    let (aws, _) = two_users().await;
+    send_at(&aws, "1", NOW).await;
     aws.dynamodb.inject(|call| match call.operation.as_str() {
         "DeleteItem" => Outcome::Fail(400, "AccessDeniedException"),
         _ => Outcome::Forward,
     });
-    assert_eq!(say_at(&chat, "2", NOW + HOUR).await["value"]["seq"], 2);
+    assert_eq!(send_at(&aws, "2", NOW + HOUR).await["value"]["seq"], 2);
     assert_eq!(aws.connections.take_receivers().len(), 6);
     assert_eq!(inboxes(&aws), ["alice +0 bob", "alice +1 bob", "bob +0 alice", "bob +1 alice"]);
 }
@@ -497,7 +497,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("MESSAGE_BURST", "-1"),
         ("MESSAGE_BURST", "100001"),
     ] {
-        let error = aws.try_context::<Chat>(&[(name, value)]).await.unwrap_err();
+        let error = aws.try_context::<Context>(&[(name, value)]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

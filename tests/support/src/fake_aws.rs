@@ -1,13 +1,10 @@
 //! The AWS that a route sees in a test.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use chat_core::{
-    configuration::{Configuration, InvalidConfiguration, Provide},
-    delivery::Delivery,
-};
+use chat_core::configuration::{Configuration, FromConfiguration, InvalidConfiguration};
 use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -40,16 +37,16 @@ impl FakeAws {
         Self { dynamodb, connections: FakeConnections::start().await, database, config }
     }
 
-    /// What a route works with, made as in production.
-    pub async fn context<T: Provide>(&self) -> T {
-        self.try_context(&[]).await.expect("the variables are all there")
+    /// Builds the context of a route as in production.
+    pub fn context<C: FromConfiguration>(&self) -> C {
+        self.try_context(&[]).expect("every variable is set")
     }
 
-    /// As [`FakeAws::provide`], with some variables changed or, where empty, missing.
+    /// Builds a context as [`FakeAws::context`] does, with some variables changed. An empty value counts as missing.
     ///
     /// # Errors
-    /// Those of [`Provide::provide`].
-    pub async fn try_context<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
+    /// If a variable is missing or invalid.
+    pub fn try_context<C: FromConfiguration>(&self, changes: &[(&str, &str)]) -> Result<C, InvalidConfiguration> {
         let mut variables = HashMap::from([
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
@@ -62,12 +59,7 @@ impl FakeAws {
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
-        T::provide(&configuration).await
-    }
-
-    /// A delivery that waits so long for each connection.
-    pub fn patient_delivery(&self, patience: Duration) -> Delivery {
-        Delivery::patient(&self.config, self.connections.url().to_owned(), patience, patience)
+        C::from_configuration(&configuration)
     }
 
     /// Puts a row into a table, past the [`DynamoDbProxy`].
@@ -114,6 +106,12 @@ impl FakeAws {
             "content": { "S": content },
             "createdAt": { "N": seq.to_string() },
             "clientMessageId": { "S": seq.to_string() },
+            "tally": { "M": {
+                "recipientSeq": { "N": "0" },
+                "senderAllowance": { "N": "0" },
+                "recipientAllowance": { "N": "0" },
+                "listed": { "N": "0" },
+            } },
         });
         self.put("MessagesTable", &row);
     }

@@ -86,10 +86,11 @@ impl Fixture {
 }
 
 /// Invokes a route and returns the frame of its reply; null if there is none.
-pub async fn invoke<T>(tools: &T, route: impl AsyncFn(&T, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
-    let answer = serde_json::to_value(lambda::answer(tools, event.lambda(), route).await).expect("an answer is JSON");
-    assert_eq!(answer["statusCode"], 200, "what a client sees of another status is not documented: {answer}");
-    answer["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))
+pub async fn invoke<C>(context: &C, route: impl AsyncFn(&C, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
+    let handled = lambda::handle_event(context, event.lambda(), route).await;
+    let response = serde_json::to_value(handled.response).expect("a response is JSON");
+    assert_eq!(response["statusCode"], 200, "what a client gets for another status is not documented: {response}");
+    response["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))
 }
 
 /// Frames that every route must refuse, each with the code of the error.

@@ -95,20 +95,6 @@ async fn a_conversation_that_moves_while_it_is_read_is_there() {
 }
 
 #[tokio::test]
-async fn what_was_said_before_there_were_inboxes_is_listed_with_the_next_message_and_counts_as_read() {
-    for (sender, recipient) in [("alice", "bob"), ("bob", "alice")] {
-        let people = People::meet().await;
-        for seq in 1..=3 {
-            people.aws.put_message(seq, "alice", "bob", "Hi");
-        }
-        assert_eq!(peers(&people.page("bob", json!({})).await), [""; 0]);
-        people.say(sender, recipient, "New", NOW).await;
-        assert_eq!(unread(&people.page(sender, json!({})).await), [(recipient, 0)]);
-        assert_eq!(unread(&people.page(recipient, json!({})).await), [(sender, 1)]);
-    }
-}
-
-#[tokio::test]
 async fn entries_that_are_lost_come_back_with_the_first_message_of_another_hour() {
     let people = People::meet().await;
     people.say("alice", "bob", "1", NOW).await;

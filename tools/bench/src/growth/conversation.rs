@@ -4,14 +4,7 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
-use chat_core::{
-    clients::Clients,
-    conversations::Conversations,
-    delivery::Delivery,
-    dynamodb::DynamoDb,
-    messages::Messages,
-    rate_limit::{RateLimit, RateLimiter},
-};
+use chat_core::configuration::{Configuration, FromConfiguration};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use support::{Fixture, invoke};
@@ -64,19 +57,14 @@ pub fn measure(rounds: &[Load]) -> anyhow::Result<Vec<Row>> {
 async fn run_round(load: Load) -> anyhow::Result<Row> {
     let tables = SimulatedDynamoDb::new();
     let aws = tables.config().await;
-    let dynamodb = DynamoDb::new(&aws);
-    let chat = (
-        Messages::new(&dynamodb, "MessagesTable".to_owned()),
-        Conversations::new(&dynamodb, "ConversationsTable".to_owned()),
-        Clients::new(&dynamodb, "ClientsTable".to_owned()),
-        Delivery::new(&aws, "http://nowhere".to_owned()),
-        RateLimiter::new(RateLimit::new(RateLimit::MAX_PER_SECOND, RateLimit::MAX_BURST)),
-    );
+    // Limits that the load doesn't reach, and no second read of the connections.
+    let configuration = Configuration::new(variable, aws);
+    let context = send::Context::from_configuration(&configuration)?.with_fast_put(Duration::MAX);
     let began = Instant::now();
     let mut latencies: Vec<Duration> = match load {
         Load::Senders(count) => {
             let each = MIN_MESSAGES_PER_SENDER.max(MESSAGES / count);
-            let all = join_all((0..count).map(|sender| send_sequentially(&chat, sender, each))).await;
+            let all = join_all((0..count).map(|sender| send_sequentially(&context, sender, each))).await;
             all.into_iter().flatten().collect()
         }
         Load::Rate(rate) => {
@@ -91,7 +79,7 @@ async fn run_round(load: Load) -> anyhow::Result<Row> {
             let arrivals = arrivals.into_iter().enumerate();
             join_all(arrivals.map(async |(number, at)| {
                 sleep_until(at).await;
-                let (seq, took) = send_message(&chat, number, &format!("{number}"), newest.get()).await;
+                let (seq, took) = send_message(&context, number, &format!("{number}"), newest.get()).await;
                 newest.set(newest.get().max(seq));
                 took
             }))
@@ -110,11 +98,24 @@ async fn run_round(load: Load) -> anyhow::Result<Row> {
     })
 }
 
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "MESSAGES_TABLE" => "MessagesTable",
+        "CONVERSATIONS_TABLE" => "ConversationsTable",
+        "CLIENTS_TABLE" => "ClientsTable",
+        "CONNECTIONS_ENDPOINT" => "http://nowhere",
+        "MESSAGE_RATE" => "1000",
+        "MESSAGE_BURST" => "100000",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
 /// Sends messages, each after the acknowledgement of the previous one, and returns the latency of each.
-async fn send_sequentially(chat: &send::Chat, sender: usize, messages: usize) -> Vec<Duration> {
+async fn send_sequentially(context: &send::Context, sender: usize, messages: usize) -> Vec<Duration> {
     let (mut latencies, mut newest) = (Vec::new(), 0);
     for number in 0..messages {
-        let (seq, took) = send_message(chat, sender, &format!("{sender} {number}"), newest).await;
+        let (seq, took) = send_message(context, sender, &format!("{sender} {number}"), newest).await;
         latencies.push(took);
         newest = seq;
     }
@@ -122,13 +123,12 @@ async fn send_sequentially(chat: &send::Chat, sender: usize, messages: usize) ->
 }
 
 /// Sends one message and returns its sequence number and latency.
-async fn send_message(chat: &send::Chat, sender: usize, text: &str, newest: u64) -> (u64, Duration) {
+async fn send_message(context: &send::Context, sender: usize, text: &str, newest: u64) -> (u64, Duration) {
     let (user, peer) = if sender.is_multiple_of(2) { ("alice", "bob") } else { ("bob", "alice") };
     let frame = json!({ "recipientId": peer, "content": text, "clientMessageId": text, "lastSeq": newest });
     let event = Fixture::named("send").user(user).frame(&frame).timeout_ms(NO_DEADLINE_MS);
     let began = Instant::now();
-    let route = async |chat: &send::Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    let sent: Value = invoke(chat, route, event).await;
+    let sent: Value = invoke(context, send::handle, event).await;
     (sent["value"]["seq"].as_u64().unwrap_or_else(|| panic!("{sent}")), began.elapsed())
 }
 

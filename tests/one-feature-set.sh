@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Fails if tests enable a feature of a dependency that programs don't enable.
+#
+# Cargo unifies the features of the whole workspace, but dev-dependencies count only when it builds tests. If they add a
+# feature, `cargo build`, `make run` and `make test` compile that dependency, and all that depends on it, twice. To mend
+# it, declare the feature in [workspace.dependencies], or the dependency in [dependencies] of a crate under tests/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+features() {
+  cargo tree --quiet --locked --workspace --edges "$1" --prefix none --no-dedupe --format '{p} [{f}]' |
+    sed 's/ ([^)]*)//g' | sort --unique
+}
+
+difference=$(
+  awk -F ' \\[' '
+    NR == FNR { programs[$1] = programs[$1] $2; next }
+    { tests[$1] = tests[$1] $2 }
+    END { for (name in tests) if (name in programs && programs[name] != tests[name])
+      print "  " name ": programs [" programs[name] ", tests [" tests[name] }
+  ' <(features normal,build) <(features normal,build,dev)
+)
+if [ -n "$difference" ]; then
+  echo "one-feature-set: tests build these dependencies with other features than programs:" >&2
+  echo "$difference" >&2
+  exit 1
+fi
