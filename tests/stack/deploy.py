@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -65,8 +66,9 @@ def test_deployments(template, architecture, smoke, port):
             aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         )
-        for name in ["cloudformation", "dynamodb"]
+        for name in ["cloudformation", "dynamodb", "s3"]
     }
+    test_package(environment, clients["s3"], template.parent)
 
     def deploy(*parameters):
         # samconfig.toml has the other options, as in every deployment.
@@ -137,6 +139,27 @@ def test_deployments(template, architecture, smoke, port):
     )
 
 
+def test_package(environment, s3, folder):
+    """Uploads the unchanged build output, nested template included, as `sam deploy` does."""
+    print_step("sam package")
+    bucket, packaged = "package", folder / "packaged.yaml"
+    s3.create_bucket(Bucket=bucket)
+    sam(
+        environment,
+        "package",
+        *["--template-file", str(BUILT / "template.yaml")],
+        *["--output-template-file", str(packaged)],
+        *["--s3-bucket", bucket],
+        "--no-progressbar",
+    )
+    nested = yaml_parse(packaged.read_text())["Resources"]["MonitoringStack"]["Properties"]
+    key = urllib.parse.urlsplit(nested["TemplateURL"]).path.removeprefix(f"/{bucket}/")
+    uploaded = yaml_parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+    names = set(nested["Parameters"])
+    check(set(uploaded["Parameters"]) == names, f"the nested template has other parameters: {names}")
+    check("ChatDashboard" in uploaded["Resources"], "the nested template has no dashboard")
+
+
 def fit_for_emulator(template, port):
     """The built template without what MiniStack does not support. AWS receives it unchanged."""
     resources = template["Resources"]
@@ -148,9 +171,8 @@ def fit_for_emulator(template, port):
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = str(BUILT / name)
-    # The changed template is in another folder, so that relative paths are not valid there.
-    nested = resources["MonitoringStack"]["Properties"]
-    nested["TemplateURL"] = str(BUILT / nested["TemplateURL"])
+    # `sam delete` refuses the emulator's address, and `sam deploy` keeps one of AWS. `test_package` uploads the file.
+    resources["MonitoringStack"]["Properties"]["TemplateURL"] = "https://s3.us-east-1.amazonaws.com/none/none"
     # MiniStack serves all APIs at one address, without TLS.
     address = f"127.0.0.1:{port}/_aws/execute-api/${{ChatApi}}"
     text = json.dumps(template)
