@@ -1,7 +1,7 @@
 //! Events as no API Gateway sends them: no panic, and nobody is taken for somebody whom the authorizer did not name.
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
-use chat_core::lambda::{Authorize, policy};
+use chat_core::lambda::{AuthorizerEvent, authorize};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture};
@@ -41,7 +41,7 @@ fn apply(event: Fixture, changes: &[(String, Option<Value>)]) -> Fixture {
 fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
-    let routes = runtime.block_on(routes::all(&aws));
+    let routes = routes::all(&aws);
     let places = [
         "/body",
         "/isBase64Encoded",
@@ -89,7 +89,7 @@ fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
 fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
-    let authorizer: authorizer::Authorizer = runtime.block_on(aws.context());
+    let authorizer: authorizer::Context = aws.context();
     let places = [
         "/methodArn",
         "/headers",
@@ -105,12 +105,12 @@ fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for
     ];
     proptest!(support::strategies::cases(1_000), |(changes in prop::collection::vec(change(&places), 1..4))| {
         let event = apply(Fixture::named("authorizer"), &changes);
-        if serde_json::from_value::<Authorize>(event.value().clone()).is_err() {
+        if serde_json::from_value::<AuthorizerEvent>(event.value().clone()).is_err() {
             return Ok(());
         }
         let asked = event.value()["multiValueQueryStringParameters"]["userId"].clone();
-        let answered = runtime.block_on(policy(&authorizer, event.lambda(), authorizer::handle));
-        if let Ok(decision) = answered.answer {
+        let answered = runtime.block_on(authorize(&authorizer, event.lambda(), authorizer::handle));
+        if let Ok(decision) = answered.response {
             let decision = serde_json::to_value(decision).unwrap();
             if decision["policyDocument"]["Statement"][0]["Effect"] == "Allow" {
                 let user = &decision["context"]["userId"];

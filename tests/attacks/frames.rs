@@ -66,7 +66,7 @@ fn check(runtime: &Runtime, routes: &[Route], frame: &str) {
 fn whatever_a_client_sends_is_answered_with_a_frame() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
-    let routes = runtime.block_on(routes::all(&aws));
+    let routes = routes::all(&aws);
     proptest!(support::strategies::cases(1_000), |(frame in prop_oneof![4 => support::strategies::changed(good()), 3 => built(), 1 => any::<String>()])| {
         check(&runtime, &routes, &frame);
     });

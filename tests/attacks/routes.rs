@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, rc::Rc};
 
-use chat_core::{Error, Reply, Request, configuration::Provide, lambda};
+use chat_core::{Error, Reply, Request, configuration::FromConfiguration, lambda};
 use serde_json::Value;
 use support::{FakeAws, Fixture};
 
@@ -30,31 +30,32 @@ pub(crate) struct Route {
 type Answering = Pin<Box<dyn Future<Output = Value>>>;
 
 /// All of them, on these tables. A new route is one line more.
-pub(crate) async fn all(aws: &FakeAws) -> Vec<Route> {
+pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
     vec![
-        Route::new(aws, "send", send::handle).await,
-        Route::new(aws, "history", history::handle).await,
-        Route::new(aws, "inbox", inbox::handle).await,
-        Route::new(aws, "read", read::handle).await,
-        Route::new(aws, "fallback", fallback::handle).await,
-        Route::new(aws, "connect", connect::handle).await,
-        Route::new(aws, "disconnect", disconnect::handle).await,
+        Route::new(aws, "send", send::handle),
+        Route::new(aws, "history", history::handle),
+        Route::new(aws, "inbox", inbox::handle),
+        Route::new(aws, "read", read::handle),
+        Route::new(aws, "fallback", fallback::handle),
+        Route::new(aws, "connect", connect::handle),
+        Route::new(aws, "disconnect", disconnect::handle),
     ]
 }
 
 impl Route {
-    async fn new<T, R>(aws: &FakeAws, name: &'static str, handle: R) -> Self
+    fn new<T, R>(aws: &FakeAws, name: &'static str, handle: R) -> Self
     where
-        T: Provide + 'static,
+        T: FromConfiguration + 'static,
         R: AsyncFn(&T, Request) -> Result<Reply, Error> + 'static,
     {
-        let shared = Rc::new((aws.context::<T>().await, handle));
+        let shared = Rc::new((aws.context::<T>(), handle));
         let run = move |event: Fixture| -> Answering {
             let shared = Rc::clone(&shared);
             Box::pin(async move {
                 let (tools, handle) = &*shared;
-                let answer =
-                    lambda::answer(tools, event.lambda(), async |tools: &T, request| handle(tools, request).await);
+                let answer = lambda::handle_event(tools, event.lambda(), async |tools: &T, request| {
+                    handle(tools, request).await
+                });
                 serde_json::to_value(answer.await).unwrap()
             })
         };

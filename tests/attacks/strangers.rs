@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_core::{conversation::ConversationId, user::UserId};
+use chat_core::model::{conversation::ConversationId, user::UserId};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture};
@@ -174,7 +174,7 @@ fn no_frame_reaches_a_conversation_of_two_others() {
     proptest!(support::strategies::cases(64), |((users, frames) in scenes)| {
         runtime.block_on(async {
             let aws = FakeAws::start().await;
-            attack(&routes::all(&aws).await, &aws, &users, &frames).await;
+            attack(&routes::all(&aws), &aws, &users, &frames).await;
         });
     });
 }

@@ -8,8 +8,8 @@ use std::{
 
 use chat_core::{
     Error, Reply, Request,
-    configuration::Log,
-    lambda::{self, Answered, Journal},
+    lambda::{self, Handled, LogSettings, RequestLog},
+    push::connections_api::ConnectionsApi,
 };
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
@@ -30,9 +30,9 @@ fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-fn journal(namespace: Option<&str>) -> Journal {
-    let log = Log { level: Level::INFO, json: true };
-    Journal::new(&log, namespace.map(str::to_owned), Duration::from_micros(7_649))
+fn journal(namespace: Option<&str>) -> RequestLog {
+    let log = LogSettings { level: Level::INFO, json: true };
+    RequestLog::new(&log, namespace.map(str::to_owned), Duration::from_micros(7_649))
 }
 
 fn given<E: serde::de::DeserializeOwned>(event: &Fixture) -> LambdaEvent<E> {
@@ -43,8 +43,8 @@ fn given<E: serde::de::DeserializeOwned>(event: &Fixture) -> LambdaEvent<E> {
 }
 
 /// The line, as it is written.
-fn written<A: Serialize>(journal: &Journal, answered: &Answered<A>) -> String {
-    let line = String::from_utf8(journal.format(&answered.line).expect("a line is written")).unwrap();
+fn written<A: Serialize>(journal: &RequestLog, answered: &Handled<A>) -> String {
+    let line = String::from_utf8(journal.format(&answered.entry).expect("a line is written")).unwrap();
     assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true), "{line}");
     line
 }
@@ -52,8 +52,9 @@ fn written<A: Serialize>(journal: &Journal, answered: &Answered<A>) -> String {
 /// Alice's `sendMessage`s, the tables, and who else is connected since an hour.
 struct World {
     aws: FakeAws,
-    chat: send::Chat,
-    journal: Journal,
+    chat: send::Context,
+    connections: ConnectionsApi,
+    journal: RequestLog,
 }
 
 impl World {
@@ -62,8 +63,8 @@ impl World {
         for (user, connection) in connections {
             aws.put_connection(user, connection, now() - 3_600_000);
         }
-        let (chat, journal) = (aws.context().await, journal(Some("chat")));
-        Self { aws, chat, journal }
+        let (chat, connections, journal) = (aws.context(), aws.context(), journal(Some("chat")));
+        Self { aws, chat, connections, journal }
     }
 
     /// What a route's answer is, in bytes, and its line.
@@ -73,7 +74,7 @@ impl World {
         event: &Fixture,
         route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
     ) -> (u64, Value) {
-        let answered = lambda::answer_or_close(tools, &self.chat.3, given(event), route).await;
+        let answered = lambda::handle_message(tools, &self.connections, given(event), route).await;
         let answer = serde_json::to_value(&answered).unwrap();
         let line = parse(&written(&self.journal, &answered));
         (answer["body"].as_str().unwrap_or_default().len() as u64, line)
@@ -240,7 +241,7 @@ async fn a_refused_frame_and_a_fault_of_ours_are_lines_that_name_the_code() {
 #[tokio::test]
 async fn what_was_stored_counts_even_where_the_route_was_given_up() {
     let world = World::with(&[("bob", "bob")]).await;
-    let stuck = async |chat: &send::Chat, request: Request| {
+    let stuck = async |chat: &send::Context, request: Request| {
         send::handle(chat, request).await?;
         std::future::pending().await
     };
@@ -273,7 +274,7 @@ async fn a_clock_behind_api_gateway_s_measures_no_time() {
 async fn a_receipt_counts_its_pushes_and_no_message() {
     let world = World::with(&[("bob", "bob")]).await;
     world.aws.put_message(1, "bob", "alice", "Hi");
-    let tools: read::Chat = world.aws.context().await;
+    let tools: read::Context = world.aws.context();
     let event =
         Fixture::named("read").user("alice").frame(&json!({ "targetId": "bob", "seq": 1 })).received_at(now() - AGO);
     let (_, line) = world.line(&tools, &event, read::handle).await;
@@ -286,18 +287,18 @@ async fn a_receipt_counts_its_pushes_and_no_message() {
 async fn what_has_nothing_to_count_is_an_ordinary_line() {
     let aws = FakeAws::start().await;
     let journal = journal(Some("chat"));
-    let door: connect::Door = aws.context().await;
+    let door: connect::Context = aws.context();
     let connect = Fixture::named("connect").set("/requestContext/connectionId", json!("new="));
-    let answered = lambda::answer(&door, given(&connect), connect::handle).await;
+    let answered = lambda::handle_event(&door, given(&connect), connect::handle).await;
     let line = parse(&written(&journal, &answered));
     assert_eq!((line.get("_aws"), &line["route"], &line["outcome"]), (None, &json!("$connect"), &json!("ok")));
     assert_eq!((&line["connectionId"], &line["traceId"]), (&json!("new="), &json!(TRACE_ID)));
 
-    let authorizer: authorizer::Authorizer = aws.context().await;
+    let authorizer: authorizer::Context = aws.context();
     for (user, outcome) in [(json!(["alice"]), "ok"), (json!([]), "unauthenticated"), (json!(["a", "b"]), "forbidden")]
     {
         let asked = Fixture::named("authorizer").set("/multiValueQueryStringParameters/userId", user);
-        let answered = lambda::policy(&authorizer, given(&asked), authorizer::handle).await;
+        let answered = lambda::authorize(&authorizer, given(&asked), authorizer::handle).await;
         let line = parse(&written(&journal, &lambda_line(answered)));
         assert_eq!((line.get("_aws"), &line["route"], &line["outcome"]), (None, &json!("authorizer"), &json!(outcome)));
         assert!(!line.to_string().contains("alice"), "no user is logged: {line}");
@@ -305,14 +306,14 @@ async fn what_has_nothing_to_count_is_an_ordinary_line() {
 }
 
 /// Without the answer, of which a diagnostic can't be written down.
-fn lambda_line<A>(answered: Answered<A>) -> Answered<()> {
-    Answered { answer: (), line: answered.line }
+fn lambda_line<A>(answered: Handled<A>) -> Handled<()> {
+    Handled { response: (), entry: answered.entry }
 }
 
 #[tokio::test]
 async fn without_a_namespace_the_same_line_holds_the_figures_and_counts_nothing() {
     let world = World::with(&[("bob", "bob")]).await;
-    let answered = lambda::answer(&world.chat, given(&send(&hello())), send::handle).await;
+    let answered = lambda::handle_event(&world.chat, given(&send(&hello())), send::handle).await;
     let line = parse(&written(&journal(None), &answered));
     let counts = ["_aws", "Stored", "Attempts", "Pushed", "traceId"].map(|name| line.get(name).cloned());
     assert_eq!(counts, [None, Some(json!(1)), Some(json!(1)), Some(json!(1)), Some(json!(TRACE_ID))]);
@@ -325,10 +326,10 @@ async fn the_line_of_an_ordinary_message_has_the_bytes_that_the_documents_say() 
     world.count(&hello()).await;
     let event = Fixture::named("send").user("alice").connection("L0SM9cOFvHcCIhx=").received_at(now() - AGO);
     let event = event.frame(&json!({ "recipientId": "bob", "content": "Hi", "lastSeq": 1 }));
-    let answered = lambda::answer(&world.chat, given(&event), send::handle).await;
+    let answered = lambda::handle_event(&world.chat, given(&event), send::handle).await;
     let plain = journal(None);
     // The first line of a process has its start, too.
-    plain.format(&answered.line);
+    plain.format(&answered.entry);
     for (journal, documented) in [(&world.journal, 622), (&plain, 289)] {
         let bytes = written(journal, &answered).trim_end().len();
         // Times and counts have more or fewer digits.
@@ -339,9 +340,9 @@ async fn the_line_of_an_ordinary_message_has_the_bytes_that_the_documents_say() 
 #[tokio::test]
 async fn no_line_is_written_below_the_log_s_level_or_where_people_read_it() {
     let world = World::with(&[]).await;
-    let answered = lambda::answer(&world.chat, given(&send(&hello())), send::handle).await;
+    let answered = lambda::handle_event(&world.chat, given(&send(&hello())), send::handle).await;
     for (level, json, written) in [(Level::INFO, true, true), (Level::WARN, true, false), (Level::INFO, false, false)] {
-        let journal = Journal::new(&Log { level, json }, Some("chat".to_owned()), Duration::ZERO);
-        assert_eq!(journal.format(&answered.line).is_some(), written, "{level} {json}");
+        let journal = RequestLog::new(&LogSettings { level, json }, Some("chat".to_owned()), Duration::ZERO);
+        assert_eq!(journal.format(&answered.entry).is_some(), written, "{level} {json}");
     }
 }

@@ -1,4 +1,4 @@
-//! The first part of a token: how it is signed, and with which key.
+//! `Header`: the first part of a token, which names the algorithm and the key.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
@@ -6,30 +6,30 @@ use serde_json::Value;
 
 use crate::members::Members;
 
-/// What a token says of its signature, before that is checked.
+/// The header of a token, before its signature is verified.
 #[derive(Debug)]
 pub(crate) struct Header {
-    /// Never one with a shared secret, and never `none`.
+    /// An asymmetric algorithm; never `none`.
     pub(crate) algorithm: Algorithm,
-    /// The name of the issuer's key.
+    /// The id of the issuer's key (`kid`).
     pub(crate) key_id: Option<String>,
 }
 
 impl Header {
-    /// The longest token, in bytes: 8 KB, as much as API Gateway takes in a header. In the query a token ends where its
-    /// 4,096 characters of URL do.
-    const LONGEST_TOKEN: usize = 8 * 1024;
+    /// The maximum length of a token in bytes: 8 KB, API Gateway's limit for a header. In the query, API Gateway's limit of
+    /// 4,096 characters for the URL applies first.
+    const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-    /// Reads the header of a signed token in the compact form, the only one taken.
+    /// Parses the header of a signed token in compact form, the only form that is accepted.
     ///
-    /// Keys and addresses of keys in a header (`jwk`, `jku`, `x5c`, `x5u`) are never looked at: whoever forges a token
-    /// would bring their own.
+    /// Keys and addresses of keys in a header (`jwk`, `jku`, `x5c`, `x5u`) are ignored, because an attacker who forges a token
+    /// would supply their own.
     ///
     /// # Errors
-    /// A fixed phrase, which holds nothing of the token.
-    pub(crate) fn of(token: &str) -> Result<Self, &'static str> {
+    /// A fixed phrase, which contains no part of the token.
+    pub(crate) fn parse(token: &str) -> Result<Self, &'static str> {
         const BROKEN: &str = "the token is no signed JWT";
-        if token.len() > Self::LONGEST_TOKEN {
+        if token.len() > Self::MAX_TOKEN_BYTES {
             return Err("the token is too long");
         }
         let parts: Vec<&str> = token.split('.').collect();
@@ -39,7 +39,7 @@ impl Header {
         }
         let json = URL_SAFE_NO_PAD.decode(parts[0]).map_err(|_| BROKEN)?;
         let header: Members = serde_json::from_slice(&json).map_err(|_| BROKEN)?;
-        // Extensions that must be understood; none is. `b64` is one, and must be among them.
+        // `crit` lists extensions that must be supported; none is. `b64` is one of them.
         if header.has("crit") || header.has("b64") {
             return Err("the token needs an extension");
         }
@@ -64,7 +64,7 @@ impl Header {
     }
 }
 
-/// A token that says what it is says that it is a JWT or an access token (RFC 9068), and not, say, a logout token.
+/// Whether the type is a JWT or an access token (RFC 9068), and not, for example, a logout token.
 fn is_jwt(typ: &Value) -> bool {
     let name = typ.as_str().map(str::to_ascii_lowercase).unwrap_or_default();
     matches!(name.strip_prefix("application/").unwrap_or(&name), "jwt" | "at+jwt")

@@ -1,4 +1,4 @@
-//! The issuer's public keys: the only code that fetches anything from anywhere.
+//! `Jwks`: the issuer's public keys, fetched and cached. The only code of the authorizer that makes a request.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::{
     http::HttpError,
 };
 use aws_smithy_types::byte_stream::{ByteStream, error::Error as BodyError};
-use chat_core::error::chain;
+use chat_core::model::{error::chain, time::Timestamp};
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
@@ -26,52 +26,51 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::header::Header;
 
-/// How long a fetch may take. The connection attempt that needs it waits so long, and the function has 10 s.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest answer: 10,000 RSA keys of 2,048 bits. Issuers have two or three keys, in 2 KB.
-const LONGEST_ANSWER: usize = 5 * 1024 * 1024;
-/// Between two fetches, in milliseconds, whatever tokens ask for: who makes names of keys up can't make this function
-/// hammer the issuer.
-const REST: u64 = 60_000;
-/// The same while there are no keys at all, and nobody can connect.
-const REST_WITHOUT_KEYS: u64 = 5_000;
-/// After this, in milliseconds, keys are fetched anew even where none is missing: an issuer that takes a key back is
-/// heard.
-const FRESH: u64 = 10 * 60_000;
+/// Time-out of a fetch. The connection attempt waits for it, and the function has 10 s.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// The maximum length of a response in bytes: 10,000 RSA keys of 2,048 bits. Issuers have two or three keys, in 2 KB.
+const MAX_RESPONSE_BYTES: usize = 5 * 1024 * 1024;
+/// The minimum interval between two fetches, in milliseconds. It limits the load on the issuer if an attacker sends tokens
+/// with made-up key ids.
+const MIN_INTERVAL_MS: u64 = 60_000;
+/// The same while there are no keys, when no client can connect.
+const MIN_INTERVAL_WITHOUT_KEYS_MS: u64 = 5_000;
+/// The age in milliseconds at which keys are fetched again, so that a key that the issuer revokes stops working.
+const MAX_AGE_MS: u64 = 10 * 60_000;
 
 /// The keys that an issuer publishes, kept from one invocation to the next.
 ///
-/// They are fetched with the first token, when a token names a key that is not among them, and when they are ten minutes
-/// old; at most once a minute. Where a fetch fails, the last good ones are kept, without end.
+/// They are fetched for the first token, for a token with an unknown key id, and when they are ten minutes old; at most once
+/// a minute. If a fetch fails, the last keys stay in use, without a limit.
 pub(crate) struct Jwks {
     url: String,
     connector: Connector,
     cache: Mutex<Cache>,
 }
 
-/// All times in milliseconds since 1970, by API Gateway's clock.
+/// All times are API Gateway's.
 #[derive(Default)]
 struct Cache {
     keys: Option<Keys>,
-    fetched_at: i64,
-    tried_at: Option<i64>,
+    fetched_at: Timestamp,
+    tried_at: Option<Timestamp>,
 }
 
 impl Jwks {
-    /// The keys at `url`; nothing is fetched yet.
+    /// Fetches nothing yet.
     pub(crate) fn new(url: String) -> Self {
-        // Fetches are minutes apart, and a connection would be dead by then.
+        // No connection is kept, because fetches are minutes apart.
         let connector = Connector::builder().pool_max_idle_per_host(0);
         let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
         Self { url, connector, cache: Mutex::default() }
     }
 
-    /// The key that a token says it is signed with; none where the issuer has no such key.
+    /// The key that a token's header names; none if the issuer has no such key.
     ///
     /// # Errors
-    /// Where there are no keys, because the issuer could not be reached or answered nonsense.
-    pub(crate) async fn key(&self, header: &Header, now: i64) -> Result<Option<DecodingKey>, JwksError> {
-        // Held during a fetch: whoever else needs it waits for the same one.
+    /// If there are no keys, because the issuer could not be reached or its response is invalid.
+    pub(crate) async fn key(&self, header: &Header, now: Timestamp) -> Result<Option<DecodingKey>, JwksError> {
+        // Held during a fetch, so that concurrent connection attempts share it.
         let mut cache = self.cache.lock().await;
         if cache.wants_fetch(header, now) {
             cache.tried_at = Some(now);
@@ -89,12 +88,12 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<Keys, JwksError> {
-        timeout(PATIENCE, async {
+        timeout(FETCH_TIMEOUT, async {
             let request = HttpRequest::get(&self.url)?;
-            let answer = self.connector.call(request).await?;
-            // A redirect is not followed: the address is what the operator has said it is.
-            match answer.status().as_u16() {
-                200 => Keys::parse(&body(answer).await?),
+            let response = self.connector.call(request).await?;
+            // A redirect is not followed, because the operator has configured the address.
+            match response.status().as_u16() {
+                200 => Keys::parse(&body(response).await?),
                 status => Err(JwksError::Status(status)),
             }
         })
@@ -103,12 +102,12 @@ impl Jwks {
     }
 }
 
-async fn body(answer: HttpResponse) -> Result<Vec<u8>, JwksError> {
-    let mut chunks = ByteStream::new(answer.into_body());
+async fn body(response: HttpResponse) -> Result<Vec<u8>, JwksError> {
+    let mut chunks = ByteStream::new(response.into_body());
     let mut body = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
-        if body.len() + chunk.len() > LONGEST_ANSWER {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(JwksError::TooLong);
         }
         body.extend_from_slice(&chunk);
@@ -117,16 +116,18 @@ async fn body(answer: HttpResponse) -> Result<Vec<u8>, JwksError> {
 }
 
 impl Cache {
-    fn wants_fetch(&self, header: &Header, now: i64) -> bool {
-        let (wanted, rest) = match &self.keys {
-            None => (true, REST_WITHOUT_KEYS),
-            Some(keys) => (!keys.know(header) || now.abs_diff(self.fetched_at) >= FRESH, REST),
+    fn wants_fetch(&self, header: &Header, now: Timestamp) -> bool {
+        // The absolute difference, because events can be out of order.
+        let since = |earlier: Timestamp| now.millis_since(earlier).unsigned_abs();
+        let (is_needed, min_interval) = match &self.keys {
+            None => (true, MIN_INTERVAL_WITHOUT_KEYS_MS),
+            Some(keys) => (!keys.may_contain(header) || since(self.fetched_at) >= MAX_AGE_MS, MIN_INTERVAL_MS),
         };
-        wanted && self.tried_at.is_none_or(|tried_at| now.abs_diff(tried_at) >= rest)
+        is_needed && self.tried_at.is_none_or(|tried_at| since(tried_at) >= min_interval)
     }
 }
 
-/// The keys of one answer that can check a signature, by name.
+/// The keys of one response that can verify a signature, by key id.
 struct Keys {
     by_id: HashMap<Option<String>, Vec<Key>>,
     count: usize,
@@ -135,7 +136,7 @@ struct Keys {
 struct Key {
     decoding: DecodingKey,
     kind: Kind,
-    /// The only algorithm that the issuer uses it with, where it says so.
+    /// The only algorithm that the issuer allows, if it names one.
     algorithm: Option<KeyAlgorithm>,
 }
 
@@ -148,7 +149,7 @@ enum Kind {
 }
 
 impl Keys {
-    /// Reads a JWK set (RFC 7517). Keys that can't be used are left out: a set may hold others, for encryption say.
+    /// Parses a JWK set (RFC 7517). Other keys are ignored: a set may contain keys for encryption.
     fn parse(json: &[u8]) -> Result<Self, JwksError> {
         #[derive(Deserialize)]
         struct Set {
@@ -160,29 +161,29 @@ impl Keys {
             keys.by_id.entry(id).or_default().push(key);
             keys.count += 1;
         }
-        // An issuer that signs tokens has a key; an empty set is a mishap.
+        // An issuer that signs tokens has a key, so an empty set is an error of the issuer's.
         if keys.count == 0 { Err(JwksError::NoKeys) } else { Ok(keys) }
     }
 
-    /// Whether it is worth looking for this token's key here.
-    fn know(&self, header: &Header) -> bool {
+    /// Whether these keys can contain the token's key. If not, a fetch may.
+    fn may_contain(&self, header: &Header) -> bool {
         header.key_id.is_none() || self.by_id.contains_key(&header.key_id)
     }
 
-    /// A token that names no key is signed with the only one, and with none where there are several.
+    /// A token without a key id is accepted only if the issuer has exactly one key.
     fn find(&self, header: &Header) -> Option<&Key> {
         let mut candidates = match &header.key_id {
             Some(_) => self.by_id.get(&header.key_id)?.iter(),
             None if self.count == 1 => self.by_id.values().next()?.iter(),
             None => return None,
         };
-        candidates.find(|key| key.serves(header.algorithm))
+        candidates.find(|key| key.allows(header.algorithm))
     }
 }
 
 impl Key {
     fn parse(jwk: Value) -> Option<(Option<String>, Self)> {
-        // A private key that everyone can read proves nothing.
+        // A published private key proves nothing.
         if jwk.get("d").is_some() {
             return None;
         }
@@ -200,11 +201,11 @@ impl Key {
             && common.key_operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         let decoding = DecodingKey::from_jwk(&jwk).ok()?;
         let key = Self { kind, decoding, algorithm: common.key_algorithm };
-        (for_signatures && key.is_sound()).then_some((common.key_id, key))
+        (for_signatures && key.has_valid_size()).then_some((common.key_id, key))
     }
 
-    /// Whether it has the size of its kind: for RSA, 2,048 to 8,192 bits.
-    fn is_sound(&self) -> bool {
+    /// Whether the key has a valid size: for RSA, 2,048 to 8,192 bits.
+    fn has_valid_size(&self) -> bool {
         let length = self.decoding.try_get_as_bytes().map_or(0, <[u8]>::len);
         match self.kind {
             Kind::Rsa => match self.decoding.kind() {
@@ -217,7 +218,7 @@ impl Key {
         }
     }
 
-    fn serves(&self, algorithm: Algorithm) -> bool {
+    fn allows(&self, algorithm: Algorithm) -> bool {
         let kind = match algorithm {
             Algorithm::ES256 => Kind::P256,
             Algorithm::ES384 => Kind::P384,
@@ -229,34 +230,26 @@ impl Key {
     }
 }
 
-/// Why there are no (new) keys.
+/// Why the keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JwksError {
-    /// `JWT_JWKS_URL` is no address.
-    #[error("the address of the issuer's keys is none")]
+    #[error("JWT_JWKS_URL is not an address")]
     Address(#[from] HttpError),
-    /// No connection, or one that broke.
     #[error("the issuer could not be reached")]
     Connection(#[from] ConnectorError),
-    /// The answer broke off.
-    #[error("the issuer's answer broke off")]
+    #[error("the issuer's response ended early")]
     Body(#[from] BodyError),
-    /// Another status than 200.
     #[error("the issuer answered with status {0}")]
     Status(u16),
-    /// No whole answer in [`PATIENCE`].
     #[error("the issuer did not answer in time")]
     TooSlow,
-    /// More than [`LONGEST_ANSWER`].
-    #[error("the issuer's answer is too long")]
+    #[error("the issuer's response is too long")]
     TooLong,
-    /// Not `{"keys": […]}`.
-    #[error("the issuer's answer is no set of keys")]
+    #[error("the issuer's response is not a JWK set")]
     NoKeySet,
-    /// None for a signature that is taken.
     #[error("the issuer has no key for signatures")]
     NoKeys,
-    /// A moment ago; it is not tried again yet.
+    /// The last fetch failed, and the next one is not due.
     #[error("the issuer's keys could not be fetched a moment ago")]
     FailedBefore,
 }

@@ -1,6 +1,6 @@
-//! The `authorizer` function; everything worth reading is in `lib.rs`.
+//! The `authorizer` function; see `lib.rs`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run_authorizer(authorizer::handle).await
+async fn main() -> Result<(), chat_core::StartError> {
+    chat_core::run_authorizer(authorizer::handle).await
 }

@@ -1,29 +1,28 @@
-//! From a token to a user.
+//! `Tokens`: identifies users by the tokens of one issuer.
 
-use chat_core::{Error, configuration::TokenRules, request::Identity};
+use chat_core::{Error, configuration::TokenRules, model::time::Timestamp, protocol::request::Identity};
 use jsonwebtoken::{Validation, errors::ErrorKind};
 
 use crate::{claims, header::Header, jwks::Jwks, members::Members, signature};
 
-/// Proves who connects by tokens of one issuer.
+/// Identifies users by the tokens of one issuer.
 pub(crate) struct Tokens {
     rules: TokenRules,
     jwks: Jwks,
 }
 
 impl Tokens {
-    /// Takes the tokens that `rules` describes.
     pub(crate) fn new(rules: TokenRules) -> Self {
         signature::install();
         Self { jwks: Jwks::new(rules.jwks_url.clone()), rules }
     }
 
-    /// The user of a token, at `now` (milliseconds since 1970).
+    /// The user of a token that is valid at `now`.
     ///
     /// # Errors
-    /// As [`crate::handle`]. No error holds a piece of the token.
-    pub(crate) async fn prove(&self, token: &str, now: i64) -> Result<Identity, Error> {
-        let header = Header::of(token).map_err(Error::Unauthenticated)?;
+    /// As [`crate::handle`]. No error contains a part of the token.
+    pub(crate) async fn prove(&self, token: &str, now: Timestamp) -> Result<Identity, Error> {
+        let header = Header::parse(token).map_err(Error::Unauthenticated)?;
         let key = self.jwks.key(&header, now).await.map_err(|error| Error::Unavailable(error.into()))?;
         let key = key.ok_or(Error::Unauthenticated("the token's key is not one of the issuer's"))?;
         let mut validation = Validation::new(header.algorithm);
@@ -31,18 +30,18 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&self.rules.issuer]);
         validation.set_audience(&[&self.rules.audience]);
-        // By API Gateway's clock and not by this machine's: see `claims`.
+        // `claims` checks them by API Gateway's clock instead of this machine's.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let claims = jsonwebtoken::decode::<Members>(token, &key, &validation)
-            .map_err(|error| Error::Unauthenticated(refusal(error.kind())))?
+            .map_err(|error| Error::Unauthenticated(reason(error.kind())))?
             .claims;
         claims::identity(&claims, &self.rules, now)
     }
 }
 
-/// A fixed phrase: the library's own may hold what the token says.
-fn refusal(error: &ErrorKind) -> &'static str {
+/// A fixed phrase, because the library's own can contain a claim.
+fn reason(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidSignature => "the token's signature is wrong",
         ErrorKind::InvalidIssuer => "the token is of another issuer",

@@ -1,17 +1,17 @@
 //! Who is let in, in open mode, and from where.
 
-use authorizer::Authorizer;
+use authorizer::Context;
 use chat_core::lambda;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture};
 
 /// The policy, or the error string.
 async fn authorize(event: Fixture) -> Result<Value, String> {
-    ask(&FakeAws::start().await.context().await, event).await
+    ask(&FakeAws::start().await.context(), event).await
 }
 
-async fn ask(authorizer: &Authorizer, event: Fixture) -> Result<Value, String> {
-    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
+async fn ask(authorizer: &Context, event: Fixture) -> Result<Value, String> {
+    match lambda::authorize(authorizer, event.lambda(), authorizer::handle).await.response {
         Ok(policy) => Ok(serde_json::to_value(policy).unwrap()),
         Err(diagnostic) => Err(diagnostic.error_message),
     }
@@ -58,7 +58,7 @@ async fn who_names_two_users_or_none_that_can_be_is_denied() {
 async fn a_page_of_a_foreign_origin_is_denied() {
     let aws = FakeAws::start().await;
     let allowed = [("ALLOWED_ORIGINS", "https://chat.example, https://*.example.com")];
-    let authorizer: Authorizer = aws.try_context(&allowed).await.unwrap();
+    let authorizer: Context = aws.try_context(&allowed).unwrap();
     for (origins, effect) in [
         (["https://chat.example"].as_slice(), "Allow"),
         (&["https://a.example.com"], "Allow"),
@@ -87,7 +87,7 @@ async fn a_page_of_a_foreign_origin_is_denied() {
 #[tokio::test]
 async fn an_event_without_a_time_is_no_event() {
     let event = Fixture::named("authorizer").without("/requestContext/requestTimeEpoch");
-    assert!(serde_json::from_value::<lambda::Authorize>(event.value().clone()).is_err());
+    assert!(serde_json::from_value::<lambda::AuthorizerEvent>(event.value().clone()).is_err());
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("JWT_AUDIENCE", "chat"),
     ];
     let aws = FakeAws::start().await;
-    assert!(aws.try_context::<Authorizer>(&JWT).await.is_ok());
+    assert!(aws.try_context::<Context>(&JWT).is_ok());
     for (name, value) in [
         ("AUTH_MODE", ""),
         ("AUTH_MODE", "Open"),
@@ -121,7 +121,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("ALLOWED_ORIGINS", "https://*.com"),
     ] {
         let variables = [&JWT[..], &[(name, value)]].concat();
-        let error = aws.try_context::<Authorizer>(&variables).await.err().expect("the start is stopped").to_string();
+        let error = aws.try_context::<Context>(&variables).err().expect("the start is stopped").to_string();
         assert!(error.contains(&format!("variable {name} ")), "{name}={value}: {error}");
     }
 }

@@ -1,27 +1,43 @@
-//! Remembers a new connection.
+//! `$connect`: stores a new connection.
 
 #![warn(clippy::unwrap_used)]
 
 use chat_core::{
     Error, Reply, Request,
-    clients::{Clients, Connection, ConnectionLimit},
-    delivery::Delivery,
-    error::chain,
+    configuration::{Configuration, FromConfiguration, InvalidConfiguration},
+    model::error::chain,
+    push::fanout::Fanout,
+    store::connections::{Connection, ConnectionLimit, Connections},
 };
 
 /// The subprotocol of the chat.
 const SUBPROTOCOL: &str = "chat.v1";
 
-/// What a connect works with.
-pub type Door = (Clients, Delivery, ConnectionLimit);
+/// What this route works with.
+#[derive(Debug)]
+pub struct Context {
+    connections: Connections,
+    fanout: Fanout,
+    limit: ConnectionLimit,
+}
 
-/// Writes the row before the upgrade is answered, so that a client that is connected gets every message from then on.
-/// Beside that, the user's other connections are read; where they are too many with this one, the oldest are closed.
+impl FromConfiguration for Context {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            connections: Connections::from_configuration(configuration)?,
+            fanout: Fanout::from_configuration(configuration)?,
+            limit: ConnectionLimit::from_configuration(configuration)?,
+        })
+    }
+}
+
+/// Stores the connection before the upgrade is accepted, so that a connected client gets every message from then on.
+/// Concurrently, reads the user's other connections. If this one exceeds the limit, the oldest are closed.
 ///
 /// # Errors
-/// [`Error::BadRequest`] where the client offers subprotocols but not `chat.v1`: a browser would drop a connection
-/// that selects none of its offers. [`Error::Unavailable`] and [`Error::Internal`] where the row can't be written.
-pub async fn handle((clients, delivery, limit): &Door, request: Request) -> Result<Reply, Error> {
+/// [`Error::BadRequest`] if the client offers subprotocols but not `chat.v1`, because a browser closes a connection that
+/// selects none of its offers. [`Error::Unavailable`] and [`Error::Internal`] if the connection is not stored.
+pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let subprotocol = match request.subprotocols.as_slice() {
         [] => None,
         offers if offers.iter().any(|offer| offer == SUBPROTOCOL) => Some(SUBPROTOCOL),
@@ -29,16 +45,18 @@ pub async fn handle((clients, delivery, limit): &Door, request: Request) -> Resu
     };
     let Request { user, connection_id, connected_at, token_expires_at, received_at, .. } = request;
     let connection = Connection::new(user, connection_id, connected_at, token_expires_at);
-    let (added, known) = tokio::join!(clients.add(&connection), clients.of(&connection.user_id, received_at));
+    let (added, others) = tokio::join!(
+        context.connections.add(&connection),
+        context.connections.of_user(&connection.user_id, received_at)
+    );
     added?;
-    match known {
+    match others {
         Ok(mut others) => {
-            // It may or may not be among them already.
+            // The concurrent read may include the new connection.
             others.retain(|other| other.connection_id != connection.connection_id);
-            let gone = delivery.close(None, limit.excess(others), received_at).await;
-            clients.forget(&gone).await;
+            context.fanout.close(context.limit.excess(others), received_at).await;
         }
-        // Whoever connects next counts again.
+        // The user's next connection enforces the limit.
         Err(error) => tracing::warn!(cause = chain(&error), "the connections of a user could not be counted"),
     }
     Ok(Reply::Connected(subprotocol))

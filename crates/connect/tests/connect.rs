@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chat_core::lambda;
-use connect::Door;
+use connect::Context;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome};
 use tokio::sync::Notify;
@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 /// The moment of `events/connect.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_556_857;
 
-async fn connect(door: &Door, event: Fixture) -> Value {
-    serde_json::to_value(lambda::answer(door, event.lambda(), connect::handle).await).unwrap()
+async fn connect(context: &Context, event: Fixture) -> Value {
+    serde_json::to_value(lambda::handle_event(context, event.lambda(), connect::handle).await).unwrap()
 }
 
 /// Alice's connections in the table, in alphabetical order.
@@ -30,9 +30,9 @@ fn offering(protocols: &str) -> Fixture {
 #[tokio::test]
 async fn it_remembers_the_connection_with_two_calls_at_once() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
 
-    let answer = connect(&door, Fixture::named("connect")).await;
+    let answer = connect(&context, Fixture::named("connect")).await;
 
     assert_eq!((&answer["statusCode"], &answer["headers"]), (&json!(200), &json!({})));
     assert_eq!(answer.get("body"), None, "a body on $connect is never sent");
@@ -48,9 +48,9 @@ async fn it_remembers_the_connection_with_two_calls_at_once() {
 
 #[tokio::test]
 async fn it_selects_the_subprotocol_that_it_speaks() {
-    let door: Door = FakeAws::start().await.context().await;
+    let context: Context = FakeAws::start().await.context();
     for offer in ["chat.v1", "chat.v2, chat.v1", " chat.v1 ,x"] {
-        let answer = connect(&door, offering(offer)).await;
+        let answer = connect(&context, offering(offer)).await;
         assert_eq!(answer["headers"]["sec-websocket-protocol"], "chat.v1", "{offer}");
     }
 }
@@ -58,9 +58,9 @@ async fn it_selects_the_subprotocol_that_it_speaks() {
 #[tokio::test]
 async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     for offer in ["graphql-ws", "CHAT.V1", "chat.v1x"] {
-        assert_eq!(connect(&door, offering(offer)).await["statusCode"], 400, "{offer}");
+        assert_eq!(connect(&context, offering(offer)).await["statusCode"], 400, "{offer}");
     }
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
@@ -68,9 +68,9 @@ async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
 #[tokio::test]
 async fn it_refuses_a_connection_without_a_proven_user() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     // The query says who; nobody has proved it.
-    let answer = connect(&door, Fixture::named("connect").without("/requestContext/authorizer")).await;
+    let answer = connect(&context, Fixture::named("connect").without("/requestContext/authorizer")).await;
     assert_eq!(answer["statusCode"], 401);
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
@@ -78,17 +78,17 @@ async fn it_refuses_a_connection_without_a_proven_user() {
 #[tokio::test]
 async fn a_connection_that_cannot_be_remembered_is_refused() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     for (status, error, refusal) in [(500, "InternalServerError", 503), (400, "AccessDeniedException", 500)] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
-        assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], refusal);
+        assert_eq!(connect(&context, Fixture::named("connect")).await["statusCode"], refusal);
     }
 }
 
 #[tokio::test]
 async fn the_row_is_written_while_the_others_are_read() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     let released = Arc::new(Notify::new());
     let hold = released.clone();
     aws.dynamodb.inject(move |call| match call.operation.as_str() {
@@ -100,17 +100,17 @@ async fn the_row_is_written_while_the_others_are_read() {
         tokio::join!(aws.dynamodb.saw("Query", 1), aws.dynamodb.saw("PutItem", 1));
         released.notify_one();
     };
-    let (answer, ()) = tokio::join!(connect(&door, Fixture::named("connect")), release);
+    let (answer, ()) = tokio::join!(connect(&context, Fixture::named("connect")), release);
     assert_eq!(answer["statusCode"], 200);
 }
 
 #[tokio::test]
 async fn the_row_remembers_when_the_token_expires() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     for (expires_at, remembered) in [(json!("1793539999"), "1793539999"), (json!("soon"), "-9223372036854775808")] {
         let event = Fixture::named("connect").set("/requestContext/authorizer/expiresAt", expires_at);
-        assert_eq!(connect(&door, event).await["statusCode"], 200);
+        assert_eq!(connect(&context, event).await["statusCode"], 200);
         assert_eq!(aws.rows("ClientsTable")[0]["tokenExpiresAt"]["N"], remembered);
     }
 }
@@ -118,13 +118,13 @@ async fn the_row_remembers_when_the_token_expires() {
 #[tokio::test]
 async fn the_oldest_connections_are_closed_when_there_are_too_many() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "3")]).await.unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "3")]).unwrap();
     for (connection, age_ms) in [("d", 100_000), ("a", 400_000), ("c", 200_000), ("b", 300_000), ("x", 7_801_000)] {
         aws.put_connection("alice", connection, NOW - age_ms);
     }
     aws.put_connection("bob", "bob", NOW - 900_000);
 
-    let answer = connect(&door, Fixture::named("connect").connection("e")).await;
+    let answer = connect(&context, Fixture::named("connect").connection("e")).await;
 
     assert_eq!(answer["statusCode"], 200);
     let mut closed = aws.connections.take_closed();
@@ -140,7 +140,7 @@ async fn the_oldest_connections_are_closed_when_there_are_too_many() {
         aws.connections.answer(connection, &[410]);
     }
     aws.connections.answer("d", &[500, 500]);
-    assert_eq!(connect(&door, Fixture::named("connect").connection("f")).await["statusCode"], 200);
+    assert_eq!(connect(&context, Fixture::named("connect").connection("f")).await["statusCode"], 200);
     assert_eq!(rows(&aws), ["bob", "d", "e", "f", "x"]);
     let counts = [("DeleteItem".to_owned(), 3), ("PutItem".to_owned(), 1), ("Query".to_owned(), 1)];
     assert_eq!(aws.dynamodb.take_counts(), counts.into());
@@ -149,10 +149,10 @@ async fn the_oldest_connections_are_closed_when_there_are_too_many() {
 #[tokio::test]
 async fn who_connects_again_with_the_same_event_closes_nobody() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "2")]).await.unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "2")]).unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
     for _ in 0..3 {
-        connect(&door, Fixture::named("connect")).await;
+        connect(&context, Fixture::named("connect")).await;
     }
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
@@ -160,13 +160,13 @@ async fn who_connects_again_with_the_same_event_closes_nobody() {
 #[tokio::test]
 async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.try_context(&[("MAX_CONNECTIONS", "1")]).await.unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "1")]).unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
     aws.dynamodb.inject(|call| match call.operation.as_str() {
         "Query" => Outcome::Fail(400, "AccessDeniedException"),
         _ => Outcome::Forward,
     });
-    assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], 200);
+    assert_eq!(connect(&context, Fixture::named("connect")).await["statusCode"], 200);
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
 
@@ -174,7 +174,7 @@ async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
 async fn a_limit_that_is_missing_or_wrong_is_named() {
     let aws = FakeAws::start().await;
     for value in ["", "0", "-1", "1001", "many", "1.5", "99999999999"] {
-        let error = aws.try_context::<Door>(&[("MAX_CONNECTIONS", value)]).await.unwrap_err();
+        let error = aws.try_context::<Context>(&[("MAX_CONNECTIONS", value)]).unwrap_err();
         assert!(error.to_string().contains("MAX_CONNECTIONS"), "{error}");
     }
 }
@@ -182,8 +182,8 @@ async fn a_limit_that_is_missing_or_wrong_is_named() {
 #[tokio::test]
 async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
     let aws = FakeAws::start().await;
-    let door: Door = aws.context().await;
+    let context: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
-    assert_eq!(connect(&door, Fixture::named("connect").timeout_ms(1_000)).await["statusCode"], 503);
+    assert_eq!(connect(&context, Fixture::named("connect").timeout_ms(1_000)).await["statusCode"], 503);
 }

@@ -1,15 +1,31 @@
-//! Forgets a connection that is closed.
+//! `$disconnect`: removes a closed connection.
 
 #![warn(clippy::unwrap_used)]
 
-use chat_core::{Error, Reply, Request, clients::Clients};
+use chat_core::{
+    Error, Reply, Request,
+    configuration::{Configuration, FromConfiguration, InvalidConfiguration},
+    store::connections::Connections,
+};
 
-/// Removes the row. `$disconnect` is best effort: where it never comes, the first push that finds the connection gone
-/// removes it, and at the latest DynamoDB's TTL.
+/// What this route works with.
+#[derive(Debug)]
+pub struct Context {
+    connections: Connections,
+}
+
+impl FromConfiguration for Context {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self { connections: Connections::from_configuration(configuration)? })
+    }
+}
+
+/// API Gateway does not guarantee `$disconnect`. Without it, the first push to the connection removes it, or DynamoDB's TTL.
 ///
 /// # Errors
-/// Those of DynamoDB. Nobody is told; the log is.
-pub async fn handle(clients: &Clients, request: Request) -> Result<Reply, Error> {
-    clients.remove(&request.user, &request.connection_id).await?;
+/// [`Error::Unavailable`] and [`Error::Internal`] if the connection is not removed. Only the log shows it, because there is
+/// no client to tell.
+pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
+    context.connections.remove(&request.user, &request.connection_id).await?;
     Ok(Reply::Nothing)
 }

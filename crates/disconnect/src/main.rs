@@ -1,6 +1,6 @@
-//! The `disconnect` function; everything worth reading is in `lib.rs`.
+//! The `disconnect` function; see `lib.rs`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run_lifecycle(disconnect::handle).await
+async fn main() -> Result<(), chat_core::StartError> {
+    chat_core::run_lifecycle(disconnect::handle).await
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use chat_core::clients::{Clients, Connection};
+use chat_core::{
+    model::time::Timestamp,
+    store::connections::{Connection, Connections},
+};
+use disconnect::Context;
 use serde_json::Value;
 use support::{FakeAws, Fixture, Outcome, invoke};
 use tokio::sync::Notify;
@@ -10,14 +14,17 @@ use tokio::sync::Notify;
 #[tokio::test]
 async fn it_forgets_this_connection_and_no_other_with_one_call() {
     let aws = FakeAws::start().await;
-    let clients: Clients = aws.context().await;
+    let (context, connections): (Context, Connections) = (aws.context(), aws.context());
     for (user, id) in [("alice", "L0SM9cOFvHcCIhw="), ("alice", "other"), ("bob", "L0SM9cOFvHcCIhw=")] {
         let user = user.to_owned().try_into().unwrap();
-        clients.add(&Connection::new(user, id.to_owned(), 1_793_535_556_857, None)).await.unwrap();
+        connections
+            .add(&Connection::new(user, id.to_owned(), Timestamp::from_millis(1_793_535_556_857), None))
+            .await
+            .unwrap();
     }
     aws.dynamodb.take_calls();
 
-    assert_eq!(invoke(&clients, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
+    assert_eq!(invoke(&context, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
 
     let mut left: Vec<_> = aws
         .rows("ClientsTable")
@@ -31,21 +38,21 @@ async fn it_forgets_this_connection_and_no_other_with_one_call() {
 
 #[tokio::test]
 async fn forgetting_it_twice_is_no_error() {
-    let clients: Clients = FakeAws::start().await.context().await;
+    let context: Context = FakeAws::start().await.context();
     for _ in 0..2 {
-        assert_eq!(invoke(&clients, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
+        assert_eq!(invoke(&context, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
     }
 }
 
 #[tokio::test]
 async fn a_table_that_hangs_ends_it_before_it_is_cut_off() {
     let aws = FakeAws::start().await;
-    let clients: Clients = aws.context().await;
+    let context: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
     // Nobody sees this answer; a function that is cut off would pay its next event a cold start.
     assert_eq!(
-        invoke(&clients, disconnect::handle, Fixture::named("disconnect").timeout_ms(1_000)).await["code"],
+        invoke(&context, disconnect::handle, Fixture::named("disconnect").timeout_ms(1_000)).await["code"],
         "unavailable"
     );
 }

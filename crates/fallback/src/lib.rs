@@ -1,4 +1,4 @@
-//! Answers what no other route takes: `ping`, and every mistake in naming an action.
+//! `$default`: `ping`, and every frame that no other route accepts.
 
 #![warn(clippy::unwrap_used)]
 
@@ -6,16 +6,16 @@ use chat_core::{Error, Reply, Request};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Named {
+struct Frame {
     action: String,
 }
 
-/// Makes no AWS call, so that a client may ping as often as it likes.
+/// Makes no AWS call, so that a client may ping often.
 ///
 /// # Errors
-/// [`Error::UnknownAction`], and [`Error::BadRequest`] where the frame names no action at all.
+/// [`Error::UnknownAction`], and [`Error::BadRequest`] if the frame has no `action`.
 pub async fn handle(_: &(), request: Request) -> Result<Reply, Error> {
-    match request.body::<Named>()?.action.as_str() {
+    match request.body::<Frame>()?.action.as_str() {
         "ping" => Ok(Reply::Pong),
         _ => Err(Error::UnknownAction),
     }

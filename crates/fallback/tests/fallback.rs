@@ -1,6 +1,6 @@
 //! What no other route takes.
 
-use chat_core::{delivery::Delivery, lambda};
+use chat_core::{lambda, push::connections_api::ConnectionsApi};
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, broken_frames, invoke};
 
@@ -70,7 +70,7 @@ async fn an_expired_token_ends_what_a_connection_may_do() {
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
     let aws = FakeAws::start().await;
-    let delivery: Delivery = aws.context().await;
+    let connections: ConnectionsApi = aws.context();
     let expired =
         Fixture::named("fallback").connection("stolen=").set("/requestContext/authorizer/expiresAt", json!("1"));
     let told = json!({
@@ -89,7 +89,7 @@ async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
     ] {
         aws.connections.answer("stolen=", statuses);
         let route = fallback::handle;
-        let answer = lambda::answer_or_close(&(), &delivery, expired.lambda(), route).await;
+        let answer = lambda::handle_message(&(), &connections, expired.lambda(), route).await;
         let answer = serde_json::to_value(answer).unwrap();
         let frame = answer["body"].as_str().map(|frame| serde_json::from_str::<Value>(frame).unwrap());
         assert_eq!((&answer["statusCode"], frame), (&json!(200), answered.then(|| told.clone())), "{statuses:?}");
@@ -99,7 +99,7 @@ async fn a_connection_whose_token_has_expired_is_told_so_and_closed() {
     }
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
 
-    let answer = lambda::answer_or_close(&(), &delivery, Fixture::named("fallback").lambda(), fallback::handle).await;
+    let answer = lambda::handle_message(&(), &connections, Fixture::named("fallback").lambda(), fallback::handle).await;
     assert!(serde_json::to_string(&answer).unwrap().contains("pong"));
     assert_eq!((aws.connections.take_pushes().len(), aws.connections.take_closed().len()), (0, 0));
 }

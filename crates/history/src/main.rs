@@ -1,6 +1,6 @@
-//! The `history` function; everything worth reading is in `lib.rs`.
+//! The `history` function; see `lib.rs`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run(history::handle).await
+async fn main() -> Result<(), chat_core::StartError> {
+    chat_core::run(history::handle).await
 }

@@ -1,6 +1,6 @@
-//! The `inbox` function; everything worth reading is in `lib.rs`.
+//! The `inbox` function; see `lib.rs`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run(inbox::handle).await
+async fn main() -> Result<(), chat_core::StartError> {
+    chat_core::run(inbox::handle).await
 }

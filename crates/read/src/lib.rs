@@ -1,49 +1,66 @@
-//! Notes how far a user has read, and tells everyone whom it concerns.
+//! `markRead`: stores how far a user has read, and pushes a read receipt.
 
 #![warn(clippy::unwrap_used)]
 
 use chat_core::{
     Error, Reply, Request,
-    audience::{audience, tell},
-    clients::Clients,
-    conversation::{ConversationId, Seq},
-    conversations::{Conversations, Marked},
-    deadline::in_time,
-    delivery::Delivery,
-    error::chain,
-    frames::{self, MarkRead, Receipt},
-    messages::Messages,
+    configuration::{Configuration, FromConfiguration, InvalidConfiguration},
+    model::{
+        conversation::{ConversationId, Seq},
+        error::chain,
+    },
+    protocol::{codec, deadline::in_time, replies::ReadReceipt, requests::MarkRead},
+    push::fanout::Fanout,
+    store::inboxes::{Inboxes, ReadPosition},
 };
 
-/// What a receipt works with.
-pub type Chat = (Messages, Conversations, Clients, Delivery);
+/// What this route works with.
+#[derive(Debug)]
+pub struct Context {
+    inboxes: Inboxes,
+    fanout: Fanout,
+}
 
-/// A mark moves forward only, and only onto a message that exists. One that comes late, or again, changes nothing, is told
-/// to nobody, and is answered with how far the caller has read already.
+impl FromConfiguration for Context {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            inboxes: Inboxes::from_configuration(configuration)?,
+            fanout: Fanout::from_configuration(configuration)?,
+        })
+    }
+}
+
+/// A read position only moves forward, and only to a message that exists. A late or repeated `markRead` changes nothing,
+/// pushes nothing, and gets the stored position as its reply.
 ///
 /// # Errors
-/// [`Error::BadRequest`] where the frame is not a `markRead` or there is no such message, and those of DynamoDB.
-pub async fn handle((messages, conversations, clients, delivery): &Chat, request: Request) -> Result<Reply, Error> {
+/// [`Error::BadRequest`] if the frame is not a `markRead` or the message does not exist, [`Error::Unavailable`] and
+/// [`Error::Internal`] if the position is not stored.
+pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let MarkRead { target_id: peer, seq } = request.body()?;
     if seq == Seq::NONE {
         return Err(Error::bad_request("seq: the first message is 1; send the seq of one that you hold"));
     }
-    let conversation_id = ConversationId::between(&request.user, &peer);
-    let exists = messages.existence(&conversation_id, seq)?;
-    let mark = in_time(&request, conversations.mark_read(&request.user, &peer, seq, exists));
-    let (marked, connections) = tokio::join!(mark, in_time(&request, audience(clients, &peer, &request)));
-    let receipt = |seq| Receipt { conversation_id, user_id: request.user.clone(), seq };
-    let receipt = match marked? {
-        Marked::Already(seq) => return Ok(Reply::Read(receipt(seq))),
-        Marked::Moved => receipt(seq),
+    let (position, recipients) = tokio::join!(
+        in_time(&request, context.inboxes.mark_read(&request.user, &peer, seq)),
+        in_time(&request, context.fanout.recipients(&request, &peer))
+    );
+    let receipt = |seq| ReadReceipt {
+        conversation_id: ConversationId::between(&request.user, &peer),
+        user_id: request.user.clone(),
+        seq,
     };
-    let told = in_time(&request, async {
-        tell(&frames::push_receipt(&receipt), connections?, delivery, clients, &request).await;
+    let receipt = match position? {
+        ReadPosition::Unchanged(seq) => return Ok(Reply::Read(receipt(seq))),
+        ReadPosition::Advanced => receipt(seq),
+    };
+    let delivered = in_time(&request, async {
+        context.fanout.push(&request, &codec::encode_receipt_push(&receipt), recipients?).await;
         Ok(())
     });
-    if let Err(error) = told.await {
-        // The mark is stored: whoever misses it sees it with the next one, or in the inbox.
-        tracing::warn!(cause = chain(&error), "a stored receipt was not delivered to everyone");
+    if let Err(error) = delivered.await {
+        // The position is stored. A client that misses the push sees it with the next one, or in the inbox.
+        tracing::warn!(cause = chain(&error), "a stored read position was not pushed to every recipient");
     }
     Ok(Reply::Read(receipt))
 }

@@ -1,6 +1,6 @@
-//! The `read` function; everything worth reading is in `lib.rs`.
+//! The `read` function; see `lib.rs`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::lambda::Error> {
-    chat_core::lambda::run(read::handle).await
+async fn main() -> Result<(), chat_core::StartError> {
+    chat_core::run(read::handle).await
 }

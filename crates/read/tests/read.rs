@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use read::Chat;
+use read::Context;
 use serde_json::{Value, json};
 use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 const NOW: i64 = 1_793_535_562_000;
 
 /// Two users with two devices each, connected an hour ago, who have said five things.
-async fn two_users() -> (FakeAws, Chat) {
+async fn two_users() -> (FakeAws, Context) {
     let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put(
@@ -27,12 +27,12 @@ async fn two_users() -> (FakeAws, Chat) {
     for seq in 1..=5 {
         aws.put_message(seq, "bob", "alice", "Hi");
     }
-    let chat = aws.context().await;
-    (aws, chat)
+    let context = aws.context();
+    (aws, context)
 }
 
-async fn mark(chat: &Chat, user: &str, frame: Value) -> Value {
-    invoke(chat, read::handle, Fixture::named("read").user(user).frame(&frame)).await
+async fn mark(context: &Context, user: &str, frame: Value) -> Value {
+    invoke(context, read::handle, Fixture::named("read").user(user).frame(&frame)).await
 }
 
 /// Who has read how far: whose, with whom, up to where.
@@ -60,9 +60,9 @@ fn conflict() -> Outcome {
 
 #[tokio::test]
 async fn a_receipt_is_stored_answered_and_told_to_all_others() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
 
-    let answer = invoke(&chat, read::handle, Fixture::named("read").connection("alice")).await;
+    let answer = invoke(&context, read::handle, Fixture::named("read").connection("alice")).await;
 
     let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "seq": 1 });
     assert_eq!(answer, json!({ "type": "read", "ref": "5", "value": receipt }));
@@ -76,7 +76,7 @@ async fn a_receipt_is_stored_answered_and_told_to_all_others() {
 
 #[tokio::test]
 async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let released = Arc::new(Notify::new());
     let hold = released.clone();
     aws.dynamodb.inject(move |call| if is_transaction(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
@@ -85,7 +85,7 @@ async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
         tokio::join!(aws.dynamodb.saw("Query", 2), aws.dynamodb.saw("TransactWriteItems", 1));
         released.notify_one();
     };
-    let (answer, ()) = tokio::join!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
+    let (answer, ()) = tokio::join!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
     assert_eq!(answer["value"]["seq"], 5);
     assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 2), ("TransactWriteItems".to_owned(), 1)].into());
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
@@ -93,22 +93,22 @@ async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
 
 #[tokio::test]
 async fn it_moves_forward_only_and_tells_nobody_what_they_know() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for (seq, stands, told) in [(3, 3, 3), (3, 3, 0), (1, 3, 0), (5, 5, 3), (4, 5, 0), (5, 5, 0)] {
-        let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": seq })).await;
+        let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": seq })).await;
         assert_eq!((&answer["type"], &answer["value"]["seq"]), (&json!("read"), &json!(stands)), "{seq}");
         assert_eq!(aws.connections.take_pushes().len(), told, "{seq}");
         assert_eq!(marks(&aws), [format!("alice bob {stands}")]);
     }
     // The other one's is another.
-    assert_eq!(mark(&chat, "bob", json!({ "targetId": "alice", "seq": 2 })).await["value"]["seq"], 2);
+    assert_eq!(mark(&context, "bob", json!({ "targetId": "alice", "seq": 2 })).await["value"]["seq"], 2);
     assert_eq!(marks(&aws), ["alice bob 5", "bob alice 2"]);
 }
 
 #[tokio::test]
 async fn it_never_moves_onto_a_message_that_is_not_there() {
-    let (aws, chat) = two_users().await;
-    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 2 })).await;
+    let (aws, context) = two_users().await;
+    mark(&context, "alice", json!({ "targetId": "bob", "seq": 2 })).await;
     aws.connections.take_pushes();
     for (user, frame) in [
         ("alice", json!({ "targetId": "bob", "seq": 6 })),
@@ -117,7 +117,7 @@ async fn it_never_moves_onto_a_message_that_is_not_there() {
         ("alice", json!({ "targetId": "alice", "seq": 1 })),
         ("mallory", json!({ "targetId": "alice", "seq": 1 })),
     ] {
-        let answer = mark(&chat, user, frame.clone()).await;
+        let answer = mark(&context, user, frame.clone()).await;
         assert_eq!(answer["code"], "bad_request", "{frame}");
         assert!(answer["message"].as_str().unwrap().starts_with("seq: "), "{answer}");
     }
@@ -127,27 +127,27 @@ async fn it_never_moves_onto_a_message_that_is_not_there() {
 
 #[tokio::test]
 async fn a_note_to_oneself_can_be_read_and_ones_other_devices_hear_of_it() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let row = json!({
         "conversationId": { "S": "dm:5:alice:alice" }, "seq": { "N": "1" }, "content": { "S": "A note" },
         "senderId": { "S": "alice" }, "recipientId": { "S": "alice" }, "createdAt": { "N": "1" },
         "messageId": { "S": "00000000-0000-4000-8000-000000000000" },
     });
     aws.put("MessagesTable", &row);
-    let answer = mark(&chat, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
+    let answer = mark(&context, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
     assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "seq": 1 }));
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
 }
 
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let mut writes = 0;
     aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
         if is_transaction(call) && writes == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
-    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
+    let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
     assert_eq!(answer["value"]["seq"], 4, "{answer}");
     // The SDK repeats it as the same transaction, so everybody is told.
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
@@ -156,24 +156,24 @@ async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
 
 #[tokio::test]
 async fn two_devices_that_get_in_each_others_way_both_succeed() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let mut writes = 0;
     aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
         if is_transaction(call) && writes <= 2 { conflict() } else { Outcome::Forward }
     });
-    assert_eq!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
+    assert_eq!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
     assert_eq!(aws.dynamodb.take_counts()["TransactWriteItems"], 3);
 
     aws.dynamodb.inject(|call| if is_transaction(call) { conflict() } else { Outcome::Forward });
-    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
     assert_eq!(answer["code"], "unavailable", "it does not try for ever");
     assert_eq!(marks(&aws), ["alice bob 4"]);
 }
 
 #[tokio::test]
 async fn what_is_stored_is_answered_even_where_nobody_can_be_told() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let never = Arc::new(Notify::new());
     for (seq, fate) in [(1, Outcome::Fail(400, "AccessDeniedException")), (2, Outcome::Hold(never))] {
         aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
@@ -181,42 +181,42 @@ async fn what_is_stored_is_answered_even_where_nobody_can_be_told() {
             _ => Outcome::Forward,
         });
         let event = Fixture::named("read").frame(&json!({ "targetId": "bob", "seq": seq })).timeout_ms(1_500);
-        assert_eq!(invoke(&chat, read::handle, event).await["value"]["seq"], seq);
+        assert_eq!(invoke(&context, read::handle, event).await["value"]["seq"], seq);
     }
     assert_eq!(marks(&aws), ["alice bob 2"]);
 }
 
 #[tokio::test]
 async fn a_connection_that_is_gone_is_forgotten_and_harms_nobody() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     aws.connections.answer("bob", &[410]);
-    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob-2"]);
     assert_eq!(aws.rows("ClientsTable").len(), 3);
 }
 
 #[tokio::test]
 async fn the_reader_is_who_the_authorizer_proved_and_nobody_else() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let forged = json!({ "targetId": "bob", "seq": 1, "userId": "alice", "conversationId": "dm:5:alice:bob" });
-    assert_eq!(mark(&chat, "mallory", forged.clone()).await["code"], "bad_request");
+    assert_eq!(mark(&context, "mallory", forged.clone()).await["code"], "bad_request");
     // Names that look like the inside of a conversation's id, or of an entry.
     for target in ["5:alice:bob", "alice:bob", "dm:5:alice:bob", "read:bob", "at:0000000000:bob"] {
-        let answer = mark(&chat, "mallory", json!({ "targetId": target, "seq": 1 })).await;
+        let answer = mark(&context, "mallory", json!({ "targetId": target, "seq": 1 })).await;
         assert_eq!(answer["code"], "bad_request", "{target}");
     }
     for event in [
         Fixture::named("read").without("/requestContext/authorizer").frame(&forged),
         Fixture::named("read").set("/requestContext/authorizer/userId", json!("")).frame(&forged),
     ] {
-        assert_eq!(invoke(&chat, read::handle, event).await["code"], "unauthenticated");
+        assert_eq!(invoke(&context, read::handle, event).await["code"], "unauthenticated");
     }
     assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
 
 #[tokio::test]
 async fn it_refuses_what_is_not_a_receipt_without_a_call() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let mut frames = broken_frames();
     let bad = [
         json!({}),
@@ -239,7 +239,7 @@ async fn it_refuses_what_is_not_a_receipt_without_a_call() {
     ];
     frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
     for (frame, code) in frames {
-        let answer = invoke(&chat, read::handle, Fixture::named("read").text(&frame)).await;
+        let answer = invoke(&context, read::handle, Fixture::named("read").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -248,7 +248,7 @@ async fn it_refuses_what_is_not_a_receipt_without_a_call() {
 
 #[tokio::test]
 async fn a_table_that_fails_is_told_without_internals() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for (status, error, code) in [
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
@@ -256,7 +256,7 @@ async fn a_table_that_fails_is_told_without_internals() {
         (400, "TransactionCanceledException", "internal"),
     ] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
-        let answer = invoke(&chat, read::handle, Fixture::named("read")).await;
+        let answer = invoke(&context, read::handle, Fixture::named("read")).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("5")));
         assert!(!answer.to_string().contains("Exception"), "{answer}");
     }
@@ -267,7 +267,7 @@ async fn a_table_that_fails_is_told_without_internals() {
 async fn a_variable_that_is_missing_is_named() {
     let aws = FakeAws::start().await;
     for name in ["CLIENTS_TABLE", "MESSAGES_TABLE", "CONVERSATIONS_TABLE", "CONNECTIONS_ENDPOINT"] {
-        let error = aws.try_context::<Chat>(&[(name, "")]).await.unwrap_err();
+        let error = aws.try_context::<Context>(&[(name, "")]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -1,88 +1,100 @@
-//! Stores a message and brings it to everyone who should see it.
+//! `sendMessage`: stores a message, then pushes it to the recipients.
 
 #![warn(clippy::unwrap_used)]
+
+mod append;
 
 use std::time::{Duration, Instant};
 
 use chat_core::{
     Error, Reply, Request,
-    audience::{audience, tell},
-    clients::Clients,
-    conversations::Conversations,
-    deadline::in_time,
-    delivery::Delivery,
-    error::chain,
-    frames::{self, SendMessage, Sent},
-    message::{Content, Draft},
-    messages::{Appended, Messages},
-    rate_limit::RateLimiter,
+    configuration::{Configuration, FromConfiguration, InvalidConfiguration},
+    model::{
+        error::chain,
+        message::{Content, Draft},
+        rate_limit::RateLimiter,
+    },
+    protocol::{codec, deadline::in_time, replies::Sent, requests::SendMessage},
+    push::fanout::Fanout,
+    store::{inboxes::Inboxes, messages::Messages},
 };
 
-/// What a send works with.
-pub type Chat = (Messages, Conversations, Clients, Delivery, RateLimiter);
+use append::{Appended, append, prove_end};
 
-/// Beside a put that took longer than this, somebody may have connected, and synced, after the connections were read
-/// and before the message was stored: they are read again.
-const FAST_PUT: Duration = Duration::from_millis(25);
-
-/// Durable first: nothing is pushed or acknowledged before it is stored, and what is stored is acknowledged even where
-/// a push fails.
-///
-/// # Errors
-/// [`Error::BadRequest`] and [`Error::TooLarge`] where the frame is not a `sendMessage`, [`Error::OutOfDate`] where the
-/// client must sync first, [`Error::RateLimited`] where its user sends too much, [`Error::Unavailable`] where a repeat with
-/// the same `clientMessageId` is worth it.
-pub async fn handle(chat: &Chat, request: Request) -> Result<Reply, Error> {
-    handle_with(chat, request, FAST_PUT).await
+/// What this route works with.
+#[derive(Debug)]
+pub struct Context {
+    messages: Messages,
+    inboxes: Inboxes,
+    fanout: Fanout,
+    limiter: RateLimiter,
+    fast_put: Duration,
 }
 
-/// As [`handle`], with another idea of a fast put, so that tests need not lean on time.
+impl FromConfiguration for Context {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self {
+            messages: Messages::from_configuration(configuration)?,
+            inboxes: Inboxes::from_configuration(configuration)?,
+            fanout: Fanout::from_configuration(configuration)?,
+            limiter: RateLimiter::from_configuration(configuration)?,
+            fast_put: Duration::from_millis(25),
+        })
+    }
+}
+
+impl Context {
+    /// With another bound on the time of a put. If a put takes longer, the recipients are read again after it, because a
+    /// client may have connected and caught up after the recipients were read and before the message was stored.
+    pub fn with_fast_put(self, fast_put: Duration) -> Self {
+        Self { fast_put, ..self }
+    }
+}
+
+/// Nothing is pushed or acknowledged before it is stored. What is stored is acknowledged, even if a push fails.
 ///
 /// # Errors
-/// As [`handle`].
-pub async fn handle_with(
-    (messages, conversations, clients, delivery, limiter): &Chat,
-    request: Request,
-    fast_put: Duration,
-) -> Result<Reply, Error> {
-    let ask: SendMessage = request.body()?;
-    let content = Content::new(ask.content)?;
+/// [`Error::BadRequest`] and [`Error::TooLarge`] if the frame is not a `sendMessage`, [`Error::OutOfDate`] if the client
+/// must catch up first, [`Error::RateLimited`] if the caller sends too much, [`Error::Unavailable`] if a repeat with the same
+/// `clientMessageId` can succeed.
+pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
+    let frame: SendMessage = request.body()?;
+    let content = Content::new(frame.content)?;
     let draft =
-        Draft::new(request.user.clone(), ask.recipient_id, content, request.received_at, ask.client_message_id)?;
+        Draft::new(request.user.clone(), frame.recipient_id, content, request.received_at, frame.client_message_id)?;
+    context.limiter.spend(draft.sender(), request.received_at)?;
 
-    limiter.spend(draft.sender(), request.received_at)?;
-
-    let limit = limiter.limit();
-    let standing = in_time(&request, messages.standing(&draft, ask.last_seq, limit)).await?;
-    let append = async {
+    let end = in_time(&request, prove_end(context, &draft, frame.last_seq)).await?;
+    let put = async {
         let began = Instant::now();
-        (in_time(&request, messages.append(&draft, standing, limit, conversations)).await, began.elapsed())
+        (in_time(&request, append(context, &draft, end)).await, began.elapsed())
     };
-    let ((appended, took), early) =
-        tokio::join!(append, in_time(&request, audience(clients, draft.recipient(), &request)));
+    let recipients = || in_time(&request, context.fanout.recipients(&request, draft.recipient()));
+    let ((appended, duration), recipients_before_put) = tokio::join!(put, recipients());
     let appended = appended?;
-    request.measurements.stored(appended.attempts, appended.duplicate);
-    let delivered = in_time(&request, async {
-        let connections = match early {
-            Ok(connections) if appended.attempts <= 1 && took <= fast_put => connections,
-            _ => audience(clients, draft.recipient(), &request).await?,
+    request.metrics.stored(appended.attempts, appended.duplicate);
+
+    let deliver = in_time(&request, async {
+        let recipients = match recipients_before_put {
+            Ok(recipients) if appended.attempts <= 1 && duration <= context.fast_put => recipients,
+            _ => recipients().await?,
         };
-        tell(&frames::push(&appended.message), connections, delivery, clients, &request).await;
+        context.fanout.push(&request, &codec::encode_message_push(&appended.message), recipients).await;
         Ok(())
     });
-    let (delivered, ()) = tokio::join!(delivered, leave(conversations, &draft, &appended, &request));
+    let (delivered, ()) = tokio::join!(deliver, leave_hour(context, &draft, &appended, &request));
     if let Err(error) = delivered {
-        // The message is stored: whoever misses it sees the hole, or catches up on the next connection.
-        tracing::warn!(cause = chain(&error), "a stored message was not delivered to everyone");
+        // The message is stored. A client that misses the push sees the hole in `seq`, or catches up when it reconnects.
+        tracing::warn!(cause = chain(&error), "a stored message was not pushed to every recipient");
     }
     Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))
 }
 
-/// Takes the conversation out of the hour of the inboxes that it has left.
-async fn leave(conversations: &Conversations, draft: &Draft, appended: &Appended, request: &Request) {
-    let Some(hour) = appended.moved_from else { return };
-    if let Err(error) = in_time(request, conversations.unlist(draft, hour)).await {
-        // It shows nothing any more, wherever it stands.
-        tracing::warn!(cause = chain(&error), "a conversation was left in an hour of the past");
+/// Removes the inbox entries of the hour that the conversation has left.
+async fn leave_hour(context: &Context, draft: &Draft, appended: &Appended, request: &Request) {
+    let Some(hour) = appended.left_hour else { return };
+    if let Err(error) = in_time(request, context.inboxes.remove_entries(draft, hour)).await {
+        // The entries are ignored, because the newest message carries another hour.
+        tracing::warn!(cause = chain(&error), "the inbox entries of an earlier hour were not removed");
     }
 }

@@ -1,15 +1,15 @@
 //! How much one user may send, and to whose connections, with real tables and a real `@connections` endpoint.
 
-use send::Chat;
+use send::Context;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, invoke};
 
 /// The moment of `events/send.json`, in milliseconds since 1970.
 const NOW: i64 = 1_793_535_561_000;
 
-async fn say(chat: &Chat, user: &str, at: i64, frame: &Value) -> Value {
+async fn say(context: &Context, user: &str, at: i64, frame: &Value) -> Value {
     let event = Fixture::named("send").user(user).frame(frame).set("/requestContext/requestTimeEpoch", json!(at));
-    invoke(chat, send::handle, event).await
+    invoke(context, send::handle, event).await
 }
 
 fn to(recipient: &str) -> Value {
@@ -17,8 +17,8 @@ fn to(recipient: &str) -> Value {
 }
 
 /// A `send` that has never seen anybody, as each new process is.
-async fn fresh(aws: &FakeAws) -> Chat {
-    aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).await.unwrap()
+async fn fresh(aws: &FakeAws) -> Context {
+    aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).unwrap()
 }
 
 #[tokio::test]
@@ -57,15 +57,15 @@ async fn what_is_refused_costs_one_read_and_stores_nothing() {
 #[tokio::test]
 async fn a_process_holds_a_user_to_the_limit_whoever_they_write_to_and_without_a_call() {
     let aws = FakeAws::start().await;
-    let chat = fresh(&aws).await;
+    let context = fresh(&aws).await;
     for recipient in ["b", "c", "d"] {
-        assert_eq!(say(&chat, "alice", NOW, &to(recipient)).await["type"], "sent");
+        assert_eq!(say(&context, "alice", NOW, &to(recipient)).await["type"], "sent");
     }
     aws.dynamodb.take_calls();
-    assert_eq!(say(&chat, "alice", NOW, &to("e")).await["code"], "rate_limited");
+    assert_eq!(say(&context, "alice", NOW, &to("e")).await["code"], "rate_limited");
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
-    assert_eq!(say(&chat, "bob", NOW, &to("e")).await["type"], "sent", "nobody else is slowed down");
-    assert_eq!(say(&chat, "alice", NOW + 500, &to("e")).await["type"], "sent");
+    assert_eq!(say(&context, "bob", NOW, &to("e")).await["type"], "sent", "nobody else is slowed down");
+    assert_eq!(say(&context, "alice", NOW + 500, &to("e")).await["type"], "sent");
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_message_from_before_there_were_limits_leaves_everything() {
 #[tokio::test]
 async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
     let aws = FakeAws::start().await;
-    let (slow, chat) = (fresh(&aws).await, aws.context::<Chat>().await);
+    let (slow, context) = (fresh(&aws).await, aws.context::<Context>());
     let released = std::sync::Arc::new(tokio::sync::Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
     aws.dynamodb.inject(move |call| {
@@ -106,7 +106,7 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
     let overtake = async {
         aws.dynamodb.saw("PutItem", 1).await;
         for seq in 1..=3 {
-            assert_eq!(say(&chat, "alice", NOW, &frame).await["value"]["seq"], seq);
+            assert_eq!(say(&context, "alice", NOW, &frame).await["value"]["seq"], seq);
         }
         released.notify_one();
     };
@@ -119,7 +119,7 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
     let aws = FakeAws::start().await;
-    let chat: Chat = aws.context().await;
+    let context: Context = aws.context();
     let began = NOW - 3_600_000;
     aws.put_connection_until("bob", "bob-open", began, None);
     aws.put_connection_until("bob", "bob-valid", began, Some(NOW / 1000 + 1));
@@ -130,7 +130,7 @@ async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
     aws.connections.answer("bob-gone", &[410]);
     aws.connections.answer("bob-stuck", &[200, 500, 500]);
 
-    assert_eq!(say(&chat, "alice", NOW, &to("bob")).await["type"], "sent");
+    assert_eq!(say(&context, "alice", NOW, &to("bob")).await["type"], "sent");
 
     let mut pushes: Vec<_> = aws
         .connections

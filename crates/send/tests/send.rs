@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use send::Chat;
+use send::Context;
 use serde_json::{Value, json};
 use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
@@ -12,23 +12,23 @@ use tokio::sync::Notify;
 const NOW: i64 = 1_793_535_561_000;
 
 /// Two users with two devices each: `alice`, `alice-2`, `bob`, `bob-2`, connected an hour ago.
-async fn two_users() -> (FakeAws, Chat) {
+async fn two_users() -> (FakeAws, Context) {
     let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
         aws.put_connection(user, connection, NOW - 3_600_000);
     }
-    let chat = aws.context().await;
-    (aws, chat)
+    let context = aws.context();
+    (aws, context)
 }
 
-async fn say(chat: &Chat, user: &str, frame: Value) -> Value {
-    invoke(chat, send::handle, Fixture::named("send").user(user).frame(&frame)).await
+async fn say(context: &Context, user: &str, frame: Value) -> Value {
+    invoke(context, send::handle, Fixture::named("send").user(user).frame(&frame)).await
 }
 
 /// Alice says something; a put that takes up to so long counts as fast.
-async fn say_with(chat: &Chat, frame: Value, fast_put: Duration) -> Value {
-    let route = async |chat: &Chat, request| send::handle_with(chat, request, fast_put).await;
-    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame)).await
+async fn say_with(aws: &FakeAws, frame: Value, fast_put: Duration) -> Value {
+    let context = aws.context::<Context>().with_fast_put(fast_put);
+    invoke(&context, send::handle, Fixture::named("send").user("alice").frame(&frame)).await
 }
 
 fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
@@ -60,9 +60,9 @@ fn stored(aws: &FakeAws) -> Vec<(u64, String)> {
 
 #[tokio::test]
 async fn a_message_is_stored_pushed_and_acknowledged() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
 
-    let sent = invoke(&chat, send::handle, Fixture::named("send").connection("alice")).await;
+    let sent = invoke(&context, send::handle, Fixture::named("send").connection("alice")).await;
 
     let message_id = &sent["value"]["messageId"];
     let acknowledged = json!({
@@ -102,8 +102,8 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
 
 #[tokio::test]
 async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
-    let (aws, chat) = two_users().await;
-    say(&chat, "alice", json!({ "recipientId": "bob", "content": "1" })).await;
+    let (aws, context) = two_users().await;
+    say(&context, "alice", json!({ "recipientId": "bob", "content": "1" })).await;
     for frame in [
         json!({ "recipientId": "bob", "content": "2" }),
         json!({ "recipientId": "bob", "content": "3", "clientMessageId": "3" }),
@@ -111,7 +111,7 @@ async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
     ] {
         aws.dynamodb.take_calls();
         aws.connections.take_pushes();
-        assert_eq!(say_with(&chat, frame, Duration::MAX).await["type"], "sent");
+        assert_eq!(say_with(&aws, frame, Duration::MAX).await["type"], "sent");
         assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 3)]));
         assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
     }
@@ -119,21 +119,21 @@ async fn it_takes_four_calls_and_one_push_for_each_other_connection() {
 
 #[tokio::test]
 async fn the_connections_are_read_beside_the_put() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let released = hold_puts(&aws);
     // If they were read after the put, this would wait for ever: nothing else releases it.
     let release = async {
         tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
         released.notify_one();
     };
-    let (sent, ()) = tokio::join!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
+    let (sent, ()) = tokio::join!(say(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
     assert_eq!(sent["type"], "sent");
 }
 
 #[tokio::test]
 async fn a_message_to_oneself_reaches_ones_other_devices() {
-    let (aws, chat) = two_users().await;
-    let sent = say(&chat, "alice", json!({ "recipientId": "alice", "content": "A note" })).await;
+    let (aws, context) = two_users().await;
+    let sent = say(&context, "alice", json!({ "recipientId": "alice", "content": "A note" })).await;
     assert_eq!(sent["value"]["conversationId"], "dm:5:alice:alice");
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
 }
@@ -141,17 +141,17 @@ async fn a_message_to_oneself_reaches_ones_other_devices() {
 #[tokio::test]
 async fn a_repeat_is_stored_once_pushed_again_and_answered_like_the_first() {
     for last_seq in [json!({}), json!({ "lastSeq": 0 })] {
-        let (aws, chat) = two_users().await;
+        let (aws, context) = two_users().await;
         let mut frame = json!({ "recipientId": "bob", "content": "Once", "clientMessageId": "c1" });
         frame.as_object_mut().unwrap().extend(last_seq.as_object().unwrap().clone());
-        let first = say(&chat, "alice", frame.clone()).await;
+        let first = say(&context, "alice", frame.clone()).await;
         let other =
-            say(&chat, "bob", json!({ "recipientId": "alice", "content": "Twice", "clientMessageId": "c1" })).await;
+            say(&context, "bob", json!({ "recipientId": "alice", "content": "Twice", "clientMessageId": "c1" })).await;
         aws.connections.take_pushes();
 
         // A client that lies about the text gets the stored one pushed, not its new one.
         frame["content"] = json!("Changed");
-        let again = say(&chat, "alice", frame).await;
+        let again = say(&context, "alice", frame).await;
 
         assert_eq!(other["value"]["seq"], 2, "another sender's clientMessageId is another message");
         for field in ["messageId", "seq", "createdAt", "clientMessageId", "conversationId"] {
@@ -167,16 +167,19 @@ async fn a_repeat_is_stored_once_pushed_again_and_answered_like_the_first() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_write_leaves_one_message() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let mut puts = 0;
     aws.dynamodb.inject(move |call| {
         puts += usize::from(appends(call));
         if appends(call) && puts == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
     for client_message_id in [json!(null), json!("c1")] {
-        let sent =
-            say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": client_message_id }))
-                .await;
+        let sent = say(
+            &context,
+            "alice",
+            json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": client_message_id }),
+        )
+        .await;
         assert_eq!(sent["value"]["duplicate"], false, "{sent}");
     }
     assert_eq!(stored(&aws).len(), 2);
@@ -184,7 +187,7 @@ async fn an_answer_that_is_lost_after_the_write_leaves_one_message() {
 
 #[tokio::test]
 async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let released = Arc::new(Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
     aws.dynamodb.inject(move |call| {
@@ -195,13 +198,13 @@ async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
     let overtake = async {
         aws.dynamodb.saw("PutItem", 3).await;
         // Two others get in the way too, so that the repeat does not stand where the first attempt wants to write.
-        say(&chat, "bob", json!({ "recipientId": "alice", "content": "1" })).await;
-        say(&chat, "bob", json!({ "recipientId": "alice", "content": "2" })).await;
-        let second = say(&chat, "alice", frame.clone()).await;
+        say(&context, "bob", json!({ "recipientId": "alice", "content": "1" })).await;
+        say(&context, "bob", json!({ "recipientId": "alice", "content": "2" })).await;
+        let second = say(&context, "alice", frame.clone()).await;
         released.notify_one();
         second
     };
-    let (first, second) = tokio::join!(say(&chat, "alice", frame.clone()), overtake);
+    let (first, second) = tokio::join!(say(&context, "alice", frame.clone()), overtake);
     assert_eq!((&first["value"]["seq"], &first["value"]["duplicate"]), (&json!(3), &json!(true)));
     assert_eq!((&second["value"]["seq"], &second["value"]["duplicate"]), (&json!(3), &json!(false)));
     assert_eq!(stored(&aws).len(), 3);
@@ -209,14 +212,14 @@ async fn a_repeat_that_overtakes_the_first_attempt_is_the_one_that_counts() {
 
 #[tokio::test]
 async fn concurrent_senders_share_one_dense_order() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let sends = (0..30).map(|number| {
         let (sender, recipient) = if number % 2 == 0 { ("alice", "bob") } else { ("bob", "alice") };
-        let chat = &chat;
+        let context = &context;
         async move {
             let frame = json!({ "recipientId": recipient, "content": number.to_string(), "clientMessageId": number.to_string() });
             // Thirty at once, on a busy machine, may take longer than one function has.
-            invoke(chat, send::handle, Fixture::named("send").user(sender).frame(&frame).timeout_ms(120_000)).await
+            invoke(context, send::handle, Fixture::named("send").user(sender).frame(&frame).timeout_ms(120_000)).await
         }
     });
     let mut seqs: Vec<_> = join_all(sends).await.iter().map(|sent| sent["value"]["seq"].as_u64().unwrap()).collect();
@@ -227,7 +230,7 @@ async fn concurrent_senders_share_one_dense_order() {
 
 #[tokio::test]
 async fn who_connects_while_a_message_is_being_stored_gets_it() {
-    let (aws, chat) = two_users().await;
+    let (aws, _) = two_users().await;
     let released = hold_puts(&aws);
     let connecting = async {
         tokio::join!(aws.dynamodb.saw("Query", 3), aws.dynamodb.saw("PutItem", 3));
@@ -236,27 +239,27 @@ async fn who_connects_while_a_message_is_being_stored_gets_it() {
         released.notify_one();
     };
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
-    tokio::join!(say_with(&chat, frame, Duration::ZERO), connecting);
+    tokio::join!(say_with(&aws, frame, Duration::ZERO), connecting);
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2", "bob-3"]);
 }
 
 #[tokio::test]
 async fn a_client_that_is_too_far_behind_must_sync_first() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for seq in 1..=1_002 {
         aws.put_message(seq, "alice", "bob", "Hi");
     }
     let frame =
         |last_seq| json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "3", "lastSeq": last_seq });
-    assert_eq!(say(&chat, "alice", frame(1)).await["code"], "out_of_date");
+    assert_eq!(say(&context, "alice", frame(1)).await["code"], "out_of_date");
     assert_eq!(stored(&aws).len(), 1_002);
-    let found = say(&chat, "alice", frame(2)).await;
+    let found = say(&context, "alice", frame(2)).await;
     assert_eq!((&found["value"]["seq"], &found["value"]["duplicate"]), (&json!(3), &json!(true)));
 }
 
 #[tokio::test]
 async fn one_bad_socket_harms_nobody() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     aws.put_connection("bob", "bob-new", NOW - 1_000);
     aws.put_connection("bob", "bob-expired", NOW - 7_801_000);
     aws.connections.answer("alice-2", &[410]);
@@ -266,7 +269,7 @@ async fn one_bad_socket_harms_nobody() {
     aws.put_connection("alice", "alice-silent", NOW - 3_600_000);
     aws.connections.silence("alice-silent");
 
-    let sent = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await;
+    let sent = say(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await;
 
     assert_eq!(sent["type"], "sent");
     assert_eq!(
@@ -283,18 +286,18 @@ async fn one_bad_socket_harms_nobody() {
 
 #[tokio::test]
 async fn what_is_stored_is_acknowledged_even_where_nobody_can_be_told() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     aws.dynamodb.inject(|call| match call.body["TableName"].as_str() {
         Some("ClientsTable") => Outcome::Fail(400, "AccessDeniedException"),
         _ => Outcome::Forward,
     });
-    assert_eq!(say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
+    assert_eq!(say(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
 }
 
 #[tokio::test]
 async fn what_is_stored_is_acknowledged_in_time_even_where_dynamodb_hangs() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let never = Arc::new(Notify::new());
     let hold = never.clone();
     aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
@@ -303,18 +306,18 @@ async fn what_is_stored_is_acknowledged_in_time_even_where_dynamodb_hangs() {
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
     let event = Fixture::named("send").user("alice").frame(&frame).timeout_ms(1_500);
-    assert_eq!(invoke(&chat, send::handle, event).await["type"], "sent");
+    assert_eq!(invoke(&context, send::handle, event).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
 
     let hold = never.clone();
     aws.dynamodb.inject(move |_| Outcome::Hold(hold.clone()));
     let event = Fixture::named("send").user("alice").frame(&frame).timeout_ms(1_500);
-    assert_eq!(invoke(&chat, send::handle, event).await["code"], "unavailable");
+    assert_eq!(invoke(&context, send::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]
 async fn a_table_that_fails_is_told_without_internals() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for (operation, status, error, code) in [
         ("Query", 400, "ThrottlingException", "unavailable"),
         ("PutItem", 500, "InternalServerError", "unavailable"),
@@ -325,7 +328,7 @@ async fn a_table_that_fails_is_told_without_internals() {
                 if call.operation == operation { Outcome::Fail(status, error) } else { Outcome::Forward }
             },
         );
-        let answer = say(&chat, "alice", json!({ "recipientId": "bob", "content": "Hi", "ref": "7" })).await;
+        let answer = say(&context, "alice", json!({ "recipientId": "bob", "content": "Hi", "ref": "7" })).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("7")));
         assert!(!answer.to_string().contains("Exception"), "{answer}");
     }
@@ -334,22 +337,23 @@ async fn a_table_that_fails_is_told_without_internals() {
 
 #[tokio::test]
 async fn the_sender_is_who_the_authorizer_proved_and_nobody_else() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let forged = json!({ "recipientId": "bob", "content": "Hi", "senderId": "alice", "userId": "alice", "conversationId": "dm:5:alice:bob" });
-    let sent = say(&chat, "mallory", forged.clone()).await;
+    let sent = say(&context, "mallory", forged.clone()).await;
     assert_eq!(sent["value"]["conversationId"], "dm:3:bob:mallory");
     assert!(aws.connections.take_pushes().iter().all(|push| push.frame["value"]["senderId"] == "mallory"));
     let event = Fixture::named("send").without("/requestContext/authorizer").frame(&forged);
-    assert_eq!(invoke(&chat, send::handle, event).await["code"], "unauthenticated");
+    assert_eq!(invoke(&context, send::handle, event).await["code"], "unauthenticated");
     assert_eq!(stored(&aws).len(), 1);
 }
 
 #[tokio::test]
 async fn the_largest_text_and_names_of_every_kind_arrive_as_they_came() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for content in ["x".repeat(16_384), "🦀".repeat(4_096), "مرحبا \u{202e}\n\t\"q\" <b>".to_owned(), "a\0b".to_owned()]
     {
-        let sent = say(&chat, "李#:雷\"", json!({ "recipientId": "bob", "content": content, "colour": "blue" })).await;
+        let sent =
+            say(&context, "李#:雷\"", json!({ "recipientId": "bob", "content": content, "colour": "blue" })).await;
         assert_eq!(sent["type"], "sent", "{sent}");
         let push = aws.connections.take_pushes().pop().unwrap();
         assert_eq!(
@@ -361,7 +365,7 @@ async fn the_largest_text_and_names_of_every_kind_arrive_as_they_came() {
 
 #[tokio::test]
 async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     let mut frames = broken_frames();
     let bad = [
         json!({}),
@@ -393,7 +397,7 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
     let large = ["x".repeat(16_385), "🦀".repeat(4_097), "\u{1}".repeat(4_096), "\\".repeat(12_000)];
     frames.extend(large.map(|content| (json!({ "recipientId": "bob", "content": content }).to_string(), "too_large")));
     for (frame, code) in frames {
-        let answer = invoke(&chat, send::handle, Fixture::named("send").text(&frame)).await;
+        let answer = invoke(&context, send::handle, Fixture::named("send").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -401,10 +405,9 @@ async fn it_refuses_what_is_not_a_message_and_stores_nothing() {
 }
 
 /// Alice says something to Bob at this moment.
-async fn say_at(chat: &Chat, content: &str, moment: i64) -> Value {
+async fn say_at(context: &Context, content: &str, moment: i64) -> Value {
     let frame = json!({ "recipientId": "bob", "content": content, "clientMessageId": content });
-    let route = async |chat: &Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    invoke(chat, route, Fixture::named("send").user("alice").frame(&frame).received_at(moment)).await
+    invoke(context, send::handle, Fixture::named("send").user("alice").frame(&frame).received_at(moment)).await
 }
 
 /// In which hours, counted from the first, the inboxes have something: whose, since when, and with whom.
@@ -424,7 +427,7 @@ const HOUR: i64 = 3_600_000;
 
 #[tokio::test]
 async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_hour() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for (content, moment, calls, inbox) in [
         ("first", NOW, &[("PutItem", 3), ("Query", 3)][..], ["alice +0 bob", "bob +0 alice"]),
         ("in the same hour", NOW + 1, &[("PutItem", 1), ("Query", 3)], ["alice +0 bob", "bob +0 alice"]),
@@ -439,18 +442,18 @@ async fn a_conversation_is_put_into_both_inboxes_with_its_first_message_of_an_ho
         ("late", NOW + 3 * HOUR, &[("GetItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
     ] {
         aws.dynamodb.take_calls();
-        assert_eq!(say_at(&chat, content, moment).await["type"], "sent");
+        assert_eq!(say_at(&context, content, moment).await["type"], "sent");
         assert_eq!(aws.dynamodb.take_counts(), counts(calls), "{content}");
         assert_eq!(inboxes(&aws), inbox, "{content}");
     }
     // To oneself: one inbox.
-    say(&chat, "carol", json!({ "recipientId": "carol", "content": "A note" })).await;
+    say(&context, "carol", json!({ "recipientId": "carol", "content": "A note" })).await;
     assert_eq!(inboxes(&aws), ["alice +2 bob", "bob +2 alice", "carol +0 carol"]);
 }
 
 #[tokio::test]
 async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
-    let (aws, chat) = two_users().await;
+    let (aws, context) = two_users().await;
     for (nth, content) in [(1, "the first entry"), (2, "the second")] {
         let mut puts = 0;
         aws.dynamodb.inject(move |call| {
@@ -458,26 +461,26 @@ async fn the_inboxes_have_a_conversation_before_its_message_is_stored() {
             let ours = call.body["TableName"] == "ConversationsTable" && puts == nth;
             if ours { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward }
         });
-        assert_eq!(say_at(&chat, content, NOW).await["code"], "internal");
+        assert_eq!(say_at(&context, content, NOW).await["code"], "internal");
         assert_eq!(stored(&aws).len(), 0, "no message that nobody would find");
     }
     aws.dynamodb
         .inject(|call| if appends(call) { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward });
-    assert_eq!(say_at(&chat, "the message", NOW).await["code"], "internal");
+    assert_eq!(say_at(&context, "the message", NOW).await["code"], "internal");
     aws.dynamodb.inject(|_| Outcome::Forward);
-    assert_eq!(say_at(&chat, "the message", NOW).await["value"]["seq"], 1);
+    assert_eq!(say_at(&context, "the message", NOW).await["value"]["seq"], 1);
     assert_eq!(inboxes(&aws), ["alice +0 bob", "bob +0 alice"]);
 }
 
 #[tokio::test]
 async fn a_message_is_acknowledged_even_where_its_conversation_can_not_leave_the_hour_before() {
-    let (aws, chat) = two_users().await;
-    say_at(&chat, "1", NOW).await;
+    let (aws, context) = two_users().await;
+    say_at(&context, "1", NOW).await;
     aws.dynamodb.inject(|call| match call.operation.as_str() {
         "DeleteItem" => Outcome::Fail(400, "AccessDeniedException"),
         _ => Outcome::Forward,
     });
-    assert_eq!(say_at(&chat, "2", NOW + HOUR).await["value"]["seq"], 2);
+    assert_eq!(say_at(&context, "2", NOW + HOUR).await["value"]["seq"], 2);
     assert_eq!(aws.connections.take_receivers().len(), 6);
     assert_eq!(inboxes(&aws), ["alice +0 bob", "alice +1 bob", "bob +0 alice", "bob +1 alice"]);
 }
@@ -497,7 +500,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("MESSAGE_BURST", "-1"),
         ("MESSAGE_BURST", "100001"),
     ] {
-        let error = aws.try_context::<Chat>(&[(name, value)]).await.unwrap_err();
+        let error = aws.try_context::<Context>(&[(name, value)]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

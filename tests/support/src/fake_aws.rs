@@ -1,13 +1,10 @@
 //! The AWS that a route sees in a test.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use chat_core::{
-    configuration::{Configuration, InvalidConfiguration, Provide},
-    delivery::Delivery,
-};
+use chat_core::configuration::{Configuration, FromConfiguration, InvalidConfiguration};
 use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -42,15 +39,15 @@ impl FakeAws {
     }
 
     /// What a route works with, made as in production.
-    pub async fn context<T: Provide>(&self) -> T {
-        self.try_context(&[]).await.expect("the variables are all there")
+    pub fn context<T: FromConfiguration>(&self) -> T {
+        self.try_context(&[]).expect("the variables are all there")
     }
 
-    /// As [`FakeAws::provide`], with some variables changed or, where empty, missing.
+    /// As [`FakeAws::context`], with some variables changed or, where empty, missing.
     ///
     /// # Errors
-    /// Those of [`Provide::provide`].
-    pub async fn try_context<T: Provide>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
+    /// Those of [`FromConfiguration::from_configuration`].
+    pub fn try_context<T: FromConfiguration>(&self, changes: &[(&str, &str)]) -> Result<T, InvalidConfiguration> {
         let mut variables = HashMap::from([
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
@@ -63,12 +60,7 @@ impl FakeAws {
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
-        T::provide(&configuration).await
-    }
-
-    /// A delivery that waits so long for each connection.
-    pub fn patient_delivery(&self, patience: Duration) -> Delivery {
-        Delivery::patient(&self.config, self.connections.url().to_owned(), patience, patience)
+        T::from_configuration(&configuration)
     }
 
     /// Puts a row into a table, past the [`DynamoDbProxy`].
@@ -115,6 +107,12 @@ impl FakeAws {
             "content": { "S": content },
             "createdAt": { "N": seq.to_string() },
             "clientMessageId": { "S": seq.to_string() },
+            "tally": { "M": {
+                "recipientSeq": { "N": "0" },
+                "senderAllowance": { "N": "0" },
+                "recipientAllowance": { "N": "0" },
+                "listed": { "N": "0" },
+            } },
         });
         self.put("MessagesTable", &row);
     }

@@ -88,7 +88,8 @@ impl Fixture {
 
 /// Asks a route, and gives the frame of its answer; null where there is none.
 pub async fn invoke<T>(tools: &T, route: impl AsyncFn(&T, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
-    let answer = serde_json::to_value(lambda::answer(tools, event.lambda(), route).await).expect("an answer is JSON");
+    let answer =
+        serde_json::to_value(lambda::handle_event(tools, event.lambda(), route).await).expect("an answer is JSON");
     assert_eq!(answer["statusCode"], 200, "what a client sees of another status is not documented: {answer}");
     answer["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))
 }

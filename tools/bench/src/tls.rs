@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context;
-use chat_core::trust::AMAZON_ROOTS;
+use chat_core::configuration::tls_roots::AMAZON_ROOTS;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256};
 use tokio_rustls::{
     TlsAcceptor,

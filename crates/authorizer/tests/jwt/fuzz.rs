@@ -1,6 +1,6 @@
 //! Tokens, offers and sets of keys as chance would make them from good ones: no panic, and nobody let in who isn't meant.
 
-use authorizer::Authorizer;
+use authorizer::Context;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::FakeAws;
@@ -26,17 +26,17 @@ impl Scene {
         Self { runtime, key, issuer, aws }
     }
 
-    fn authorizer(&self) -> Authorizer {
+    fn authorizer(&self) -> Context {
         let variables = [
             ("AUTH_MODE", "jwt"),
             ("JWT_JWKS_URL", self.issuer.url.as_str()),
             ("JWT_ISSUER", "https://issuer.example/"),
             ("JWT_AUDIENCE", "chat"),
         ];
-        self.runtime.block_on(self.aws.try_context(&variables)).unwrap()
+        self.aws.try_context(&variables).unwrap()
     }
 
-    fn connect(&self, authorizer: &Authorizer, token: &str) -> (u16, Value) {
+    fn connect(&self, authorizer: &Context, token: &str) -> (u16, Value) {
         self.runtime.block_on(status(authorizer, asking(&[("token", token)])))
     }
 }

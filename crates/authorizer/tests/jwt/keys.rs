@@ -7,7 +7,7 @@ use crate::{NOW, asking, at, authorizer, claiming, claims, connect, status};
 use support::jwt::{Issuer, Key, Mood, encode};
 
 /// Connects some seconds after [`NOW`].
-async fn later(authorizer: &authorizer::Authorizer, seconds: i64, token: &str) -> u16 {
+async fn later(authorizer: &authorizer::Context, seconds: i64, token: &str) -> u16 {
     status(authorizer, at(asking(&[("token", token)]), NOW + seconds)).await.0
 }
 

@@ -7,7 +7,7 @@ mod keys;
 mod log;
 mod system;
 
-use authorizer::Authorizer;
+use authorizer::Context;
 use chat_core::lambda;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture};
@@ -18,14 +18,14 @@ use support::jwt::Issuer;
 const NOW: i64 = 1_793_535_556;
 
 /// An authorizer that takes this issuer's tokens.
-async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Authorizer {
+async fn authorizer(issuer: &Issuer, more: &[(&str, &str)]) -> Context {
     let jwt = [
         ("AUTH_MODE", "jwt"),
         ("JWT_JWKS_URL", issuer.url.as_str()),
         ("JWT_ISSUER", "https://issuer.example/"),
         ("JWT_AUDIENCE", "chat"),
     ];
-    FakeAws::start().await.try_context(&[&jwt[..], more].concat()).await.unwrap()
+    FakeAws::start().await.try_context(&[&jwt[..], more].concat()).unwrap()
 }
 
 /// What good tokens say at a time, in seconds since 1970.
@@ -90,8 +90,8 @@ fn at(event: Fixture, seconds: i64) -> Fixture {
 }
 
 /// The status that API Gateway makes of the answer, and the context.
-async fn status(authorizer: &Authorizer, event: Fixture) -> (u16, Value) {
-    match lambda::policy(authorizer, event.lambda(), authorizer::handle).await.answer {
+async fn status(authorizer: &Context, event: Fixture) -> (u16, Value) {
+    match lambda::authorize(authorizer, event.lambda(), authorizer::handle).await.response {
         Ok(policy) => {
             let policy = serde_json::to_value(policy).unwrap();
             let allowed = policy["policyDocument"]["Statement"][0]["Effect"] == "Allow";
@@ -103,6 +103,6 @@ async fn status(authorizer: &Authorizer, event: Fixture) -> (u16, Value) {
 }
 
 /// Connects by `?token=`.
-async fn connect(authorizer: &Authorizer, token: &str) -> u16 {
+async fn connect(authorizer: &Context, token: &str) -> u16 {
     status(authorizer, asking(&[("token", token)])).await.0
 }

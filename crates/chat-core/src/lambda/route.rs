@@ -1,4 +1,4 @@
-//! The events of the routes, and their answers.
+//! The events of the routes, and the responses to them.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,85 +9,95 @@ use aws_lambda_events::{
 };
 use lambda_runtime::{Context, LambdaEvent};
 
-use super::{Answered, Line, SUBPROTOCOL};
 use crate::{
-    deadline::until,
-    delivery::Delivery,
-    error::{Error, chain},
-    frames::{self, Envelope, Ref, Reply},
-    measurements::Measurements,
-    request::Request,
-    user::UserId,
+    lambda::{
+        request_log::{Handled, LogEntry},
+        subprotocols,
+    },
+    model::{
+        error::{Error, chain},
+        time::{Timestamp, UnixSeconds},
+        user::UserId,
+    },
+    protocol::{
+        codec::{self, Envelope, Ref},
+        deadline::until,
+        metrics::MetricsRecorder,
+        replies::Reply,
+        request::Request,
+    },
+    push::connections_api::ConnectionsApi,
 };
 
-/// What one event is answered: on `$connect` a status code, on `$disconnect` what no one sees, else a frame.
-pub async fn answer<T>(
-    tools: &T,
+/// Handles one event of any route. The response has a status code on `$connect`, nothing on `$disconnect`, and otherwise a
+/// frame.
+pub async fn handle_event<C>(
+    context: &C,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
-    route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
-) -> Answered<ApiGatewayProxyResponse> {
-    let (event, context) = event.into_parts();
-    let mut line = Line::begin(&context);
-    line.connection_id = event.request_context.connection_id.clone();
-    line.route = event.request_context.route_key.clone();
-    let connecting = event.request_context.event_type.as_deref() == Some("CONNECT");
-    let measurements = Measurements::new(event.request_context.request_time_epoch);
-    // Read first, so that every refusal comes back under the caller's own name for it.
-    let (reference, unreadable) = match reference(&event) {
+    route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
+) -> Handled<ApiGatewayProxyResponse> {
+    let (event, lambda) = event.into_parts();
+    let mut entry = LogEntry::new(&lambda);
+    entry.connection_id = event.request_context.connection_id.clone();
+    entry.route = event.request_context.route_key.clone();
+    let is_connect = event.request_context.event_type.as_deref() == Some("CONNECT");
+    let metrics = MetricsRecorder::new(received_at(&event));
+    // Parsed first, so that every error carries the client's `ref`.
+    let (reference, unreadable) = match parse_ref(&event) {
         Ok(reference) => (reference, None),
         Err(error) => (None, Some(error)),
     };
-    let reply = match (request(event, &context, measurements.clone()), unreadable) {
+    let result = match (request(event, &lambda, metrics.clone()), unreadable) {
         (Err(refused), _) | (Ok(_), Some(refused)) => Err(refused),
         (Ok(request), None) => {
             let end = request.give_up_at();
-            // Boxed: the SDK's futures nest too deep for the compiler otherwise.
-            Box::pin(until(end, route(tools, request))).await
+            // Boxed, because the SDK's futures nest too deep for the compiler otherwise.
+            Box::pin(until(end, route(context, request))).await
         }
     };
-    if let Err(error) = &reply {
-        line.outcome = error.code();
-        if error.is_ours() {
-            let connection_id = line.connection_id.as_deref().unwrap_or_default();
+    if let Err(error) = &result {
+        entry.outcome = error.code();
+        if error.is_fault_of_service() {
+            let connection_id = entry.connection_id.as_deref().unwrap_or_default();
             tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
         }
     }
-    let answer = respond(connecting, &reply, reference.as_ref());
-    line.figures = measurements.figures();
-    if let Some(Body::Text(frame)) = &answer.body {
-        line.figures.bytes += frame.len() as u64;
+    let response = respond(is_connect, &result, reference.as_ref());
+    entry.metrics = metrics.snapshot();
+    if let Some(Body::Text(frame)) = &response.body {
+        entry.metrics.bytes += frame.len() as u64;
     }
-    Answered { answer, line }
+    Handled { response, entry }
 }
 
-/// What one message is answered, by [`answer`]; a connection whose token has expired is closed after that.
+/// Handles one message as [`handle_event`] does, and closes the connection if its token has expired.
 ///
-/// The answer of a function would come after its connection is closed, so it is pushed before that. Where that fails it
-/// is the function's answer after all, and the next message closes the connection.
-pub async fn answer_or_close<T>(
-    tools: &T,
-    delivery: &Delivery,
+/// API Gateway would not deliver a response to a closed connection, so the frame is pushed before the close. If the push
+/// fails, the frame is the response, and the next message closes the connection.
+pub async fn handle_message<C>(
+    context: &C,
+    connections: &ConnectionsApi,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
-    route: impl AsyncFn(&T, Request) -> Result<Reply, Error>,
-) -> Answered<ApiGatewayProxyResponse> {
-    let to_close = expired(&event.payload).then(|| event.payload.request_context.connection_id.clone()).flatten();
-    let mut answered = answer(tools, event, route).await;
-    if let (Some(connection_id), Some(Body::Text(farewell))) = (to_close, &answered.answer.body)
-        && delivery.dismiss(&connection_id, farewell).await
+    route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
+) -> Handled<ApiGatewayProxyResponse> {
+    let to_close = has_expired(&event.payload).then(|| event.payload.request_context.connection_id.clone()).flatten();
+    let mut handled = handle_event(context, event, route).await;
+    if let (Some(connection_id), Some(Body::Text(last_frame))) = (to_close, &handled.response.body)
+        // Boxed for the same reason.
+        && Box::pin(connections.close_after(&connection_id, last_frame)).await
     {
-        answered.answer.body = None;
+        handled.response.body = None;
     }
-    answered
+    handled
 }
 
-/// The caller's own name for what it asks.
-fn reference(event: &ApiGatewayWebsocketProxyRequest) -> Result<Option<Ref>, Error> {
+fn parse_ref(event: &ApiGatewayWebsocketProxyRequest) -> Result<Option<Ref>, Error> {
     if !is_message(event) {
         Ok(None)
     } else if event.is_base64_encoded {
         Err(Error::bad_request("a frame is text, not binary"))
     } else {
-        Ok(frames::parse::<Envelope>(event.body.as_deref().unwrap_or_default())?.reference)
+        Ok(codec::parse::<Envelope>(event.body.as_deref().unwrap_or_default())?.reference)
     }
 }
 
@@ -98,12 +108,12 @@ fn is_message(event: &ApiGatewayWebsocketProxyRequest) -> bool {
 fn request(
     event: ApiGatewayWebsocketProxyRequest,
     lambda: &Context,
-    measurements: Measurements,
+    metrics: MetricsRecorder,
 ) -> Result<Request, Error> {
-    if expired(&event) {
+    if has_expired(&event) {
         return Err(Error::TokenExpired);
     }
-    let token_expires_at = token_expires_at(&event);
+    let (token_expires_at, received_at) = (token_expires_at(&event), received_at(&event));
     let context = event.request_context;
     let user = context
         .authorizer
@@ -114,62 +124,66 @@ fn request(
     Ok(Request {
         user,
         connection_id: context.connection_id.unwrap_or_default(),
-        connected_at: context.connected_at,
+        connected_at: Timestamp::from_millis(context.connected_at),
         token_expires_at,
-        received_at: context.request_time_epoch,
+        received_at,
         deadline: deadline(lambda),
-        subprotocols: subprotocols(&event.headers),
+        subprotocols: offered_subprotocols(&event.headers),
         frame: event.body.unwrap_or_default(),
-        measurements,
+        metrics,
     })
 }
 
-/// Whether this is a message on a connection whose token has expired by now.
+fn received_at(event: &ApiGatewayWebsocketProxyRequest) -> Timestamp {
+    Timestamp::from_millis(event.request_context.request_time_epoch)
+}
+
+/// Whether this is a message on a connection whose token has expired.
 ///
-/// The authorizer is asked once and its answer never again, so each message is checked. `$connect` was allowed a moment
-/// ago, and a `$disconnect` must be heard out whenever it comes.
-fn expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
-    let now = event.request_context.request_time_epoch / 1000;
-    is_message(event) && token_expires_at(event).is_some_and(|seconds| seconds <= now)
+/// API Gateway runs the authorizer once per connection, so each message is checked. `$connect` follows the authorizer at
+/// once, and `$disconnect` must be handled in any case.
+fn has_expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
+    let now = received_at(event).unix_seconds();
+    is_message(event) && token_expires_at(event).is_some_and(|expires_at| expires_at <= now)
 }
 
-/// When the connection's token expires, in seconds since 1970. An expiry that is no number has passed.
-fn token_expires_at(event: &ApiGatewayWebsocketProxyRequest) -> Option<i64> {
+/// When the connection's token expires. An expiry that is not a number counts as past.
+fn token_expires_at(event: &ApiGatewayWebsocketProxyRequest) -> Option<UnixSeconds> {
     let value = event.request_context.authorizer.fields.get("expiresAt")?;
-    // API Gateway hands every value of the authorizer on as a string.
-    let seconds = value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok());
-    Some(seconds.unwrap_or(i64::MIN))
+    // API Gateway passes every value of the authorizer's context on as a string.
+    let secs = value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok());
+    Some(secs.map_or(UnixSeconds::MIN, UnixSeconds::from_secs))
 }
 
-fn subprotocols(headers: &HeaderMap) -> Vec<String> {
-    let offers = headers.get_all(SUBPROTOCOL).iter().filter_map(|offer| offer.to_str().ok());
-    offers.flat_map(super::offers).collect()
+fn offered_subprotocols(headers: &HeaderMap) -> Vec<String> {
+    let offers = headers.get_all(subprotocols::HEADER).iter().filter_map(|offer| offer.to_str().ok());
+    offers.flat_map(subprotocols::parse).collect()
 }
 
-/// The end of the invocation, by the clock that never jumps.
+/// The end of the invocation on the monotonic clock.
 fn deadline(lambda: &Context) -> Instant {
     let left = lambda.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
     Instant::now() + left
 }
 
-fn respond(connecting: bool, reply: &Result<Reply, Error>, reference: Option<&Ref>) -> ApiGatewayProxyResponse {
+fn respond(is_connect: bool, result: &Result<Reply, Error>, reference: Option<&Ref>) -> ApiGatewayProxyResponse {
     let mut response = ApiGatewayProxyResponse::default();
-    // What API Gateway does with another status code in a two-way route is not documented.
+    // It is not documented what API Gateway does with another status code on a two-way route.
     response.status_code = 200;
-    if connecting {
-        if let Err(error) = reply {
+    if is_connect {
+        if let Err(error) = result {
             response.status_code = status(error);
         }
-        if let Ok(Reply::Connected(Some(subprotocol))) = reply {
-            response.headers.insert(SUBPROTOCOL, HeaderValue::from_static(subprotocol));
+        if let Ok(Reply::Connected(Some(subprotocol))) = result {
+            response.headers.insert(subprotocols::HEADER, HeaderValue::from_static(subprotocol));
         }
     } else {
-        response.body = frames::answer(reply, reference).map(Into::into);
+        response.body = codec::encode_reply(result, reference).map(Into::into);
     }
     response
 }
 
-/// The status of a refused upgrade.
+/// The HTTP status of a refused upgrade.
 fn status(error: &Error) -> i64 {
     match error {
         Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,

@@ -1,4 +1,4 @@
-//! Which invocation a line of the log belongs to.
+//! `SpanLayer`: the ids of the invocation in every log line.
 
 use std::task::{Context, Poll};
 
@@ -8,24 +8,24 @@ use lambda_runtime::{
 };
 use tracing::{Instrument, error_span, instrument::Instrumented};
 
-use super::journal::root;
+use crate::lambda::request_log::trace_root;
 
-/// Gives every line that is logged during an invocation its `requestId` and `traceId`, the runtime's own lines included.
+/// Adds `requestId` and `traceId` to every line that is logged during an invocation, the runtime's own lines included.
 ///
-/// The layer of `lambda_runtime` does that for a log of level INFO only, and with the whole trace header.
-pub(super) struct Spans;
+/// The layer of `lambda_runtime` does that for level INFO only, and adds the whole trace header.
+pub(super) struct SpanLayer;
 
-pub(super) struct Spanned<S>(S);
+pub(super) struct SpanService<S>(S);
 
-impl<S> Layer<S> for Spans {
-    type Service = Spanned<S>;
+impl<S> Layer<S> for SpanLayer {
+    type Service = SpanService<S>;
 
-    fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned(inner)
+    fn layer(&self, inner: S) -> SpanService<S> {
+        SpanService(inner)
     }
 }
 
-impl<S> Service<LambdaInvocation> for Spanned<S>
+impl<S> Service<LambdaInvocation> for SpanService<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
 {
@@ -39,7 +39,7 @@ where
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let context = &invocation.context;
-        let trace = context.xray_trace_id.as_deref().and_then(root);
+        let trace = context.xray_trace_id.as_deref().and_then(trace_root);
         let span = error_span!("invocation", requestId = context.request_id, traceId = trace);
         let future = span.in_scope(|| self.0.call(invocation));
         future.instrument(span)

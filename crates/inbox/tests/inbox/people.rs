@@ -11,18 +11,18 @@ pub(crate) const HOUR: i64 = 3_600_000;
 /// The routes, and the tables that they share.
 pub(crate) struct People {
     pub(crate) aws: FakeAws,
-    pub(crate) inbox: inbox::Chat,
-    send: send::Chat,
-    read: read::Chat,
+    pub(crate) inbox: inbox::Context,
+    send: send::Context,
+    read: read::Context,
 }
 
 impl People {
     /// Nobody has said anything yet.
     pub(crate) async fn meet() -> Self {
         let aws = FakeAws::start().await;
-        let (inbox, read) = (aws.context().await, aws.context().await);
+        let (inbox, read) = (aws.context(), aws.context());
         // Clocks that go back here take from a user what they have left: a second for each message, 100,000 of them.
-        let send = aws.try_context(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "100000")]).await.unwrap();
+        let send = aws.try_context(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "100000")]).unwrap();
         Self { aws, inbox, send, read }
     }
 

@@ -66,7 +66,7 @@ async fn a_table_that_fails_is_told_without_internals() {
         }
     }
     for name in ["MESSAGES_TABLE", "CONVERSATIONS_TABLE"] {
-        let error = people.aws.try_context::<inbox::Chat>(&[(name, "")]).await.unwrap_err();
+        let error = people.aws.try_context::<inbox::Context>(&[(name, "")]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

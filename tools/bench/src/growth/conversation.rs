@@ -5,12 +5,8 @@ use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use anyhow::ensure;
 use chat_core::{
-    clients::Clients,
-    conversations::Conversations,
-    delivery::Delivery,
-    dynamodb::DynamoDb,
-    messages::Messages,
-    rate_limit::{RateLimit, RateLimiter},
+    configuration::{Configuration, FromConfiguration},
+    model::rate_limit::RateLimit,
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -64,14 +60,8 @@ pub fn rows(rounds: &[Writers]) -> anyhow::Result<Vec<Row>> {
 async fn round(writers: Writers) -> anyhow::Result<Row> {
     let tables = Tables::new();
     let aws = tables.config().await;
-    let dynamodb = DynamoDb::new(&aws);
-    let chat = (
-        Messages::new(&dynamodb, "MessagesTable".to_owned()),
-        Conversations::new(&dynamodb, "ConversationsTable".to_owned()),
-        Clients::new(&dynamodb, "ClientsTable".to_owned()),
-        Delivery::new(&aws, "http://nowhere".to_owned()),
-        RateLimiter::new(RateLimit::new(RateLimit::MAX_PER_SECOND, RateLimit::MAX_BURST)),
-    );
+    let configuration = Configuration::new(variable, aws);
+    let chat = send::Context::from_configuration(&configuration)?.with_fast_put(Duration::MAX);
     let began = Instant::now();
     let mut waits: Vec<Duration> = match writers {
         Writers::AtOnce(count) => {
@@ -110,8 +100,22 @@ async fn round(writers: Writers) -> anyhow::Result<Row> {
     })
 }
 
+/// The variables of `send`, with the highest rate limit.
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "CLIENTS_TABLE" => "ClientsTable",
+        "MESSAGES_TABLE" => "MessagesTable",
+        "CONVERSATIONS_TABLE" => "ConversationsTable",
+        "CONNECTIONS_ENDPOINT" => "http://nowhere",
+        "MESSAGE_RATE" => return Some(RateLimit::MAX_PER_SECOND.to_string()),
+        "MESSAGE_BURST" => return Some(RateLimit::MAX_BURST.to_string()),
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
 /// Says messages, the next one when the one before is acknowledged; how long each took.
-async fn converse(chat: &send::Chat, writer: usize, messages: usize) -> Vec<Duration> {
+async fn converse(chat: &send::Context, writer: usize, messages: usize) -> Vec<Duration> {
     let (mut waits, mut newest) = (Vec::new(), 0);
     for number in 0..messages {
         let (seq, took) = say(chat, writer, &format!("{writer} {number}"), newest).await;
@@ -122,13 +126,12 @@ async fn converse(chat: &send::Chat, writer: usize, messages: usize) -> Vec<Dura
 }
 
 /// Says one message; the number that it got, and how long that took.
-async fn say(chat: &send::Chat, writer: usize, text: &str, newest: u64) -> (u64, Duration) {
+async fn say(chat: &send::Context, writer: usize, text: &str, newest: u64) -> (u64, Duration) {
     let (user, peer) = if writer.is_multiple_of(2) { ("alice", "bob") } else { ("bob", "alice") };
     let frame = json!({ "recipientId": peer, "content": text, "clientMessageId": text, "lastSeq": newest });
     let event = Fixture::named("send").user(user).frame(&frame).timeout_ms(NO_END_MS);
     let began = Instant::now();
-    let route = async |chat: &send::Chat, request| send::handle_with(chat, request, Duration::MAX).await;
-    let sent: Value = invoke(chat, route, event).await;
+    let sent: Value = invoke(chat, send::handle, event).await;
     (sent["value"]["seq"].as_u64().unwrap_or_else(|| panic!("{sent}")), began.elapsed())
 }
 

@@ -1,4 +1,4 @@
-//! One line of the log per invocation, which holds its figures as CloudWatch's metrics, too.
+//! `RequestLog`: one log line per invocation, with its metrics in CloudWatch's embedded metric format.
 
 use std::{
     cell::RefCell,
@@ -17,101 +17,95 @@ use serde::Serialize;
 use serde_json::Map;
 use tracing::Level;
 
-use crate::{configuration::Log, measurements::Figures};
+use crate::{lambda::log_settings::LogSettings, protocol::metrics::Metrics};
 
-/// An answer, and what the log is told of how it came about.
+/// The response to an invocation, and the log entry about it.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct Answered<A> {
-    /// What Lambda is given.
-    pub answer: A,
-    /// What the log is given.
+pub struct Handled<R> {
+    /// What Lambda gets.
+    pub response: R,
+    /// What the log gets.
     #[serde(skip)]
-    pub line: Line,
+    pub entry: LogEntry,
 }
 
-impl<A> Answered<A> {
-    /// With another answer.
-    pub(super) fn map<B>(self, change: impl FnOnce(A) -> B) -> Answered<B> {
-        Answered { answer: change(self.answer), line: self.line }
-    }
-}
-
-/// What the log is told of one invocation: never a text, a token or a user.
+/// What is logged of one invocation. It never contains a text, a token or a user.
 #[derive(Debug)]
-pub struct Line {
-    began: Instant,
+pub struct LogEntry {
+    started: Instant,
     request_id: String,
     trace_id: Option<String>,
     pub(super) connection_id: Option<String>,
     pub(super) route: Option<String>,
     /// `ok`, or the code of the error.
     pub(super) outcome: &'static str,
-    pub(super) figures: Figures,
+    pub(super) metrics: Metrics,
 }
 
-impl Line {
-    pub(super) fn begin(context: &Context) -> Self {
+impl LogEntry {
+    pub(super) fn new(context: &Context) -> Self {
         Self {
-            began: Instant::now(),
+            started: Instant::now(),
             request_id: context.request_id.clone(),
-            trace_id: context.xray_trace_id.as_deref().and_then(root).map(str::to_owned),
+            trace_id: context.xray_trace_id.as_deref().and_then(trace_root).map(str::to_owned),
             connection_id: None,
             route: None,
             outcome: "ok",
-            figures: Figures::default(),
+            metrics: Metrics::default(),
         }
     }
 }
 
-/// The id of the whole trace, of a header like `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…;Sampled=0`.
-pub(super) fn root(header: &str) -> Option<&str> {
+/// The trace id in a header such as `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=…;Sampled=0`.
+pub(super) fn trace_root(header: &str) -> Option<&str> {
     header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
 }
 
-/// Writes one line per invocation, where machines read the log. The local system has a line for every event itself.
-pub struct Journal {
-    writes: bool,
-    /// Absent where nothing is counted: the figures then stand in the line and are no metrics.
+/// Writes one line per invocation to a JSON log. A text log gets none, because the local system prints each event itself.
+pub struct RequestLog {
+    is_enabled: bool,
+    /// None without a namespace: the line then has the metrics as plain fields, and CloudWatch does not count them.
     emf: Option<RefCell<Emf>>,
-    /// How long the start took, until it is told.
+    /// How long the start of the process took; written once.
     init: RefCell<Option<Duration>>,
 }
 
-impl Journal {
-    /// Of a process whose start took so long.
-    pub fn new(log: &Log, namespace: Option<String>, init: Duration) -> Self {
-        // Without a dimension: CloudWatch bills each figure once, and the namespace says whose it is.
+impl RequestLog {
+    /// The log of a process whose start took `init`, with metrics in this namespace of CloudWatch.
+    pub fn new(settings: &LogSettings, namespace: Option<String>, init: Duration) -> Self {
+        // Without dimensions, because CloudWatch bills each combination; the namespace identifies the chat.
         let emf = namespace.map(|namespace| RefCell::new(Emf::no_validations(namespace, vec![vec![]])));
-        // Lambda drops what is below the log's level, and takes a line like this as INFO.
-        Self { writes: log.json && log.level >= Level::INFO, emf, init: RefCell::new(Some(init)) }
+        // Lambda drops lines below the log level, and takes this one as INFO.
+        let is_enabled = settings.json && settings.level >= Level::INFO;
+        Self { is_enabled, emf, init: RefCell::new(Some(init)) }
     }
 
     /// Writes the line of an invocation that ends now.
-    pub(super) fn write(&self, line: &Line) {
-        if let Some(line) = self.format(line)
+    pub(super) fn write(&self, entry: &LogEntry) {
+        if let Some(line) = self.format(entry)
             && let Err(error) = io::stdout().write_all(&line)
         {
-            tracing::error!(cause = %error, "the line of an invocation could not be written");
+            tracing::error!(cause = %error, "the log line of an invocation could not be written");
         }
     }
 
-    /// The line of an invocation that ends now, and its line break; nothing where none is to be written.
-    pub fn format(&self, line: &Line) -> Option<Vec<u8>> {
-        if !self.writes {
+    /// The line of an invocation that ends now, with its line break; none if the log is disabled.
+    pub fn format(&self, entry: &LogEntry) -> Option<Vec<u8>> {
+        if !self.is_enabled {
             return None;
         }
-        let entry = Fields { line, took: line.began.elapsed(), init: self.init.take() };
+        let fields = Fields { entry, duration: entry.started.elapsed(), init: self.init.take() };
         let mut bytes = Vec::with_capacity(1024);
         match &self.emf {
-            Some(emf) if line.figures != Figures::default() => {
-                // Writing to memory can't fail, and nothing is validated.
-                let _ = emf.borrow_mut().format(&entry, &mut bytes);
+            Some(emf) if entry.metrics != Metrics::default() => {
+                // Writing to memory can't fail, and the format validates nothing.
+                let _ = emf.borrow_mut().format(&fields, &mut bytes);
             }
             _ => {
                 let mut plain = Plain::default();
-                entry.write(&mut plain);
-                // As above.
+                fields.write(&mut plain);
+                // Writing strings and numbers to memory can't fail.
                 let _ = serde_json::to_writer(&mut bytes, &plain.0);
                 bytes.push(b'\n');
             }
@@ -120,16 +114,16 @@ impl Journal {
     }
 }
 
-/// A line, with what is known only at its end.
+/// An entry, with what is known only at the end of the invocation.
 struct Fields<'a> {
-    line: &'a Line,
-    took: Duration,
+    entry: &'a LogEntry,
+    duration: Duration,
     init: Option<Duration>,
 }
 
 impl Entry for Fields<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Line { request_id, trace_id, connection_id, route, outcome, figures, .. } = self.line;
+        let LogEntry { request_id, trace_id, connection_id, route, outcome, metrics, .. } = self.entry;
         writer.timestamp(SystemTime::now());
         writer.value("level", "INFO");
         writer.value("requestId", request_id);
@@ -139,35 +133,35 @@ impl Entry for Fields<'_> {
             }
         }
         writer.value("outcome", *outcome);
-        writer.value("durationMs", &NoMetric::from(&milliseconds(self.took)));
+        writer.value("durationMs", &NoMetric::from(&milliseconds(self.duration)));
         if let Some(init) = self.init {
             writer.value("initMs", &NoMetric::from(&milliseconds(init)));
         }
         let milliseconds = Unit::Second(NegativeScale::Milli);
-        let mut figure = |name, unit, value: Option<u64>| {
+        let mut metric = |name, unit, value: Option<u64>| {
             if let Some(value) = value {
                 writer.value(name, &Metric { value, unit });
             }
         };
         let some = |value: u64| Some(value).filter(|value| *value > 0);
-        figure("Stored", Unit::Count, some(figures.stored));
-        figure("Repeats", Unit::Count, some(figures.repeats));
-        figure("Attempts", Unit::Count, some(figures.attempts));
-        figure("Pushed", Unit::Count, some(figures.pushed));
-        figure("Gone", Unit::Count, some(figures.gone));
-        figure("PushFailures", Unit::Count, some(figures.push_failures));
-        figure("Bytes", Unit::Byte(PositiveScale::One), some(figures.bytes));
-        figure("TimeToStored", milliseconds, figures.time_to_stored);
-        figure("TimeToPushed", milliseconds, figures.time_to_pushed);
+        metric("Stored", Unit::Count, some(metrics.stored));
+        metric("Repeats", Unit::Count, some(metrics.repeats));
+        metric("Attempts", Unit::Count, some(metrics.attempts));
+        metric("Pushed", Unit::Count, some(metrics.pushed));
+        metric("Gone", Unit::Count, some(metrics.gone));
+        metric("PushFailures", Unit::Count, some(metrics.push_failures));
+        metric("Bytes", Unit::Byte(PositiveScale::One), some(metrics.bytes));
+        metric("TimeToStored", milliseconds, metrics.time_to_stored);
+        metric("TimeToPushed", milliseconds, metrics.time_to_pushed);
     }
 }
 
-/// To a tenth, which is as exact as anybody needs it and shorter.
+/// Rounded to a tenth.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// One of the figures that are counted.
+/// A field that CloudWatch counts.
 struct Metric {
     value: u64,
     unit: Unit,
@@ -179,7 +173,7 @@ impl Value for Metric {
     }
 }
 
-/// The same fields, without what CloudWatch counts by.
+/// Writes the same fields as plain JSON, which CloudWatch does not count.
 #[derive(Default)]
 struct Plain(Map<String, serde_json::Value>);
 

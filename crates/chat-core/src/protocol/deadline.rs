@@ -1,23 +1,20 @@
-//! Giving up in time.
+//! Request deadlines.
 
 use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use crate::{error::Error, request::Request};
+use crate::{model::error::Error, protocol::request::Request};
 
-/// Gives up while there is still time to answer.
+/// Runs `work` until [`Request::answer_by`], so that there is time left to answer.
 ///
 /// # Errors
-/// [`Error::Unavailable`] then, and those of the work.
+/// [`Error::Unavailable`] if `work` takes longer, and those of `work`.
 pub async fn in_time<T>(request: &Request, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     until(request.answer_by(), work).await
 }
 
-/// Gives up at this moment.
-///
-/// # Errors
-/// As [`in_time`].
+/// As [`in_time`], until `end`.
 pub(crate) async fn until<T>(end: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = |_| Err(Error::Unavailable("the function's time was up".into()));
     timeout_at(end.into(), work).await.unwrap_or_else(late)

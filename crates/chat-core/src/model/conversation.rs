@@ -1,4 +1,4 @@
-//! What two users share.
+//! `ConversationId`, and `Seq`: the sequence number of a message.
 
 use std::fmt;
 
@@ -7,44 +7,44 @@ use serde::{
     de::{Unexpected, Visitor},
 };
 
-use crate::user::UserId;
+use crate::model::user::UserId;
 
 /// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise.
 ///
-/// The length makes it impossible for two different pairs to share an id, whatever characters their names hold. There
-/// is no way to make one but from two users, so a caller can't name a conversation without being in it.
+/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. It is
+/// only made from two users, so a caller can't name a conversation without being in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConversationId(String);
 
 impl ConversationId {
-    /// The conversation of these two, in either order. A user may also talk to themself.
+    /// The conversation of two users, in either order. Both may be the same user.
     pub fn between(one: &UserId, other: &UserId) -> Self {
         let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };
         Self(format!("dm:{}:{smaller}:{larger}", smaller.as_str().len()))
     }
 
-    /// The id as it stands in the table.
+    /// The partition key in the table `Messages`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The number of a message in its conversation: 1, 2, 3, … without holes; 0 stands for "none yet".
+/// The sequence number of a message in its conversation: 1, 2, 3, … without holes. 0 means "no message yet".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Seq(u64);
 
 impl Seq {
-    /// Before the first message.
+    /// The end of a conversation without messages.
     pub const NONE: Seq = Seq(0);
     /// The largest number that a JavaScript client can hold exactly (`Number.MAX_SAFE_INTEGER`).
     pub const MAX: Seq = Seq((1 << 53) - 1);
 
-    /// The number after this one.
+    /// The sequence number that follows.
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)
     }
 
-    /// How many messages stand after `earlier`, up to and with this one; 0 where `earlier` is not earlier.
+    /// The count of messages after `earlier`, up to and including this one; 0 if `earlier` is not earlier.
     pub fn since(self, earlier: Seq) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     proptest! {
-        /// Ids from alphabets that an attacker would choose: all that the format itself is made of, and every way to cut
+        /// Ids from alphabets that an attacker would choose: the characters of the format itself, and every way to cut
         /// one text into two names.
         #[test]
         fn no_two_pairs_share_an_id(

@@ -1,27 +1,26 @@
-//! From which pages a browser may connect.
+//! `Origins`: the allowed values of the header `Origin`.
 
-/// The pages that may connect; empty for all.
+/// The origins whose pages may connect; empty for all.
 ///
-/// A browser lets any page open a WebSocket anywhere, and names the page in `Origin`. Checking it keeps a foreign page
-/// from connecting in the name of whoever looks at it. Other clients send what they like, or nothing.
+/// A browser lets any page open a WebSocket to any host, and sends the page's origin. The check prevents another page from
+/// connecting as the user who views it. Other clients can send any origin, or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Origin>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
-    /// Exactly this one.
     Exact(String),
-    /// `https://`, one label more, and this, which begins with a dot.
-    Below(String),
+    /// `https://`, one label, and this suffix, which begins with a dot.
+    Subdomain(String),
 }
 
 impl Origins {
-    /// Reads a list with commas: exact origins as browsers write them (`https://chat.example`, a port only where it is
-    /// not the usual one), and `https://*.example.com`, which stands for one label: `https://a.example.com`, neither
-    /// `https://example.com` nor `https://b.a.example.com`. Nothing looser is taken, and nothing that no browser sends.
+    /// Parses a comma-separated list: origins exactly as browsers send them (`https://chat.example`, without the default
+    /// port), and `https://*.example.com`, which stands for one label: `https://a.example.com`, but neither
+    /// `https://example.com` nor `https://b.a.example.com`.
     ///
     /// # Errors
-    /// Where one of the list is neither.
+    /// If an entry is neither. Entries that no browser sends are refused, too.
     pub fn parse(list: &str) -> Result<Self, InvalidOrigin> {
         if list.trim().is_empty() {
             return Ok(Self::default());
@@ -41,25 +40,25 @@ impl Origins {
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
         if let Some(parent) = text.strip_prefix("https://*.") {
-            // `https://*.com` would be everybody.
+            // `https://*.com` would allow any site.
             let (host, _) = host_and_port(parent, "443")?;
-            let is_below_something =
+            let has_parent =
                 host.contains('.') && !host.split('.').all(|label| label.bytes().all(|b| b.is_ascii_digit()));
-            return is_below_something.then(|| Self::Below(format!(".{parent}")));
+            return has_parent.then(|| Self::Subdomain(format!(".{parent}")));
         }
         let (scheme, rest) = text.split_once("://")?;
-        let usual_port = match scheme {
+        let default_port = match scheme {
             "https" => "443",
             "http" => "80",
             _ => return None,
         };
-        host_and_port(rest, usual_port).map(|_| Self::Exact(text.to_owned()))
+        host_and_port(rest, default_port).map(|_| Self::Exact(text.to_owned()))
     }
 
     fn covers(&self, origin: &str) -> bool {
         match self {
             Self::Exact(exact) => origin == exact,
-            Self::Below(parent) => origin
+            Self::Subdomain(parent) => origin
                 .strip_prefix("https://")
                 .and_then(|host| host.strip_suffix(parent.as_str()))
                 .is_some_and(is_label),
@@ -67,9 +66,9 @@ impl Origin {
     }
 }
 
-/// A host in lower case, as browsers write it, and a port that is not the usual one.
-fn host_and_port<'a>(text: &'a str, usual_port: &str) -> Option<(&'a str, Option<u16>)> {
-    // The colons of an IPv6 address stand in brackets.
+/// A host in lower case, as browsers send it, and a port other than the default.
+fn host_and_port<'a>(text: &'a str, default_port: &str) -> Option<(&'a str, Option<u16>)> {
+    // The colons of an IPv6 address are in brackets.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
@@ -80,19 +79,19 @@ fn host_and_port<'a>(text: &'a str, usual_port: &str) -> Option<(&'a str, Option
     };
     let port = match port {
         None => None,
-        // As a browser writes it: without a sign and leading zeros.
-        Some(text) => Some(text.parse::<u16>().ok().filter(|port| port.to_string() == text && text != usual_port)?),
+        // As a browser sends it: without a sign and leading zeros.
+        Some(text) => Some(text.parse::<u16>().ok().filter(|port| port.to_string() == text && text != default_port)?),
     };
     is_host.then_some((host, port))
 }
 
-/// One part of a host's name, between two dots.
+/// One label of a host name.
 fn is_label(label: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     (1..=63).contains(&label.len()) && label.bytes().all(is_letter)
 }
 
-/// What is no origin and no pattern of one.
+/// The text is neither an origin nor a pattern of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is like https://chat.example, or https://*.example.com")]
 pub struct InvalidOrigin;

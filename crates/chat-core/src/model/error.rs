@@ -1,50 +1,50 @@
-//! Everything that can go wrong in a route, and what a client is told of it.
+//! `Error`: why a request failed, and what the client is told.
 
 use std::{borrow::Cow, error::Error as StdError};
 
-/// Why a request was not done. Nothing is stored half; after [`Error::Unavailable`] and [`Error::Internal`] a message
-/// may be stored whole, which a repeat finds out.
+/// Why a request failed. Nothing is stored in part. After [`Error::Unavailable`] and [`Error::Internal`] a message may be
+/// stored; a repeat with the same `clientMessageId` finds out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The frame is not what the protocol says; the text says what to change.
+    /// The frame breaks the protocol; the text says what to change.
     #[error("bad request: {0}")]
     BadRequest(Cow<'static, str>),
-    /// More bytes than fit; the text says how many do.
+    /// The frame exceeds a limit in bytes; the text names the limit.
     #[error("too large: {0}")]
     TooLarge(&'static str),
-    /// No route has this name.
+    /// No route has the frame's `action`.
     #[error("unknown action")]
     UnknownAction,
-    /// The event carries no user that an authorizer proved.
+    /// The event carries no user that the authorizer proved.
     #[error("unauthenticated: {0}")]
     Unauthenticated(&'static str),
-    /// The token that the caller connected with has expired.
+    /// The token that the connection was opened with has expired.
     #[error("token expired")]
     TokenExpired,
-    /// The caller may not do that.
+    /// The caller is known, and not allowed to do this.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
-    /// More messages than one user may send.
-    #[error("more than {per_second} messages a second; send the same again in {retry_after} milliseconds")]
+    /// The user sends more messages than the rate limit allows.
+    #[error("rate limited")]
     RateLimited {
-        /// How many they may, on average.
+        /// The rate limit, in messages a second on average.
         per_second: u32,
-        /// When the same may come again, in milliseconds from now.
-        retry_after: i64,
+        /// Time until the same request can succeed, in milliseconds.
+        retry_after_ms: i64,
     },
-    /// Too many messages follow the newest one that the client holds.
+    /// More than 1,000 messages follow the newest one that the client holds.
     #[error("out of date")]
     OutOfDate,
-    /// An outside system did not answer in time, or asked to slow down: worth another attempt.
+    /// An AWS service or the token issuer did not answer in time, or throttled the call. A retry can succeed.
     #[error("unavailable")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
-    /// A fault of ours.
+    /// A fault of the service, to be looked into.
     #[error("internal error")]
     Internal(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl Error {
-    /// A [`Error::BadRequest`] with this advice, cut where a client's own value made it long.
+    /// A [`Error::BadRequest`]. The advice is cut at 300 bytes, because it may quote a value of the client's.
     pub fn bad_request(advice: impl Into<Cow<'static, str>>) -> Self {
         const LONGEST: usize = 300;
         let mut advice = advice.into();
@@ -55,7 +55,7 @@ impl Error {
         Self::BadRequest(advice)
     }
 
-    /// The code that the protocol has for it.
+    /// The `code` of the error frame.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
@@ -71,12 +71,15 @@ impl Error {
         }
     }
 
-    /// What a client is told to do; never more of a cause of ours than that there was one.
+    /// The `message` of the error frame: what the client can do. It never contains the cause of a fault of the service.
     pub fn message(&self) -> Cow<'_, str> {
         match self {
             Self::BadRequest(advice) => Cow::Borrowed(advice),
-            Self::RateLimited { .. } => self.to_string().into(),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
+            Self::RateLimited { per_second, retry_after_ms } => format!(
+                "more than {per_second} messages a second; send the same again in {retry_after_ms} milliseconds"
+            )
+            .into(),
             Self::UnknownAction => {
                 "unknown action; there are sendMessage, getMessages, getConversations, markRead and ping".into()
             }
@@ -87,21 +90,21 @@ impl Error {
         }
     }
 
-    /// When the same may come again, in milliseconds from now, where that is known.
-    pub fn retry_after(&self) -> Option<i64> {
+    /// The `retryAfter` of the error frame, in milliseconds, if it is known.
+    pub fn retry_after_ms(&self) -> Option<i64> {
         match self {
-            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::RateLimited { retry_after_ms, .. } => Some(*retry_after_ms),
             _ => None,
         }
     }
 
-    /// Whether it is for us to look into, not for the client.
-    pub fn is_ours(&self) -> bool {
+    /// Whether the operator has to look into it. Every other error is the client's to correct.
+    pub fn is_fault_of_service(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Internal(_))
     }
 }
 
-/// An error with all its causes, for a log.
+/// An error with its causes, outermost first, for the log.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

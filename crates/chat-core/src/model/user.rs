@@ -1,21 +1,21 @@
-//! Who somebody is.
+//! `UserId`: a validated user identifier.
 
 use serde::{Deserialize, Serialize};
 
 /// A user's id: 1 to 128 bytes of UTF-8 without control characters and without white space at either end.
 ///
-/// Nothing else is asked of it: e-mail addresses, UUIDs, `auth0|123` and names in any script are all fine. Two ids are
-/// the same when their bytes are; nothing is folded or normalised.
+/// E-mail addresses, UUIDs, `auth0|123` and names in any script are valid. Two ids are equal if their bytes are; nothing
+/// is case-folded or normalised.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
 impl UserId {
-    /// The longest id, in bytes. Two of them, with what a conversation's id adds, stay far below the 2,048 bytes that
+    /// The maximum length in bytes. A conversation id contains two user ids and stays far below the 2,048 bytes that
     /// DynamoDB allows for a partition key.
     pub const MAX_BYTES: usize = 128;
 
-    /// The id as it came.
+    /// The id, byte for byte as the client or the issuer sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl TryFrom<String> for UserId {
     }
 }
 
-/// Why a text is no user id.
+/// Why a text is not a user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserId {
     /// Empty, or longer than [`UserId::MAX_BYTES`].
@@ -58,7 +58,7 @@ pub enum InvalidUserId {
     /// A line break, a NUL or another control character.
     #[error("a user id has no control characters")]
     ControlCharacter,
-    /// White space that nobody would see.
+    /// Leading or trailing white space, which is invisible.
     #[error("a user id does not begin or end with white space")]
     OuterWhiteSpace,
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn it_refuses_what_is_empty_too_long_or_invisible() {
+    fn it_refuses_an_id_that_is_empty_too_long_or_invisible() {
         let four_byte_characters = "🦀".repeat(33);
         for (id, why) in [
             ("", InvalidUserId::Length),

@@ -1,0 +1,192 @@
+//! `Configuration`: the environment of a function, read once, before the first event.
+
+use std::cell::OnceCell;
+
+use aws_config::SdkConfig;
+use tracing::Level;
+
+use crate::{
+    configuration::{
+        aws::sdk_config,
+        origins::Origins,
+        variables::{InvalidConfiguration, Variables},
+    },
+    lambda::LogSettings,
+    store::dynamodb::DynamoDbClient,
+};
+
+/// The environment variables of a function, parsed into types. An error names the variable.
+pub struct Configuration {
+    pub(super) variables: Variables,
+    aws: OnceCell<SdkConfig>,
+    dynamodb: OnceCell<DynamoDbClient>,
+}
+
+/// How the authorizer identifies a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthMode {
+    /// By the user id that the client sends, without proof. For trials only.
+    Open,
+    /// By a token that an issuer has signed.
+    Jwt(TokenRules),
+}
+
+/// Which tokens prove a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRules {
+    /// The address of the issuer's public keys.
+    pub jwks_url: String,
+    /// The required `iss`.
+    pub issuer: String,
+    /// The required `aud`, or a member of it.
+    pub audience: String,
+    /// The claim that contains the user id.
+    pub user_claim: String,
+}
+
+impl Configuration {
+    /// The configuration of this process.
+    pub(crate) fn from_environment() -> Self {
+        Self { variables: Variables::of_process(), aws: OnceCell::new(), dynamodb: OnceCell::new() }
+    }
+
+    /// A configuration for tests.
+    pub fn new(variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static, aws: SdkConfig) -> Self {
+        Self { variables: Variables::new(variables), aws: OnceCell::from(aws), dynamodb: OnceCell::new() }
+    }
+
+    /// `AUTH_MODE`, and for `jwt` the variables that begin with `JWT_`.
+    ///
+    /// # Errors
+    /// If one of them is missing or invalid.
+    pub fn auth_mode(&self) -> Result<AuthMode, InvalidConfiguration> {
+        const NAME: &str = "AUTH_MODE";
+        match self.variables.required(NAME)?.as_str() {
+            "open" => Ok(AuthMode::Open),
+            "jwt" => Ok(AuthMode::Jwt(TokenRules {
+                jwks_url: self.jwks_url()?,
+                issuer: self.variables.required("JWT_ISSUER")?,
+                audience: self.variables.required("JWT_AUDIENCE")?,
+                user_claim: self.variables.optional("JWT_USER_CLAIM").unwrap_or_else(|| "sub".to_owned()),
+            })),
+            _ => Err(InvalidConfiguration { name: NAME, advice: "must be open or jwt" }),
+        }
+    }
+
+    /// `ALLOWED_ORIGINS`; without it, every origin is allowed.
+    ///
+    /// # Errors
+    /// If an entry of the list is not an origin.
+    pub fn allowed_origins(&self) -> Result<Origins, InvalidConfiguration> {
+        const NAME: &str = "ALLOWED_ORIGINS";
+        let advice = "must be a list with commas of origins like https://chat.example or https://*.example.com";
+        Origins::parse(&self.variables.optional(NAME).unwrap_or_default())
+            .map_err(|_| InvalidConfiguration { name: NAME, advice })
+    }
+
+    /// The keys must come over TLS or from this machine: an attacker who replaces them can sign a token of any user.
+    fn jwks_url(&self) -> Result<String, InvalidConfiguration> {
+        const NAME: &str = "JWT_JWKS_URL";
+        let url = self.variables.required(NAME)?;
+        let after =
+            |prefix: &str| url.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        let is_local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|prefix| after(prefix));
+        let is_url = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@' && byte != b'#');
+        match is_url && (after("https://") || is_local) {
+            true => Ok(url),
+            false => Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" }),
+        }
+    }
+
+    /// The variables of Lambda's advanced logging controls, which the template's `LoggingConfig` sets.
+    ///
+    /// DEBUG and TRACE count as INFO. At these levels only libraries log, and they would log secrets: the Lambda runtime
+    /// logs every event with its tokens and messages, and the SDK logs its calls.
+    ///
+    /// # Errors
+    /// If `AWS_LAMBDA_LOG_LEVEL` is not a level.
+    pub fn log(&self) -> Result<LogSettings, InvalidConfiguration> {
+        const LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+        let level = match self.variables.optional(LEVEL).as_deref() {
+            None => Level::INFO,
+            // Lambda has this level, and `tracing` does not.
+            Some(level) if level.eq_ignore_ascii_case("fatal") => Level::ERROR,
+            Some(level) => level.parse().map_err(|_| InvalidConfiguration {
+                name: LEVEL,
+                advice: "must be TRACE, DEBUG, INFO, WARN or ERROR",
+            })?,
+        };
+        let level = level.min(Level::INFO);
+        let format = self.variables.optional("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
+        Ok(LogSettings { level, json: format.eq_ignore_ascii_case("json") })
+    }
+
+    /// `METRICS_NAMESPACE`, the CloudWatch namespace of the metrics. Without it, the metrics are fields of the log lines and
+    /// CloudWatch does not count them.
+    ///
+    /// # Errors
+    /// If CloudWatch would refuse the namespace, and with it every metric:
+    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>.
+    pub fn metrics_namespace(&self) -> Result<Option<String>, InvalidConfiguration> {
+        const NAME: &str = "METRICS_NAMESPACE";
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/#:-".contains(&byte);
+        match self.variables.optional(NAME) {
+            Some(name) if name.len() > 255 || name.starts_with("AWS/") || !name.bytes().all(is_allowed) => {
+                let advice = "must be 1 to 255 letters, digits and any of ._/#:- and not begin with AWS/";
+                Err(InvalidConfiguration { name: NAME, advice })
+            }
+            name => Ok(name),
+        }
+    }
+
+    pub(super) fn aws(&self) -> Result<&SdkConfig, InvalidConfiguration> {
+        if let Some(aws) = self.aws.get() {
+            return Ok(aws);
+        }
+        let aws = sdk_config(&self.variables)?;
+        Ok(self.aws.get_or_init(|| aws))
+    }
+
+    /// One client for all tables, because each client builds its own endpoint and retry rules.
+    pub(super) fn dynamodb(&self) -> Result<&DynamoDbClient, InvalidConfiguration> {
+        let aws = self.aws()?;
+        Ok(self.dynamodb.get_or_init(|| DynamoDbClient::new(aws)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_levels_at_which_libraries_log_events_are_never_enabled() {
+        let aws = SdkConfig::builder().build();
+        for (variable, level) in [
+            (None, Level::INFO),
+            (Some("TRACE"), Level::INFO),
+            (Some("debug"), Level::INFO),
+            (Some("INFO"), Level::INFO),
+            (Some("WARN"), Level::WARN),
+            (Some("FATAL"), Level::ERROR),
+        ] {
+            let configuration = Configuration::new(move |_| variable.map(str::to_owned), aws.clone());
+            assert_eq!(configuration.log().unwrap().level, level, "{variable:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_one_that_cloudwatch_accepts_and_without_it_nothing_is_counted() {
+        let aws = SdkConfig::builder().build();
+        let namespace =
+            |value: Option<String>| Configuration::new(move |_| value.clone(), aws.clone()).metrics_namespace();
+        assert_eq!(namespace(None), Ok(None));
+        assert_eq!(namespace(Some(" ".to_owned())), Ok(None));
+        for good in ["chat", "chat/prod-2", &"x".repeat(255)] {
+            assert_eq!(namespace(Some(good.to_owned())), Ok(Some(good.to_owned())));
+        }
+        for bad in ["AWS/Lambda", "my chat", "Gespräch", "a\"b", &"x".repeat(256)] {
+            let error = namespace(Some(bad.to_owned())).unwrap_err();
+            assert!(error.to_string().starts_with("the environment variable METRICS_NAMESPACE must be"), "{error}");
+        }
+    }
+}

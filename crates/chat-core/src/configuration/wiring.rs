@@ -1,0 +1,83 @@
+//! `FromConfiguration`: how a function's context is built.
+
+use crate::{
+    configuration::{environment::Configuration, variables::InvalidConfiguration},
+    model::rate_limit::{RateLimit, RateLimiter},
+    push::{connections_api::ConnectionsApi, fanout::Fanout},
+    store::{
+        connections::{ConnectionLimit, Connections},
+        inboxes::Inboxes,
+        messages::Messages,
+    },
+};
+
+/// Built once, before the first event. So a context shows which variables and permissions its function needs.
+pub trait FromConfiguration: Sized {
+    /// # Errors
+    /// If one of its variables is missing or invalid.
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration>;
+}
+
+/// The context of a route that needs nothing.
+impl FromConfiguration for () {
+    fn from_configuration(_: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(())
+    }
+}
+
+impl FromConfiguration for Connections {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.dynamodb()?, configuration.variables.required("CLIENTS_TABLE")?))
+    }
+}
+
+impl FromConfiguration for Messages {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.dynamodb()?, configuration.variables.required("MESSAGES_TABLE")?))
+    }
+}
+
+impl FromConfiguration for Inboxes {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        let table = configuration.variables.required("CONVERSATIONS_TABLE")?;
+        let messages_table = configuration.variables.required("MESSAGES_TABLE")?;
+        Ok(Self::new(configuration.dynamodb()?, table, messages_table))
+    }
+}
+
+impl FromConfiguration for ConnectionsApi {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const NAME: &str = "CONNECTIONS_ENDPOINT";
+        let endpoint = configuration.variables.required(NAME)?;
+        if endpoint.starts_with("https://") || endpoint.starts_with("http://") {
+            Ok(Self::new(configuration.aws()?, endpoint))
+        } else {
+            Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" })
+        }
+    }
+}
+
+impl FromConfiguration for Fanout {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        let connections = Connections::from_configuration(configuration)?;
+        Ok(Self::new(connections, ConnectionsApi::from_configuration(configuration)?))
+    }
+}
+
+impl FromConfiguration for ConnectionLimit {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const ADVICE: &str = "must be a whole number from 1 to 1000";
+        Ok(Self::new(configuration.variables.number("MAX_CONNECTIONS", 1..=ConnectionLimit::MAX, ADVICE)?))
+    }
+}
+
+impl FromConfiguration for RateLimiter {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const RATE: &str = "must be a whole number from 1 to 1000";
+        const BURST: &str = "must be a whole number from 1 to 100000";
+        let variables = &configuration.variables;
+        let per_second = variables.number("MESSAGE_RATE", 1..=RateLimit::MAX_PER_SECOND, RATE)?;
+        let burst = variables.number("MESSAGE_BURST", 1..=RateLimit::MAX_BURST, BURST)?;
+        Ok(Self::new(RateLimit::new(per_second, burst)))
+    }
+}

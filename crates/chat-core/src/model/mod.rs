@@ -1,0 +1,10 @@
+//! Values that are valid by construction. No I/O, no clock.
+
+pub mod conversation;
+pub mod error;
+pub mod json;
+pub mod message;
+pub mod rate_limit;
+pub mod state;
+pub mod time;
+pub mod user;

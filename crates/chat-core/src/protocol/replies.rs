@@ -1,0 +1,114 @@
+//! What a route returns: the content of the frame that answers the caller.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    model::{
+        conversation::{ConversationId, Seq},
+        message::{ClientMessageId, Message},
+        time::Timestamp,
+        user::UserId,
+    },
+    protocol::requests::{Cursor, InboxCursor},
+};
+
+/// The maximum length of a page's entries as JSON, in bytes. With the rest of the frame (two ids of at most 530 bytes
+/// each, and a `ref`) it stays below 30,000: one WebSocket frame, and one billing unit of 32 KB.
+pub const PAGE_BYTES: usize = 28_000;
+
+/// The result of a route. Each variant that carries a value is the frame type of that name.
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    /// No frame: the client of `$disconnect` is gone.
+    Nothing,
+    /// The upgrade is accepted, with this subprotocol if the client offered any.
+    Connected(Option<&'static str>),
+    /// `pong`
+    Pong,
+    /// `sent`
+    Sent(Sent),
+    /// `messages`
+    Messages(Page),
+    /// `conversations`
+    Conversations(InboxPage),
+    /// `read`
+    Read(ReadReceipt),
+}
+
+/// `sent`: the message is stored. The fields are those of [`Message`].
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the fields of `Message`")]
+pub struct Sent {
+    pub message_id: Uuid,
+    pub conversation_id: ConversationId,
+    pub seq: Seq,
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<ClientMessageId>,
+    /// Whether an earlier request of the client had stored it.
+    pub duplicate: bool,
+}
+
+impl Sent {
+    /// The reply for a message that is stored.
+    pub fn new(message: Message, duplicate: bool) -> Self {
+        let Message { message_id, conversation_id, seq, created_at, client_message_id, .. } = message;
+        Self { message_id, conversation_id, seq, created_at, client_message_id, duplicate }
+    }
+}
+
+/// `messages`: one page of a conversation.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    /// The conversation of the caller and the peer that the request names.
+    pub conversation_id: ConversationId,
+    /// Newest first; oldest first if the request has `after`. At most [`PAGE_BYTES`] as JSON.
+    pub messages: Vec<Message>,
+    /// Present if and only if more messages follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluated_key: Option<Cursor>,
+}
+
+/// `conversations`: one page of an inbox.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InboxPage {
+    /// Sorted by the newest message, newest first. At most [`PAGE_BYTES`] as JSON.
+    pub conversations: Vec<ConversationSummary>,
+    /// Present if and only if more conversations follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluated_key: Option<InboxCursor>,
+}
+
+/// A conversation as the caller sees it.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationSummary {
+    /// The conversation of the caller and `peer_id`.
+    pub conversation_id: ConversationId,
+    /// The other user, or the caller.
+    pub peer_id: UserId,
+    /// The newest message.
+    pub last_message: Message,
+    /// How far the caller has read: the message that they marked or wrote last.
+    pub read_seq: Seq,
+    /// How far the peer has read.
+    pub peer_read_seq: Seq,
+    /// The count of messages after `read_seq`.
+    pub unread: u64,
+}
+
+/// `read`: a user has read a conversation up to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadReceipt {
+    /// The conversation of `user_id` and the receiver of the frame.
+    pub conversation_id: ConversationId,
+    /// The user who has read.
+    pub user_id: UserId,
+    /// The newest message that the user has read.
+    pub seq: Seq,
+}

@@ -1,0 +1,130 @@
+//! The frames that a client sends, one type per action.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Unexpected, Visitor},
+};
+
+use crate::model::{
+    conversation::{ConversationId, Seq},
+    message::ClientMessageId,
+    state::InboxHour,
+    user::UserId,
+};
+
+/// `sendMessage`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct SendMessage {
+    /// The other user of the conversation, or the caller.
+    pub recipient_id: UserId,
+    /// Not validated; [`Content::new`](crate::model::message::Content::new) does that.
+    pub content: String,
+    /// The same in every repeat, so that the message is stored once.
+    pub client_message_id: Option<ClientMessageId>,
+    /// The newest message of the conversation that the client holds; 0 if it holds none.
+    pub last_seq: Option<Seq>,
+}
+
+/// `getMessages`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct GetMessages {
+    /// The other user of the conversation.
+    pub target_id: UserId,
+    /// Maximum number of messages.
+    pub limit: Option<Limit>,
+    /// Continues an earlier page; excludes `after`.
+    pub start_key: Option<Cursor>,
+    /// The newest message that the client holds, 0 if it holds none: the page holds newer ones.
+    pub after: Option<Seq>,
+}
+
+/// `getConversations`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct GetConversations {
+    /// Maximum number of conversations.
+    pub limit: Option<Limit>,
+    /// Continues an earlier page.
+    pub start_key: Option<InboxCursor>,
+}
+
+/// `markRead`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct MarkRead {
+    /// The other user of the conversation.
+    pub target_id: UserId,
+    /// The newest message that the caller has read.
+    pub seq: Seq,
+}
+
+/// Maximum number of entries on a page: 1 to 100, by default 50. A larger number counts as 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(u8);
+
+impl Limit {
+    const MAX: u8 = 100;
+
+    /// A number from 1 to 100.
+    pub fn get(self) -> usize {
+        self.0.into()
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LimitVisitor;
+
+        impl Visitor<'_> for LimitVisitor {
+            type Value = Limit;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number from 1 to 100")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Limit, E> {
+                match u8::try_from(number).unwrap_or(Limit::MAX).min(Limit::MAX) {
+                    0 => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+                    limit => Ok(Limit(limit)),
+                }
+            }
+        }
+
+        deserializer.deserialize_u64(LimitVisitor)
+    }
+}
+
+/// The last message of a page, from which the next page continues. Clients treat it as opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
+pub struct Cursor {
+    /// The conversation of the page. The cursor is refused for any other.
+    pub conversation_id: ConversationId,
+    /// The last message of the page.
+    pub seq: Seq,
+    /// Whether the page was read towards newer messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub newer: bool,
+}
+
+/// An inbox entry, from which the next page continues. Clients treat it as opaque. It names no owner: it is always a
+/// position in the caller's own inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
+pub struct InboxCursor {
+    /// The first part of the entry's sort key.
+    #[serde(rename = "listed")]
+    pub hour: InboxHour,
+    /// The second part of the entry's sort key: the other user of the conversation.
+    pub peer_id: UserId,
+}

@@ -1,0 +1,79 @@
+//! `DynamoDbClient`: the client of all repositories, its time-outs, and the meaning of its errors.
+
+use std::{error::Error as StdError, time::Duration};
+
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::{
+    Client, config,
+    error::{ProvideErrorMetadata, SdkError},
+    types::AttributeValue,
+};
+use serde::de::DeserializeOwned;
+
+use crate::model::error::Error;
+
+/// An item of a table, or its key.
+pub(super) type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// Time-out of one attempt. A put takes 8 ms (p99 16 ms), so after one second the call is lost.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// Time-out of a call with its retries. Two calls in sequence and the pushes (1 s) leave a function that has 10 s its last
+/// second to answer.
+const BUDGET: Duration = Duration::from_secs(4);
+/// The number of attempts that fit into the budget.
+const ATTEMPTS: u32 = 4;
+/// The longest wait before the second attempt. It doubles with each further attempt, and each wait is a random part of it,
+/// so that callers that failed together do not retry together. The SDK's default is one second.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The client that all repositories of a function share. Its calls end before the function's time is up.
+#[derive(Debug, Clone)]
+pub struct DynamoDbClient(pub(super) Client);
+
+impl DynamoDbClient {
+    /// Overrides the SDK's default time-outs: 3.1 s for a connection, and none for a response.
+    pub(crate) fn new(aws: &SdkConfig) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(ATTEMPT)
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(BUDGET)
+            .build();
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_WAIT);
+        let config = config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();
+        Self(Client::from_conf(config))
+    }
+}
+
+/// The error of a call that failed after the SDK's retries: [`Error::Unavailable`] if a later call can succeed.
+pub(super) fn call_error<E>(error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    /// The error codes that ask for another attempt:
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
+    const RETRYABLE: [&str; 6] = [
+        "InternalServerError",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ThrottlingException",
+    ];
+    let is_retryable = match &error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(answer) => answer.err().code().is_some_and(|code| RETRYABLE.contains(&code)),
+        _ => false,
+    };
+    if is_retryable { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
+}
+
+/// A random wait of 10 to 50 ms, so that callers that conflicted do not retry at the same time.
+pub fn random_wait() -> Duration {
+    let noise = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    Duration::from_millis(10 + noise % 40)
+}
+
+/// Deserializes an item.
+pub(super) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+    serde_dynamo::from_item(item).map_err(|error| Error::Internal(error.into()))
+}

@@ -1,0 +1,280 @@
+//! `Inboxes`: the repository of inbox entries and read positions, in the table `Conversations`.
+//!
+//! A user has two kinds of items. An inbox entry `at:HOUR:PEER` lists a conversation under an hour. It is valid only if the
+//! conversation's newest message carries the same hour ([`ConversationState`](crate::model::state::ConversationState)), so
+//! an entry of an earlier hour, or one for a message that was never stored, is ignored. A read position `read:PEER` holds
+//! how far the user has read. Because these are separate items, no change of an entry can lose a read position.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{
+        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        Update,
+    },
+};
+use futures_util::future::try_join_all;
+use serde::Deserialize;
+
+use crate::{
+    model::{
+        conversation::{ConversationId, Seq},
+        error::Error,
+        message::Draft,
+        state::InboxHour,
+        user::UserId,
+    },
+    protocol::requests::InboxCursor,
+    store::{
+        dynamodb::{DynamoDbClient, Item, call_error, from_item, random_wait},
+        messages::exists_check,
+    },
+};
+
+/// The maximum number of keys of one `BatchGetItem`.
+const BATCH_KEYS: usize = 100;
+/// Attempts to move a read position if other devices of the user write it at the same time.
+const MAX_CONFLICTS: u32 = 8;
+
+/// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`], unless
+/// stated otherwise.
+#[derive(Debug, Clone)]
+pub struct Inboxes {
+    dynamodb: Client,
+    table: String,
+    /// A read position moves only if the message exists, so its transaction checks the table `Messages`.
+    messages_table: String,
+}
+
+/// The read positions of users, by reader and peer.
+#[derive(Debug, Default)]
+pub struct ReadPositions(HashMap<(UserId, UserId), Seq>);
+
+impl ReadPositions {
+    /// How far `reader` has marked the conversation with `peer` as read.
+    pub fn of(&self, reader: &UserId, peer: &UserId) -> Seq {
+        self.0.get(&(reader.clone(), peer.clone())).copied().unwrap_or_default()
+    }
+}
+
+/// The result of moving a read position.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReadPosition {
+    /// It moved to the requested message.
+    Advanced,
+    /// It stays at this message, because the user had read that far before.
+    Unchanged(Seq),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadPositionRow {
+    user_id: UserId,
+    peer_id: UserId,
+    read_seq: Seq,
+}
+
+impl Inboxes {
+    pub(crate) fn new(dynamodb: &DynamoDbClient, table: String, messages_table: String) -> Self {
+        Self { dynamodb: dynamodb.0.clone(), table, messages_table }
+    }
+
+    /// Puts the entries of the draft's conversation for `hour` into the inboxes of both users. Idempotent.
+    ///
+    /// # Errors
+    /// After an error, one of the two entries may be stored.
+    pub async fn add_entries(&self, draft: &Draft, hour: InboxHour) -> Result<(), Error> {
+        let puts = both(draft).map(async |(user, peer)| {
+            let put = self.dynamodb.put_item().table_name(&self.table);
+            let put = put.set_item(Some(key(user, entry_sort_key(hour, peer))));
+            put.item("peerId", AttributeValue::S(peer.to_string())).send().await.map_err(call_error)
+        });
+        try_join_all(puts).await?;
+        Ok(())
+    }
+
+    /// Removes the entries of the draft's conversation for `hour` from the inboxes of both users. Idempotent.
+    ///
+    /// # Errors
+    /// An entry that stays is ignored, at the cost of one read in each listing that passes it.
+    pub async fn remove_entries(&self, draft: &Draft, hour: InboxHour) -> Result<(), Error> {
+        let deletes = both(draft).map(async |(user, peer)| {
+            let delete = self.dynamodb.delete_item().table_name(&self.table);
+            delete.set_key(Some(key(user, entry_sort_key(hour, peer)))).send().await.map_err(call_error)
+        });
+        try_join_all(deletes).await?;
+        Ok(())
+    }
+
+    /// Up to `limit` entries of a user's inbox after `after`, the newest hour first.
+    ///
+    /// # Errors
+    /// If the entries can't be read.
+    pub async fn entries(
+        &self,
+        user: &UserId,
+        after: Option<&InboxCursor>,
+        limit: usize,
+    ) -> Result<Vec<InboxCursor>, Error> {
+        // The semicolon follows the colon in ASCII: the bound is above all hours, and below the read positions.
+        let bound = after.map_or_else(|| "at;".to_owned(), |cursor| entry_sort_key(cursor.hour, &cursor.peer_id));
+        let response = self
+            .dynamodb
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("userId = :user AND entry < :bound")
+            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
+            .expression_attribute_values(":bound", AttributeValue::S(bound))
+            .scan_index_forward(false)
+            .limit(limit as i32)
+            .send()
+            .await
+            .map_err(call_error)?;
+        response.items.unwrap_or_default().into_iter().map(cursor).collect()
+    }
+
+    /// How far `user` has read in the conversations with `peers`, and how far the peers have.
+    ///
+    /// # Errors
+    /// If the read positions can't be read.
+    pub async fn read_positions(
+        &self,
+        user: &UserId,
+        peers: impl IntoIterator<Item = &UserId>,
+    ) -> Result<ReadPositions, Error> {
+        // A set, because DynamoDB refuses a batch with the same key twice: two entries can name the same peer, and a user
+        // can be their own peer.
+        let pairs: HashSet<_> = peers.into_iter().flat_map(|peer| [(user, peer), (peer, user)]).collect();
+        let keys: Vec<_> = pairs.into_iter().map(|(reader, peer)| key(reader, read_sort_key(peer))).collect();
+        let items = try_join_all(keys.chunks(BATCH_KEYS).map(|keys| self.batch_get(keys.to_vec()))).await?;
+        let positions = items.into_iter().flatten().map(|item| {
+            let row: ReadPositionRow = from_item(item)?;
+            Ok(((row.user_id, row.peer_id), row.read_seq))
+        });
+        Ok(ReadPositions(positions.collect::<Result<_, Error>>()?))
+    }
+
+    /// Moves the read position of `user` in the conversation with `peer` forward to message `seq`, in one transaction with
+    /// the check that the message exists.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] if the message does not exist.
+    pub async fn mark_read(&self, user: &UserId, peer: &UserId, seq: Seq) -> Result<ReadPosition, Error> {
+        let exists = exists_check(&self.messages_table, &ConversationId::between(user, peer), seq)?;
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(user, read_sort_key(peer))))
+            .update_expression("SET peerId = :peer, readSeq = :seq")
+            .condition_expression("attribute_not_exists(readSeq) OR readSeq < :seq")
+            .expression_attribute_values(":peer", AttributeValue::S(peer.to_string()))
+            .expression_attribute_values(":seq", AttributeValue::N(seq.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|error| Error::Internal(error.into()))?;
+        let mut attempts = 0;
+        loop {
+            let result = self
+                .dynamodb
+                .transact_write_items()
+                .transact_items(TransactWriteItem::builder().condition_check(exists.clone()).build())
+                .transact_items(TransactWriteItem::builder().update(update.clone()).build())
+                .send()
+                .await;
+            let Err(error) = result else { return Ok(ReadPosition::Advanced) };
+            attempts += 1;
+            match cancellation_reasons(&error) {
+                Some([exists, ..]) if condition_failed(exists) => {
+                    return Err(Error::bad_request(
+                        "seq: the conversation has no such message; send the seq of one that you hold",
+                    ));
+                }
+                Some([_, update]) if condition_failed(update) => {
+                    let row: ReadPositionRow = from_item(update.item.clone().unwrap_or_default())?;
+                    return Ok(ReadPosition::Unchanged(row.read_seq));
+                }
+                // Two devices of the user wrote at the same time.
+                Some(reasons) if reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) => {
+                    if attempts >= MAX_CONFLICTS {
+                        return Err(Error::Unavailable(error.into()));
+                    }
+                }
+                _ => return Err(call_error(error)),
+            }
+            tokio::time::sleep(random_wait()).await;
+        }
+    }
+
+    /// Up to [`BATCH_KEYS`] items. DynamoDB may leave some keys for another call.
+    async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+        let mut items = Vec::new();
+        let mut wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build()
+            .map_err(|error| Error::Internal(error.into()))?;
+        loop {
+            let response =
+                self.dynamodb.batch_get_item().request_items(&self.table, wanted).send().await.map_err(call_error)?;
+            items.extend(response.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
+            match response.unprocessed_keys.unwrap_or_default().remove(&self.table) {
+                Some(unprocessed) => wanted = unprocessed,
+                None => return Ok(items),
+            }
+            tokio::time::sleep(random_wait()).await;
+        }
+    }
+}
+
+/// Each user with their peer; one pair for a message to oneself.
+fn both(draft: &Draft) -> impl Iterator<Item = (&UserId, &UserId)> {
+    let (sender, recipient) = (draft.sender(), draft.recipient());
+    let recipients = (sender != recipient).then_some((recipient, sender));
+    [(sender, recipient)].into_iter().chain(recipients)
+}
+
+fn key(user: &UserId, sort_key: String) -> Item {
+    [("userId", user.to_string()), ("entry", sort_key)]
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
+        .into()
+}
+
+/// Ten digits hold every hour, so the entries sort like the numbers.
+fn entry_sort_key(hour: InboxHour, peer: &UserId) -> String {
+    format!("at:{:010}:{peer}", hour.number())
+}
+
+fn read_sort_key(peer: &UserId) -> String {
+    format!("read:{peer}")
+}
+
+/// The inverse of [`entry_sort_key`].
+fn cursor(item: Item) -> Result<InboxCursor, Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row {
+        entry: String,
+        peer_id: UserId,
+    }
+
+    let Row { entry, peer_id } = from_item(item)?;
+    let hour = entry.split(':').nth(1).and_then(|hour| hour.parse().ok());
+    let hour =
+        hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an entry of an inbox has no hour".into()))?;
+    Ok(InboxCursor { hour, peer_id })
+}
+
+/// Why a transaction was cancelled, for each of its parts.
+fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(cancelled.cancellation_reasons()),
+        _ => None,
+    }
+}
+
+fn condition_failed(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
