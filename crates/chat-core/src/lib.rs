@@ -1,5 +1,5 @@
 //! Shared code of the functions, in layers: a layer imports only from the layers above it in this list, and no two modules
-//! import each other. `tests/architecture.rs` checks both.
+//! import each other. `tests/architecture/` checks both.
 
 #![warn(missing_docs, clippy::unwrap_used)]
 

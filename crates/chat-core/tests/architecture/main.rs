@@ -1,0 +1,11 @@
+//! The invariants of `ARCHITECTURE.md`, checked on the sources. A failure says which rule is broken and what to do.
+
+mod confinement;
+mod layers;
+mod project;
+mod sources;
+
+/// The crates of the routes. The authorizer is the only other function.
+const ROUTES: [&str; 7] = ["connect", "disconnect", "fallback", "history", "inbox", "read", "send"];
+
+const CORE: &str = "crates/chat-core/src/";
