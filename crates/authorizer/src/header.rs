@@ -28,7 +28,7 @@ impl Header {
     /// # Errors
     /// A fixed phrase, which contains no part of the token.
     pub(crate) fn parse(token: &str) -> Result<Self, &'static str> {
-        const BROKEN: &str = "the token is no signed JWT";
+        const BROKEN: &str = "the token is not a signed JWT";
         if token.len() > Self::MAX_TOKEN_BYTES {
             return Err("the token is too long");
         }
@@ -53,7 +53,7 @@ impl Header {
             "ES256" => Algorithm::ES256,
             "ES384" => Algorithm::ES384,
             "EdDSA" => Algorithm::EdDSA,
-            _ => return Err("the token's algorithm is not taken"),
+            _ => return Err("the token's algorithm is not accepted"),
         };
         let key_id = match header.get("kid") {
             None => None,

@@ -80,7 +80,7 @@ impl Jwks {
                     cache.fetched_at = now;
                 }
                 Err(error) if cache.keys.is_none() => return Err(error),
-                Err(error) => tracing::warn!(cause = chain(&error), "the issuer's keys could not be fetched anew"),
+                Err(error) => tracing::warn!(cause = chain(&error), "the issuer's keys could not be fetched again"),
             }
         }
         let keys = cache.keys.as_ref().ok_or(JwksError::FailedBefore)?;

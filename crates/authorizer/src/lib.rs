@@ -51,7 +51,7 @@ pub async fn handle(context: &Context, request: ConnectRequest) -> Result<Identi
     let claimed = single(&request.user_ids, "connect with one userId")?;
     let Some(tokens) = &context.tokens else {
         let user = claimed.ok_or(Error::Unauthenticated("connect with ?userId="))?;
-        let user = UserId::try_from(user.to_owned()).map_err(|_| Error::Forbidden("userId is no user id"))?;
+        let user = UserId::try_from(user.to_owned()).map_err(|_| Error::Forbidden("userId is not a user id"))?;
         return Ok(Identity { user, expires_at: None });
     };
     let token = token(&request)?.ok_or(Error::Unauthenticated("connect with a token"))?;

@@ -47,6 +47,6 @@ fn reason(error: &ErrorKind) -> &'static str {
         ErrorKind::InvalidIssuer => "the token is of another issuer",
         ErrorKind::InvalidAudience => "the token is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "the token lacks exp, iss or aud",
-        _ => "the token is no signed JWT",
+        _ => "the token is not a signed JWT",
     }
 }

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_looser_is_taken() {
+    fn other_patterns_are_refused() {
         for list in [
             "*",
             "null",
@@ -219,9 +219,9 @@ mod tests {
     proptest! {
         #![proptest_config(support::strategies::cases(2_000))]
 
-        /// Whatever stands in the list or in the header: what is allowed is on the list, or has one label before its end.
+        /// For any list and any header: an allowed origin is on the list, or has one label before the suffix of a pattern.
         #[test]
-        fn what_is_allowed_is_plainly_on_the_list(
+        fn an_allowed_origin_is_on_the_list(
             list in support::strategies::mutated(vec!["https://a.example.com, https://*.example.com:8443,http://[::1]:3000".to_owned()]),
             origin in support::strategies::mutated(
                 ["https://a.example.com", "https://b.example.com:8443", "http://[::1]:3000"].map(str::to_owned).into(),
@@ -229,14 +229,14 @@ mod tests {
         ) {
             let Ok(origins) = Origins::parse(&list) else { return Ok(()) };
             if !list.trim().is_empty() && origins.allow(&origin) {
-                let plainly = list.split(',').map(str::trim).any(|allowed| match allowed.split_once("//*.") {
+                let is_listed = list.split(',').map(str::trim).any(|allowed| match allowed.split_once("//*.") {
                     None => allowed == origin,
                     Some((scheme, end)) => origin
                         .strip_prefix(&format!("{scheme}//"))
                         .and_then(|host| host.split_once('.'))
                         .is_some_and(|(label, rest)| !label.is_empty() && rest == end),
                 });
-                prop_assert!(plainly, "{list:?} allows {origin:?}");
+                prop_assert!(is_listed, "{list:?} allows {origin:?}");
             }
         }
     }

@@ -262,8 +262,7 @@ fn cursor(item: Item) -> Result<InboxCursor, Error> {
 
     let Row { entry, peer_id } = from_item(item)?;
     let hour = entry.split(':').nth(1).and_then(|hour| hour.parse().ok());
-    let hour =
-        hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an entry of an inbox has no hour".into()))?;
+    let hour = hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an inbox entry has no hour".into()))?;
     Ok(InboxCursor { hour, peer_id })
 }
 
