@@ -1,6 +1,6 @@
 //! Every route, as an attacker sees it.
 
-use std::{pin::Pin, rc::Rc};
+use std::{collections::BTreeSet, pin::Pin, rc::Rc};
 
 use chat_core::{Error, Reply, Request, configuration::FromConfiguration, lambda};
 use serde_json::Value;
@@ -91,4 +91,13 @@ impl Route {
         }
         frame
     }
+}
+
+#[tokio::test]
+async fn every_route_is_attacked() {
+    let aws = FakeAws::start().await;
+    let attacked: BTreeSet<_> = all(&aws).into_iter().map(|route| route.name.to_owned()).collect();
+    let functions = support::stack().functions.into_values().filter_map(|function| function.binary);
+    let routes: BTreeSet<_> = functions.filter(|name| name != "authorizer").collect();
+    assert_eq!(attacked, routes, "tests/attacks/routes.rs attacks the functions on the left: add the others to `all`");
 }

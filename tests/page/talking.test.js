@@ -108,7 +108,7 @@ test('invisible characters in names are shown, and invalid names are refused wit
   assert.deepEqual((await names.allTextContents()).sort(), expected);
   assert.equal(await page.locator('#peer').textContent(), 'alice (you)');
 
-  // A remembered peer whom the server does not know is not listed.
+  // A remembered peer that the server does not know is not listed.
   await page.evaluate(() => {
     localStorage.setItem('chat alice', JSON.stringify(['ghost']));
     chat.send('carol', 'Hi');

@@ -117,13 +117,8 @@ fn modules_of_the_core() -> BTreeMap<String, BTreeSet<String>> {
         let uses: Vec<_> =
             statements(code, "use ").chain(statements(code, "pub use ")).flat_map(imported_paths).collect();
         let absolute = uses.into_iter().filter_map(|path| {
-            if let Some(rest) = path.strip_prefix("crate::") {
-                Some(rest.to_owned())
-            } else if let Some(rest) = path.strip_prefix("super::") {
-                Some(if is_mod { rest.to_owned() } else { format!("{parent}::{rest}") })
-            } else {
-                None
-            }
+            let relative = |rest: &str| if is_mod { rest.to_owned() } else { format!("{parent}::{rest}") };
+            path.strip_prefix("crate::").map(str::to_owned).or_else(|| path.strip_prefix("super::").map(relative))
         });
         // The longest prefix of the path that is a module.
         let module_of = |path: String| {

@@ -24,21 +24,36 @@ const operations = {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
     // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
-      constructor(url, protocols) { super(url.replace(origin, address), protocols); }
+      constructor(url, protocols) {
+        super(url.replace(origin, address), protocols);
+      }
     }
-    const chat = new ChatClient({ url: origin, userId: user, WebSocket: Socket, indexedDB: stores.get(origin), pageSize, times });
+    const chat = new ChatClient({
+      url: origin,
+      userId: user,
+      WebSocket: Socket,
+      indexedDB: stores.get(origin),
+      pageSize,
+      times,
+    });
     const page = { chat, waiting: new Map(), peers };
     pages.set(device, page);
     const report = (event, fields) => emit({ device, life, event, ...fields });
     chat.addEventListener('message', ({ detail }) => report('message', { message: detail }));
-    chat.addEventListener('conversation', ({ detail }) => report('high', { peer: detail.peer, high: detail.high ?? 0 }));
+    chat.addEventListener('conversation', ({ detail }) =>
+      report('high', { peer: detail.peer, high: detail.high ?? 0 }),
+    );
     chat.addEventListener('status', ({ detail }) => {
-      const entry = chat.conversation(detail.peer).pending.find((one) => one.clientMessageId === detail.clientMessageId);
+      const entry = chat
+        .conversation(detail.peer)
+        .pending.find((one) => one.clientMessageId === detail.clientMessageId);
       page.waiting.get(entry?.content)?.();
       if (detail.state === 'sent') report('sent', { peer: detail.peer, message: entry.sent });
       if (detail.state === 'failed') report('violation', { text: refusal(detail) });
     });
-    const ignoreClosed = (error) => { if (error.code !== 'closed') throw error; };
+    const ignoreClosed = (error) => {
+      if (error.code !== 'closed') throw error;
+    };
     for (const peer of opensConversations ? peers : []) chat.open(peer).catch(ignoreClosed);
   },
 
@@ -59,7 +74,8 @@ const operations = {
   },
 
   async view({ device }) {
-    const { chat, peers } = pages.get(device), views = {};
+    const { chat, peers } = pages.get(device);
+    const views = {};
     for (const peer of peers) {
       for await (const page of chat.history(peer)) void page;
       views[peer] = chat.conversation(peer).messages;
@@ -71,6 +87,9 @@ const operations = {
 for await (const line of createInterface({ input: process.stdin })) {
   const call = JSON.parse(line);
   const previous = queues.get(call.device) ?? Promise.resolve();
-  queues.set(call.device, previous.then(() => operations[call.operation](call)));
+  queues.set(
+    call.device,
+    previous.then(() => operations[call.operation](call)),
+  );
 }
 process.exit();

@@ -71,7 +71,7 @@ impl Host {
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    let advice = "run `make web-tools`, and start chaos in the repository's root";
+    let advice = "run `make tools`, and start chaos in the repository's root";
     ensure!(path.exists(), "{} does not exist: {advice}", path.display());
     path.canonicalize().with_context(|| path.display().to_string())
 }

@@ -51,8 +51,8 @@ struct Arguments {
     /// The client that `--module` uses.
     #[arg(long, default_value = "web/chat-client.js")]
     client: PathBuf,
-    /// The fake-indexeddb module that stores the outbox of `--module`. `make web-tools` installs it.
-    #[arg(long, default_value = "target/tools/web/node_modules/fake-indexeddb/build/esm/index.js")]
+    /// The fake-indexeddb module that stores the outbox of `--module`. `make tools` installs it.
+    #[arg(long, default_value = "tests/node_modules/fake-indexeddb/build/esm/index.js")]
     fake_indexeddb: PathBuf,
 }
 

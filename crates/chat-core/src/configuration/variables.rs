@@ -4,7 +4,9 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 /// The environment variables of a function.
 #[derive(Clone)]
-pub(super) struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub(super) struct Variables(Arc<GetVariable>);
+
+type GetVariable = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// An environment variable that is missing or invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

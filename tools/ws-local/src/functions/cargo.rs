@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -136,9 +138,20 @@ impl Builder {
     async fn cargo(&self, folder: &Path, arguments: &[String], errors: Stdio) -> anyhow::Result<Output> {
         let mut command = Command::new("cargo");
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        // `cargo run` and `cargo test` describe the package that they run. Build scripts such as ring's depend on these
+        // variables, so that Cargo would compile them, and all that depends on them, again.
+        for (name, _) in env::vars_os().filter(|(name, _)| describes_a_package(name)) {
+            command.env_remove(name);
+        }
         let (child, _group) = Group::spawn(&mut command, self.watchdog.clone()).context("can't start `cargo`")?;
         Ok(child.wait_with_output().await?)
     }
+}
+
+/// Whether Cargo sets this variable for a program of a package.
+fn describes_a_package(variable: &OsStr) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+    variable.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
 }
 
 /// The name of a function's binary: the one that the template names, anywhere in the workspace, or the only one of the
