@@ -42,6 +42,6 @@ pub(crate) fn identity(claims: &Members, rules: &TokenRules, now: Timestamp) -> 
     }
     let user = claims.get(&rules.user_claim).and_then(Value::as_str);
     let user = user.and_then(|user| UserId::try_from(user.to_owned()).ok());
-    let user = user.ok_or(Error::Forbidden("the token names nobody who can be a user"))?;
+    let user = user.ok_or(Error::Forbidden("the token's user claim is not a user id"))?;
     Ok(Identity { user, expires_at: Some(UnixSeconds::from_secs(expires_at as i64)) })
 }
