@@ -1,4 +1,4 @@
-//! Events as no API Gateway sends them: no panic, and nobody is taken for somebody whom the authorizer did not name.
+//! Malformed events: no panic, and no event acts as a user that the authorizer did not prove.
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use chat_core::lambda::{AuthorizerEvent, authorize};
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::routes;
 
-/// What becomes of one place of an event.
+/// A new value for one place of an event, or none to remove it.
 fn change(places: &[&str]) -> impl Strategy<Value = (String, Option<Value>)> + use<> {
     let strings = [
         "alice",
@@ -38,7 +38,7 @@ fn apply(event: Fixture, changes: &[(String, Option<Value>)]) -> Fixture {
 }
 
 #[test]
-fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
+fn a_malformed_event_never_acts_as_another_user() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
     let routes = routes::all(&aws);
@@ -65,15 +65,15 @@ fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
     proptest!(support::strategies::cases(500), |(changes in prop::collection::vec(change(&places), 1..4))| {
         for route in &routes {
             let event = apply(Fixture::named(route.name), &changes);
-            // What isn't of the event's type never reaches a route: the runtime answers an error.
+            // The runtime answers an event of another type with an error, and no route runs.
             if serde_json::from_value::<ApiGatewayWebsocketProxyRequest>(event.value().clone()).is_err() {
                 continue;
             }
             let user = event.value().pointer("/requestContext/authorizer/userId").cloned();
-            // Without an id that fits a key (1,024 bytes) no connection can be remembered, and API Gateway's have 16.
+            // A connection id must fit a sort key (1,024 bytes). API Gateway's ids have 16.
             let connection = event.value().pointer("/requestContext/connectionId").and_then(Value::as_str);
             let has_connection = connection.is_some_and(|id| (1..=1_024).contains(&id.len()));
-            let answer = runtime.block_on(route.answer(event));
+            let answer = runtime.block_on(route.respond(event));
             let status = answer["statusCode"].as_i64().unwrap();
             prop_assert!([200, 400, 401, 403].contains(&status) || !has_connection, "{}: {answer}", route.name);
             let frame: Value = answer["body"].as_str().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
@@ -86,7 +86,7 @@ fn an_event_of_another_shape_is_refused_and_never_somebody_else_s() {
 }
 
 #[test]
-fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for() {
+fn the_authorizer_never_identifies_another_user_than_the_requested_one() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
     let authorizer: authorizer::Context = aws.context();
@@ -108,14 +108,14 @@ fn the_authorizer_takes_nothing_for_a_user_that_is_not_the_one_that_is_asked_for
         if serde_json::from_value::<AuthorizerEvent>(event.value().clone()).is_err() {
             return Ok(());
         }
-        let asked = event.value()["multiValueQueryStringParameters"]["userId"].clone();
-        let answered = runtime.block_on(authorize(&authorizer, event.lambda(), authorizer::handle));
-        if let Ok(decision) = answered.response {
-            let decision = serde_json::to_value(decision).unwrap();
-            if decision["policyDocument"]["Statement"][0]["Effect"] == "Allow" {
-                let user = &decision["context"]["userId"];
-                prop_assert_eq!(&asked, &json!([user]));
-                prop_assert_eq!(user, &decision["principalId"]);
+        let requested = event.value()["multiValueQueryStringParameters"]["userId"].clone();
+        let handled = runtime.block_on(authorize(&authorizer, event.lambda(), authorizer::handle));
+        if let Ok(policy) = handled.response {
+            let policy = serde_json::to_value(policy).unwrap();
+            if policy["policyDocument"]["Statement"][0]["Effect"] == "Allow" {
+                let user = &policy["context"]["userId"];
+                prop_assert_eq!(&requested, &json!([user]));
+                prop_assert_eq!(user, &policy["principalId"]);
             }
         }
     });

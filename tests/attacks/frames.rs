@@ -1,4 +1,4 @@
-//! Frames that no client of ours would send: never a panic, never a fault of ours, always a frame in return.
+//! Malformed frames: no panic, no internal error, and always a frame as the reply.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
 
-/// A good frame of every action, with every field that there is.
-fn good() -> Vec<String> {
+/// A valid frame of every action, with every field.
+fn valid() -> Vec<String> {
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3, "newer": true });
     [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi\n\"é\u{1f980}\"", "clientMessageId": "c1", "lastSeq": 0, "ref": "1" }),
@@ -22,8 +22,8 @@ fn good() -> Vec<String> {
     .into()
 }
 
-/// Names of fields with values of any kind, some of them right.
-fn built() -> impl Strategy<Value = String> {
+/// Fields with values of any kind, some of them valid.
+fn assembled() -> impl Strategy<Value = String> {
     let names = [
         "action",
         "recipientId",
@@ -43,7 +43,7 @@ fn built() -> impl Strategy<Value = String> {
     members.prop_map(|members| support::strategies::object(&members))
 }
 
-/// Where a frame is plainly an object with a `ref` that may be one, the answer must carry it.
+/// The `ref` that the reply must carry, if the frame is an object with one valid `ref`.
 fn reference(frame: &str) -> Option<Value> {
     let parsed: Value = serde_json::from_str(frame).ok()?;
     let reference = parsed.as_object()?.get("ref")?;
@@ -55,7 +55,7 @@ fn reference(frame: &str) -> Option<Value> {
 fn check(runtime: &Runtime, routes: &[Route], frame: &str) {
     for route in routes {
         let event = Fixture::named(route.name).text(frame);
-        let answer = route.frame(&runtime.block_on(route.answer(event)));
+        let answer = route.frame(&runtime.block_on(route.respond(event)));
         if let (Some(reference), false) = (reference(frame), answer.is_null()) {
             assert_eq!(answer["ref"], reference, "{}: {frame:?}", route.name);
         }
@@ -63,11 +63,11 @@ fn check(runtime: &Runtime, routes: &[Route], frame: &str) {
 }
 
 #[test]
-fn whatever_a_client_sends_is_answered_with_a_frame() {
+fn every_text_that_a_client_sends_is_answered_with_a_frame() {
     let runtime = Runtime::new().unwrap();
     let aws = runtime.block_on(FakeAws::start());
     let routes = routes::all(&aws);
-    proptest!(support::strategies::cases(1_000), |(frame in prop_oneof![4 => support::strategies::mutated(good()), 3 => built(), 1 => any::<String>()])| {
+    proptest!(support::strategies::cases(1_000), |(frame in prop_oneof![4 => support::strategies::mutated(valid()), 3 => assembled(), 1 => any::<String>()])| {
         check(&runtime, &routes, &frame);
     });
 }

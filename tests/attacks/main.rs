@@ -1,4 +1,4 @@
-//! Attacks on all routes: real events through the real edge, on the template's tables, by whoever means no good.
+//! Attacks on all routes, by real events through the real Lambda edge, on the template's tables.
 
 mod events;
 mod frames;

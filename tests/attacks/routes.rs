@@ -1,4 +1,4 @@
-//! Every route, as an attacker sees it.
+//! `Route`: a route as an attacker sees it.
 
 use std::{collections::BTreeSet, pin::Pin, rc::Rc};
 
@@ -6,7 +6,7 @@ use chat_core::{Error, Reply, Request, configuration::FromConfiguration, lambda}
 use serde_json::Value;
 use support::{FakeAws, Fixture};
 
-/// What stands in an error frame's `code`, but for faults of ours: no client may bring one about.
+/// The `code`s that a client can cause: all but those of faults of the service.
 const REFUSALS: [&str; 8] = [
     "bad_request",
     "too_large",
@@ -17,19 +17,19 @@ const REFUSALS: [&str; 8] = [
     "out_of_date",
     "rate_limited",
 ];
-/// What every other frame's `type` is.
+/// The `type`s of all other replies.
 const REPLIES: [&str; 5] = ["sent", "messages", "conversations", "read", "pong"];
 
-/// One route with what it works with.
+/// A route with its context.
 pub(crate) struct Route {
-    /// Its event in `events/`.
+    /// The name of its event in `events/`.
     pub(crate) name: &'static str,
-    run: Box<dyn Fn(Fixture) -> Answering>,
+    run: Box<dyn Fn(Fixture) -> Response>,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Value>>>;
+type Response = Pin<Box<dyn Future<Output = Value>>>;
 
-/// All of them, on these tables. A new route is one line more.
+/// All routes, on these tables. A new route needs a line here.
 pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
     vec![
         Route::new(aws, "send", send::handle),
@@ -48,16 +48,16 @@ impl Route {
         T: FromConfiguration + 'static,
         R: AsyncFn(&T, Request) -> Result<Reply, Error> + 'static,
     {
-        // Thousands of events at one moment must not meet the limits, which have their own tests.
+        // The limits have their own tests, and thousands of events at one time would exceed them.
         let limits = [("MESSAGE_RATE", "1000"), ("MESSAGE_BURST", "100000")];
         let context = aws.try_context::<T>(&limits).expect("every variable is set");
         let shared = Rc::new((context, handle));
-        let run = move |event: Fixture| -> Answering {
+        let run = move |event: Fixture| -> Response {
             let shared = Rc::clone(&shared);
             Box::pin(async move {
-                let (tools, handle) = &*shared;
-                let answer = lambda::handle_event(tools, event.lambda(), async |tools: &T, request| {
-                    handle(tools, request).await
+                let (context, handle) = &*shared;
+                let answer = lambda::handle_event(context, event.lambda(), async |context: &T, request| {
+                    handle(context, request).await
                 });
                 serde_json::to_value(answer.await.response).unwrap()
             })
@@ -65,12 +65,12 @@ impl Route {
         Self { name, run: Box::new(run) }
     }
 
-    /// What API Gateway gets: `{statusCode, headers, body}`.
-    pub(crate) async fn answer(&self, event: Fixture) -> Value {
+    /// The response to API Gateway: `{statusCode, headers, body}`.
+    pub(crate) async fn respond(&self, event: Fixture) -> Value {
         (self.run)(event).await
     }
 
-    /// What a client sees of it, which must be a frame of the protocol: the frame, or null where there is none.
+    /// The frame in a response, which must be valid; null if there is none.
     #[track_caller]
     pub(crate) fn frame(&self, answer: &Value) -> Value {
         let name = self.name;
@@ -78,12 +78,12 @@ impl Route {
             assert!(matches!(name, "connect" | "disconnect"), "{name} answers every frame: {answer}");
             return Value::Null;
         };
-        assert_eq!(answer["statusCode"], 200, "{name}: what becomes of another status is not documented");
+        assert_eq!(answer["statusCode"], 200, "{name}: the effect of another status is not documented");
         let frame: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
         match frame["type"].as_str().unwrap_or_default() {
             "error" => {
                 let (code, message) = (frame["code"].as_str().unwrap(), frame["message"].as_str().unwrap());
-                assert!(REFUSALS.contains(&code), "{name}: a client brought about {frame}");
+                assert!(REFUSALS.contains(&code), "{name}: a client caused {frame}");
                 assert!((1..400).contains(&message.len()), "{name}: {frame}");
                 assert!(!message.contains("Exception"), "{name}: {frame}");
             }

@@ -1,27 +1,27 @@
-//! No key and no token of anybody's lies in this folder: what Git would take is looked through.
+//! The repository contains no private key and no token: every file that Git would add is scanned.
 
 use std::{fs, path::Path};
 
-/// What Git ignores, and Git itself.
-const LEFT_OUT: [&str; 7] = ["target", ".venv", ".local", ".aws-sam", ".git", "node_modules", "__pycache__"];
-/// How files of keys and of variables end.
-const KEPT_ELSEWHERE: [&str; 6] = [".pem", ".pk8", ".key", ".p12", ".env", ".jks"];
+/// Folders that Git ignores, and Git's own.
+const IGNORED: [&str; 7] = ["target", ".venv", ".local", ".aws-sam", ".git", "node_modules", "__pycache__"];
+/// The endings of files that contain keys or variables.
+const SECRET_FILES: [&str; 6] = [".pem", ".pk8", ".key", ".p12", ".env", ".jks"];
 
-fn look(folder: &Path, found: &mut Vec<String>) {
+fn scan(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name().into_string().unwrap())).unwrap();
         if path.is_dir() {
-            if !LEFT_OUT.contains(&name.as_str()) {
-                look(&path, found);
+            if !IGNORED.contains(&name.as_str()) {
+                scan(&path, found);
             }
-        } else if KEPT_ELSEWHERE.iter().any(|end| name.ends_with(end)) || holds_a_secret(&fs::read(&path).unwrap()) {
+        } else if SECRET_FILES.iter().any(|end| name.ends_with(end)) || contains_secret(&fs::read(&path).unwrap()) {
             found.push(path.display().to_string());
         }
     }
 }
 
 /// A private key as OpenSSL and SSH write it, an AWS access key, or a token of GitHub's.
-fn holds_a_secret(bytes: &[u8]) -> bool {
+fn contains_secret(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let after = |mark: &str, length: usize| {
         text.match_indices(mark).any(|(at, _)| {
@@ -33,9 +33,9 @@ fn holds_a_secret(bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn no_secret_lies_in_the_repository() {
+fn the_repository_contains_no_secret() {
     let mut found = Vec::new();
-    look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), &mut found);
+    scan(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), &mut found);
     assert!(found.is_empty(), "{found:?}");
-    assert!(holds_a_secret(format!("x {}{}", "AKIA", "1".repeat(16)).as_bytes()), "what is looked for would be found");
+    assert!(contains_secret(format!("x {}{}", "AKIA", "1".repeat(16)).as_bytes()), "the scan finds a secret");
 }

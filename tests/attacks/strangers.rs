@@ -1,4 +1,4 @@
-//! Whatever mallory sends, on whichever route: nothing of a conversation of two others is read, written or listed.
+//! Attacks by mallory on a conversation of two others: nothing of it is read, written or listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
 
-/// What two others say to each other, and nobody else may ever see.
+/// The text of the two others, which mallory must never get.
 const SECRET: &str = "between us two";
 
-/// Three different users: the two who talk, and mallory, whose name may be made from theirs.
+/// Three different users: two of a conversation, and mallory, whose id may be derived from theirs.
 fn users() -> impl Strategy<Value = [String; 3]> {
     let pair = (support::strategies::user_id(), support::strategies::user_id());
     let three = (pair, support::strategies::user_id(), 0..8).prop_map(|((one, other), third, how)| {
@@ -22,24 +22,24 @@ fn users() -> impl Strategy<Value = [String; 3]> {
             1 => format!("{}:{one}", one.len()),
             2 => ConversationId::between(&user(&one), &user(&other)).as_str().to_owned(),
             3 => one.chars().rev().collect(),
-            // Of `x:y` and `z`, mallory is `x`: a careless id would be that of `x` and `y:z`.
+            // The users `x:y` and `z`, and mallory as `x`: a naive conversation id equals that of `x` and `y:z`.
             4 => return [format!("{one}:{third}"), other, one],
             _ => third,
         };
         [one, other, third]
     });
-    three.prop_filter("three who can be users", |three| {
+    three.prop_filter("three valid users", |three| {
         let different = three.iter().collect::<BTreeSet<_>>().len() == 3;
         different && three.iter().all(|name| UserId::try_from(name.clone()).is_ok())
     })
 }
 
-/// Names that the alphabet makes too long or of white space are left to the filter.
+/// The filter of [`users`] drops ids that are not valid.
 fn user(name: &str) -> UserId {
     UserId::try_from(name.to_owned()).unwrap_or_else(|_| UserId::try_from("x".to_owned()).unwrap())
 }
 
-/// Frames with every field there is or ever was, and the others' names, conversation and cursors in them.
+/// Frames with every field, and the others' ids, conversation and cursors as values.
 fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<String>> {
     let theirs = ConversationId::between(&user(&one), &user(&other)).as_str().to_owned();
     let cut = |at: usize| theirs.get(at..).unwrap_or_default().to_owned();
@@ -96,8 +96,8 @@ fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<Stri
         1 => support::strategies::json_value(strings.clone()),
     ];
     let field = (select(names.map(str::to_owned).to_vec()), value);
-    // Good frames too, or most attacks would end at the first wrong type.
-    let good = (select(strings), prop::collection::vec(field.clone(), 0..4)).prop_map(move |(target, more)| {
+    // Most frames are valid, because an attack with an invalid one ends at the parser.
+    let valid = (select(strings), prop::collection::vec(field.clone(), 0..4)).prop_map(move |(target, more)| {
         let whole = [
             ("recipientId", json!(target)),
             ("targetId", json!(target)),
@@ -109,10 +109,10 @@ fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<Stri
         support::strategies::object(&whole.iter().cloned().chain(more).collect::<Vec<_>>())
     });
     let any = prop::collection::vec(field, 0..8).prop_map(|members| support::strategies::object(&members));
-    prop::collection::vec(prop_oneof![3 => good, 1 => any], 1..6)
+    prop::collection::vec(prop_oneof![3 => valid, 1 => any], 1..6)
 }
 
-/// Every row in which mallory is nobody.
+/// Every row without mallory.
 fn rows_of_others(aws: &FakeAws, mallory: &str) -> BTreeMap<&'static str, BTreeSet<String>> {
     let names = ["userId", "senderId", "recipientId", "peerId"];
     let is_others = |row: &Value| names.iter().all(|name| row[name]["S"] != mallory);
@@ -121,36 +121,36 @@ fn rows_of_others(aws: &FakeAws, mallory: &str) -> BTreeMap<&'static str, BTreeS
         .into()
 }
 
-/// The tables of the template that hold anything of users.
+/// All tables of the template.
 const TABLES: [&str; 3] = ["ClientsTable", "ConversationsTable", "MessagesTable"];
 
 async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String; 3], frames: &[String]) {
     let theirs = ConversationId::between(&user(one), &user(other)).as_str().to_owned();
     let by_name = |name| routes.iter().find(|route| route.name == name).unwrap();
     for (who, to) in [(one, other), (other, one)] {
-        by_name("connect").answer(Fixture::named("connect").user(who)).await;
+        by_name("connect").respond(Fixture::named("connect").user(who)).await;
         let frame = json!({ "recipientId": to, "content": SECRET });
-        let sent = by_name("send").answer(Fixture::named("send").user(who).frame(&frame)).await;
+        let sent = by_name("send").respond(Fixture::named("send").user(who).frame(&frame)).await;
         assert_eq!(by_name("send").frame(&sent)["type"], "sent", "{sent}");
     }
-    by_name("connect").answer(Fixture::named("connect").user(mallory)).await;
+    by_name("connect").respond(Fixture::named("connect").user(mallory)).await;
     let before = rows_of_others(aws, mallory);
     aws.connections.take_pushes();
 
     for frame in frames {
         for route in routes {
-            // On their connections, too: ids of connections are no secret that anything may lean on.
+            // On the others' connections, too, because connection ids are not secret.
             for connection in [mallory, one] {
                 let event = Fixture::named(route.name).user(mallory).connection(connection);
                 let event = if matches!(route.name, "connect" | "disconnect") { event } else { event.text(frame) };
-                let answer = route.answer(event).await;
+                let answer = route.respond(event).await;
                 let reply = route.frame(&answer);
-                let where_ = format!("{} {frame}", route.name);
-                assert!(!answer.to_string().contains(SECRET), "{where_}: {answer}");
-                assert_ne!(reply["value"]["conversationId"], json!(theirs), "{where_}: {reply}");
+                let attack = format!("{} {frame}", route.name);
+                assert!(!answer.to_string().contains(SECRET), "{attack}: {answer}");
+                assert_ne!(reply["value"]["conversationId"], json!(theirs), "{attack}: {reply}");
                 for list in ["messages", "conversations"] {
                     for listed in reply["value"][list].as_array().into_iter().flatten() {
-                        assert_ne!(listed["conversationId"], json!(theirs), "{where_}: {reply}");
+                        assert_ne!(listed["conversationId"], json!(theirs), "{attack}: {reply}");
                     }
                 }
             }
@@ -160,7 +160,7 @@ async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String
     assert_eq!(rows_of_others(aws, mallory), before, "{frames:?}");
     for push in aws.connections.take_pushes() {
         assert!(!push.frame.to_string().contains(SECRET), "{push:?}");
-        // Of `message` it is the sender, of `read` the one who has read.
+        // The sender of a `message`, the reader of a `read`.
         let by = push.frame["value"].get("senderId").unwrap_or(&push.frame["value"]["userId"]);
         assert_eq!(by, &json!(mallory), "{push:?}");
         assert_ne!(push.frame["value"]["conversationId"], json!(theirs), "{push:?}");
@@ -168,7 +168,7 @@ async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String
 }
 
 #[test]
-fn no_frame_reaches_a_conversation_of_two_others() {
+fn no_frame_reaches_a_conversation_of_others() {
     let runtime = Runtime::new().unwrap();
     let scenes = users().prop_flat_map(|users| (Just(users.clone()), attacks(users)));
     proptest!(support::strategies::cases(64), |((users, frames) in scenes)| {

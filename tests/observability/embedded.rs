@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-/// What a unit may be, as far as anything is measured in it.
+/// The units of the product's metrics.
 const UNITS: [&str; 3] = ["Bytes", "Count", "Milliseconds"];
 
-/// A line of the log, which must be one JSON object.
+/// Parses a log line, which must be one JSON object.
 #[track_caller]
 pub(crate) fn parse(line: &str) -> Value {
     let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -16,18 +16,21 @@ pub(crate) fn parse(line: &str) -> Value {
     line
 }
 
-/// The figures that CloudWatch takes out of a line: name, unit, value. None where it is an ordinary line.
+/// The metrics that CloudWatch extracts from a line: name, unit, value. None if the line has no metadata.
 #[track_caller]
 pub(crate) fn metrics(line: &Value) -> Vec<(String, String, u64)> {
     let Some(metadata) = line.get("_aws") else { return Vec::new() };
     assert_eq!(members(metadata), ["CloudWatchMetrics", "Timestamp"].map(str::to_owned).into());
-    assert!(metadata["Timestamp"].as_u64().is_some_and(|moment| moment > 1_790_000_000_000), "milliseconds: {line}");
+    assert!(
+        metadata["Timestamp"].as_u64().is_some_and(|timestamp| timestamp > 1_790_000_000_000),
+        "milliseconds: {line}"
+    );
     let directives = metadata["CloudWatchMetrics"].as_array().unwrap();
-    assert_eq!(directives.len(), 1, "each figure is billed once: {line}");
+    assert_eq!(directives.len(), 1, "one directive, so that each metric is billed once: {line}");
     let directive = &directives[0];
     assert_eq!(members(directive), ["Dimensions", "Metrics", "Namespace"].map(str::to_owned).into());
     assert!((1..=255).contains(&directive["Namespace"].as_str().unwrap().len()));
-    // The set of dimensions may be empty, and is: what has many values is a property.
+    // The set of dimensions is empty, because each combination of values is billed; other fields are properties.
     assert_eq!(directive["Dimensions"], json!([[]]));
     let definitions = directive["Metrics"].as_array().unwrap();
     assert!((1..=100).contains(&definitions.len()), "{line}");
@@ -35,7 +38,7 @@ pub(crate) fn metrics(line: &Value) -> Vec<(String, String, u64)> {
         assert_eq!(members(definition), ["Name", "Unit"].map(str::to_owned).into());
         let (name, unit) = (definition["Name"].as_str().unwrap(), definition["Unit"].as_str().unwrap());
         assert!((1..=1024).contains(&name.len()) && UNITS.contains(&unit), "{definition}");
-        let value = line[name].as_u64().unwrap_or_else(|| panic!("{name} is no number: {line}"));
+        let value = line[name].as_u64().unwrap_or_else(|| panic!("{name} is not a number: {line}"));
         (name.to_owned(), unit.to_owned(), value)
     };
     let metrics: Vec<_> = definitions.iter().map(metric).collect();

@@ -1,5 +1,5 @@
-//! What an invocation leaves in the log, and what CloudWatch makes of it.
+//! The log lines of an invocation, and the metrics that CloudWatch derives from them.
 
 mod embedded;
-mod figures;
+mod metrics;
 mod processes;

@@ -1,4 +1,4 @@
-//! The same, of the real functions as processes: on their output, as Lambda collects it.
+//! The log of the real functions as processes, from their standard output.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,10 @@ use ws_local::{
 
 use crate::embedded::{metrics, parse};
 
-/// How long a line may take from a process to here.
+/// Time-out for a line from a process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the functions are given and print, in order.
+/// The trace ids that the functions get, and the lines that they print, in order.
 #[derive(Clone)]
 struct Output {
     lines: Arc<Mutex<Vec<(String, String)>>>,
@@ -41,14 +41,14 @@ impl Output {
         }
     }
 
-    /// The first line of this function, from now on or before, of which this is so.
+    /// Waits for a line of this function that satisfies `is_it`, and returns the first.
     async fn line(&self, function: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let mut count = self.count.subscribe();
         let found = async {
             loop {
                 count.borrow_and_update();
                 let lines = self.lines.lock().unwrap().clone();
-                let mut lines = lines.iter().filter(|(of, _)| of == function).map(|(_, line)| parse(line));
+                let mut lines = lines.iter().filter(|(name, _)| name == function).map(|(_, line)| parse(line));
                 if let Some(line) = lines.find(|line| is_it(line)) {
                     return line;
                 }
@@ -58,20 +58,23 @@ impl Output {
         timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{:?}", self.lines.lock().unwrap()))
     }
 
-    /// The trace of the newest event of this function.
+    /// The trace id of the newest event of this function.
     fn trace(&self, function: &str) -> String {
         let traces = self.traces.lock().unwrap();
-        let (_, header) = traces.iter().rfind(|(of, _)| of == function).unwrap();
+        let (_, header) = traces.iter().rfind(|(name, _)| name == function).unwrap();
         header.split(';').find_map(|part| part.strip_prefix("Root=")).unwrap().to_owned()
     }
 }
 
-/// The whole chat, whose functions log as on Lambda at this level.
+/// The whole local system, whose functions log as on Lambda at this level.
 async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
-    let wire = DynamoDbProxy::unbound().await;
+    let proxy = DynamoDbProxy::unbound().await;
     let output = Output { lines: Arc::default(), traces: Arc::default(), count: Arc::new(watch::Sender::new(0)) };
-    let environment =
-        [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level), ("AWS_ENDPOINT_URL_DYNAMODB", wire.url())];
+    let environment = [
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("AWS_LAMBDA_LOG_LEVEL", level),
+        ("AWS_ENDPOINT_URL_DYNAMODB", proxy.url()),
+    ];
     let environment: BTreeMap<_, _> = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let observed = output.clone();
     let local = Local::start_with(|options| {
@@ -79,13 +82,13 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
         options.events = EventSink::new(move |event| observed.observe(event));
     })
     .await;
-    wire.set_upstream(local.dynamodb().to_owned());
-    (local, wire, output)
+    proxy.set_upstream(local.dynamodb().to_owned());
+    (local, proxy, output)
 }
 
 #[tokio::test]
-async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_did() {
-    let (chat, _wire, output) = start("INFO").await;
+async fn each_event_is_one_log_line_with_its_metrics() {
+    let (chat, _proxy, output) = start("INFO").await;
     let (alice, bob) = (chat.connect("alice").await, chat.connect("bob").await);
     alice.send("bob", "xyzzy", json!({})).await.unwrap();
     bob.next_message().await;
@@ -93,7 +96,7 @@ async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_di
     let line = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
     let counted: Vec<_> = metrics(&line).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(counted, ["Stored", "Attempts", "Pushed", "Bytes", "TimeToStored", "TimeToPushed"]);
-    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "local", "the stack's name");
+    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "local", "the name of the stack");
     assert_eq!(line["traceId"], output.trace("SendFunction"));
     assert!(line["initMs"].as_f64().unwrap() > 0.0);
     for (function, route) in [("AuthorizerFunction", "authorizer"), ("ConnectFunction", "$connect")] {
@@ -102,7 +105,7 @@ async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_di
     chat.stop().await;
 
     let lines = output.lines.lock().unwrap();
-    let of = |function: &str| lines.iter().filter(|(of, _)| of == function).count();
+    let of = |function: &str| lines.iter().filter(|(name, _)| name == function).count();
     assert_eq!((of("SendFunction"), of("AuthorizerFunction"), of("ConnectFunction")), (1, 2, 2), "{lines:?}");
     for (_, line) in lines.iter() {
         assert!(!line.contains("xyzzy") && !line.contains("alice") && !line.contains("bob"), "{line}");
@@ -110,11 +113,11 @@ async fn each_event_is_one_line_of_its_function_and_cloudwatch_counts_what_it_di
 }
 
 #[tokio::test]
-async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
-    for (level, lines_of_it) in [("INFO", 2), ("ERROR", 1)] {
-        let (chat, wire, output) = start(level).await;
+async fn a_failure_is_logged_once_with_its_trace_id_at_any_level() {
+    for (level, line_count) in [("INFO", 2), ("ERROR", 1)] {
+        let (chat, proxy, output) = start(level).await;
         let alice = chat.connect("alice").await;
-        wire.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
+        proxy.inject(|_| Outcome::Fail(400, "ResourceNotFoundException"));
         assert_eq!(alice.send("bob", "Hi", json!({})).await.unwrap_err().code, "internal");
 
         let line = output.line("SendFunction", |line| line["level"] == "ERROR").await;
@@ -128,6 +131,6 @@ async fn a_failure_is_logged_once_and_carries_the_trace_at_any_level() {
         }
         chat.stop().await;
         let lines = output.lines.lock().unwrap();
-        assert_eq!(lines.iter().filter(|(of, _)| of == "SendFunction").count(), lines_of_it, "{lines:?}");
+        assert_eq!(lines.iter().filter(|(name, _)| name == "SendFunction").count(), line_count, "{lines:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Signatures, by the cryptography that TLS brings along: ring.
+//! Signature verification by `ring`, which TLS uses, too.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind,
@@ -16,13 +16,13 @@ static RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Lets `jsonwebtoken` check signatures; it has no cryptography of its own.
+/// Installs `ring` into `jsonwebtoken`, which is built without cryptography of its own.
 pub(crate) fn install() {
-    // It can be done once in a process. When it has been, it was done here.
+    // It fails if a provider is installed. Only this function installs one, and it is always the same.
     let _ = RING.install_default();
 }
 
-/// One algorithm with one key of its kind.
+/// An algorithm with a key of its family.
 struct RingVerifier {
     algorithm: Algorithm,
     scheme: Scheme,
@@ -33,7 +33,8 @@ enum Scheme {
     Curve(UnparsedPublicKey<Vec<u8>>),
 }
 
-/// The algorithm's check, for a key that is of its kind: this is where a key of one can't serve another.
+/// The verification for an algorithm and a key. It refuses a key of another family, so that a token can't choose an algorithm
+/// that its key is not made for.
 fn scheme(algorithm: Algorithm, key: &DecodingKey) -> Result<Scheme> {
     if key.family() != algorithm.family() {
         return Err(new_error(ErrorKind::InvalidAlgorithm));
@@ -81,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The payload of RFC 7515's examples, with a header before it.
+    /// The signed parts of RFC 7515's examples: a header and the payload.
     const SIGNED: [&str; 2] = [
         "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ",

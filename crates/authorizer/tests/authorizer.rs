@@ -1,4 +1,4 @@
-//! Who is let in, in open mode, and from where.
+//! The authorizer in open mode, and origins.
 
 use authorizer::Context;
 use chat_core::lambda;
@@ -7,26 +7,26 @@ use support::{FakeAws, Fixture};
 
 /// The policy, or the error string.
 async fn authorize(event: Fixture) -> Result<Value, String> {
-    ask(&FakeAws::start().await.context(), event).await
+    authorize_by(&FakeAws::start().await.context(), event).await
 }
 
-async fn ask(authorizer: &Context, event: Fixture) -> Result<Value, String> {
+async fn authorize_by(authorizer: &Context, event: Fixture) -> Result<Value, String> {
     match lambda::authorize(authorizer, event.lambda(), authorizer::handle).await.response {
         Ok(policy) => Ok(serde_json::to_value(policy).unwrap()),
         Err(diagnostic) => Err(diagnostic.error_message),
     }
 }
 
-fn asking_for(user_ids: &[&str]) -> Fixture {
+fn request_for(user_ids: &[&str]) -> Fixture {
     Fixture::named("authorizer")
         .set("/queryStringParameters", json!({ "userId": user_ids.last() }))
         .set("/multiValueQueryStringParameters", json!({ "userId": user_ids }))
 }
 
 #[tokio::test]
-async fn anyone_is_who_they_say_they_are() {
+async fn in_open_mode_the_user_is_the_one_that_the_client_names() {
     for user in ["alice", "alice@example.com", "李雷", "auth0|123"] {
-        let policy = authorize(asking_for(&[user])).await.unwrap();
+        let policy = authorize(request_for(&[user])).await.unwrap();
         assert_eq!((&policy["principalId"], &policy["context"]), (&json!(user), &json!({ "userId": user })));
         let statement = json!({
             "Action": ["execute-api:Invoke"],
@@ -38,24 +38,24 @@ async fn anyone_is_who_they_say_they_are() {
 }
 
 #[tokio::test]
-async fn who_names_nobody_is_told_to_authenticate() {
+async fn a_client_that_names_no_user_gets_401() {
     let event =
         Fixture::named("authorizer").without("/queryStringParameters").without("/multiValueQueryStringParameters");
     assert_eq!(authorize(event).await, Err("Unauthorized".to_owned()));
 }
 
 #[tokio::test]
-async fn who_names_two_users_or_none_that_can_be_is_denied() {
+async fn two_users_or_an_invalid_user_id_are_denied() {
     let too_long = "x".repeat(129);
     for user_ids in [["alice", "bob"].as_slice(), &["alice", "alice"], &[""], &[" alice"], &["a\nb"], &[&too_long]] {
-        let policy = authorize(asking_for(user_ids)).await.unwrap();
+        let policy = authorize(request_for(user_ids)).await.unwrap();
         assert_eq!(policy["policyDocument"]["Statement"][0]["Effect"], "Deny", "{user_ids:?}");
         assert_eq!((&policy["principalId"], &policy["context"]), (&json!("nobody"), &json!({})));
     }
 }
 
 #[tokio::test]
-async fn a_page_of_a_foreign_origin_is_denied() {
+async fn a_page_of_another_origin_is_denied() {
     let aws = FakeAws::start().await;
     let allowed = [("ALLOWED_ORIGINS", "https://chat.example, https://*.example.com")];
     let authorizer: Context = aws.try_context(&allowed).unwrap();
@@ -72,26 +72,26 @@ async fn a_page_of_a_foreign_origin_is_denied() {
         (&["https://chat.example", "https://evil.example"], "Deny"),
     ] {
         for spelling in ["Origin", "origin"] {
-            let event = asking_for(&["alice"]).without("/multiValueHeaders/Origin");
+            let event = request_for(&["alice"]).without("/multiValueHeaders/Origin");
             let event = if origins.is_empty() {
                 event
             } else {
                 event.set(&format!("/multiValueHeaders/{spelling}"), json!(origins))
             };
-            let policy = ask(&authorizer, event).await.unwrap();
+            let policy = authorize_by(&authorizer, event).await.unwrap();
             assert_eq!(policy["policyDocument"]["Statement"][0]["Effect"], effect, "{origins:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_event_without_a_time_is_no_event() {
+async fn an_event_without_a_time_is_refused() {
     let event = Fixture::named("authorizer").without("/requestContext/requestTimeEpoch");
     assert!(serde_json::from_value::<lambda::AuthorizerEvent>(event.value().clone()).is_err());
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_or_wrong_is_named() {
+async fn a_missing_or_invalid_variable_is_named() {
     const JWT: [(&str, &str); 4] = [
         ("AUTH_MODE", "jwt"),
         ("JWT_JWKS_URL", "https://issuer.example/jwks.json"),
@@ -121,7 +121,7 @@ async fn a_variable_that_is_missing_or_wrong_is_named() {
         ("ALLOWED_ORIGINS", "https://*.com"),
     ] {
         let variables = [&JWT[..], &[(name, value)]].concat();
-        let error = aws.try_context::<Context>(&variables).err().expect("the start is stopped").to_string();
+        let error = aws.try_context::<Context>(&variables).err().expect("the start fails").to_string();
         assert!(error.contains(&format!("variable {name} ")), "{name}={value}: {error}");
     }
 }

@@ -366,6 +366,7 @@ fn every_route_has_an_event_and_stands_in_the_documents() {
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
     let protocol = fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    let asyncapi = fs::read_to_string(root().join("docs/asyncapi.yaml")).unwrap();
     for route in routes {
         let key = format!("\"routeKey\": \"{route}\"");
         assert!(
@@ -379,6 +380,10 @@ fn every_route_has_an_event_and_stands_in_the_documents() {
                 "route {route} has no route response, so API Gateway drops its replies: add one to template.yaml"
             );
             assert!(protocol.contains(&format!("`{route}`")), "docs/protocol.md does not describe {route}: add it");
+            assert!(
+                asyncapi.contains(&format!("action: {{const: {route}}}")),
+                "docs/asyncapi.yaml has no message of {route}: add one with `action: {{const: {route}}}`"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting, with a real table.
+//! `$connect` with the template's tables and a fake `@connections` endpoint.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome};
 use tokio::sync::Notify;
 
-/// The moment of `events/connect.json`, in milliseconds since 1970.
+/// The time of `events/connect.json`, in milliseconds since the Unix epoch.
 const NOW: i64 = 1_793_535_556_857;
 
-async fn connect(door: &Context, event: Fixture) -> Value {
-    serde_json::to_value(lambda::handle_event(door, event.lambda(), connect::handle).await).unwrap()
+async fn connect(context: &Context, event: Fixture) -> Value {
+    serde_json::to_value(lambda::handle_event(context, event.lambda(), connect::handle).await).unwrap()
 }
 
-/// Alice's connections in the table, in alphabetical order.
+/// The ids of all stored connections, in alphabetical order.
 fn rows(aws: &FakeAws) -> Vec<String> {
     let id = |row: &Value| row["connectionId"]["S"].as_str().unwrap().to_owned();
     let mut rows: Vec<_> = aws.rows("ClientsTable").iter().map(id).collect();
@@ -28,11 +28,11 @@ fn offering(protocols: &str) -> Fixture {
 }
 
 #[tokio::test]
-async fn it_remembers_the_connection_with_two_calls_at_once() {
+async fn it_stores_the_connection_with_two_concurrent_calls() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
+    let context: Context = aws.context();
 
-    let answer = connect(&door, Fixture::named("connect")).await;
+    let answer = connect(&context, Fixture::named("connect")).await;
 
     assert_eq!((&answer["statusCode"], &answer["headers"]), (&json!(200), &json!({})));
     assert_eq!(answer.get("body"), None, "a body on $connect is never sent");
@@ -47,20 +47,20 @@ async fn it_remembers_the_connection_with_two_calls_at_once() {
 }
 
 #[tokio::test]
-async fn it_selects_the_subprotocol_that_it_speaks() {
-    let door: Context = FakeAws::start().await.context();
+async fn it_selects_the_subprotocol_that_it_supports() {
+    let context: Context = FakeAws::start().await.context();
     for offer in ["chat.v1", "chat.v2, chat.v1", " chat.v1 ,x"] {
-        let answer = connect(&door, offering(offer)).await;
+        let answer = connect(&context, offering(offer)).await;
         assert_eq!(answer["headers"]["sec-websocket-protocol"], "chat.v1", "{offer}");
     }
 }
 
 #[tokio::test]
-async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
+async fn it_refuses_a_client_that_offers_only_other_subprotocols() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
+    let context: Context = aws.context();
     for offer in ["graphql-ws", "CHAT.V1", "chat.v1x"] {
-        assert_eq!(connect(&door, offering(offer)).await["statusCode"], 400, "{offer}");
+        assert_eq!(connect(&context, offering(offer)).await["statusCode"], 400, "{offer}");
     }
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
@@ -68,110 +68,110 @@ async fn it_refuses_a_client_that_speaks_only_other_subprotocols() {
 #[tokio::test]
 async fn it_refuses_a_connection_without_a_proven_user() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
-    // The query says who; nobody has proved it.
-    let answer = connect(&door, Fixture::named("connect").without("/requestContext/authorizer")).await;
+    let context: Context = aws.context();
+    // The query contains a user id, but the authorizer's context does not.
+    let answer = connect(&context, Fixture::named("connect").without("/requestContext/authorizer")).await;
     assert_eq!(answer["statusCode"], 401);
     assert_eq!(aws.rows("ClientsTable").len(), 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_remembered_is_refused() {
+async fn a_connection_that_cannot_be_stored_is_refused() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
+    let context: Context = aws.context();
     for (status, error, refusal) in [(500, "InternalServerError", 503), (400, "AccessDeniedException", 500)] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
-        assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], refusal);
+        assert_eq!(connect(&context, Fixture::named("connect")).await["statusCode"], refusal);
     }
 }
 
 #[tokio::test]
-async fn the_row_is_written_while_the_others_are_read() {
+async fn the_connection_is_stored_while_the_others_are_read() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
+    let context: Context = aws.context();
     let released = Arc::new(Notify::new());
     let hold = released.clone();
     aws.dynamodb.inject(move |call| match call.operation.as_str() {
         "PutItem" => Outcome::Hold(hold.clone()),
         _ => Outcome::Forward,
     });
-    // If they were read after the put, this would wait for ever: nothing else releases it.
+    // If the others were read after the put, nothing would release the put, and the test would never end.
     let release = async {
         tokio::join!(aws.dynamodb.wait_for_calls("Query", 1), aws.dynamodb.wait_for_calls("PutItem", 1));
         released.notify_one();
     };
-    let (answer, ()) = tokio::join!(connect(&door, Fixture::named("connect")), release);
+    let (answer, ()) = tokio::join!(connect(&context, Fixture::named("connect")), release);
     assert_eq!(answer["statusCode"], 200);
 }
 
 #[tokio::test]
-async fn the_row_remembers_when_the_token_expires() {
+async fn the_expiry_of_the_token_is_stored() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
-    for (expires_at, remembered) in [(json!("1793539999"), "1793539999"), (json!("soon"), "-9223372036854775808")] {
+    let context: Context = aws.context();
+    for (expires_at, stored) in [(json!("1793539999"), "1793539999"), (json!("soon"), "-9223372036854775808")] {
         let event = Fixture::named("connect").set("/requestContext/authorizer/expiresAt", expires_at);
-        assert_eq!(connect(&door, event).await["statusCode"], 200);
-        assert_eq!(aws.rows("ClientsTable")[0]["tokenExpiresAt"]["N"], remembered);
+        assert_eq!(connect(&context, event).await["statusCode"], 200);
+        assert_eq!(aws.rows("ClientsTable")[0]["tokenExpiresAt"]["N"], stored);
     }
 }
 
 #[tokio::test]
-async fn the_oldest_connections_are_closed_when_there_are_too_many() {
+async fn the_oldest_connections_are_closed_above_the_limit() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.try_context(&[("MAX_CONNECTIONS", "3")]).unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "3")]).unwrap();
     for (connection, age_ms) in [("d", 100_000), ("a", 400_000), ("c", 200_000), ("b", 300_000), ("x", 7_801_000)] {
         aws.put_connection("alice", connection, NOW - age_ms);
     }
     aws.put_connection("bob", "bob", NOW - 900_000);
 
-    let answer = connect(&door, Fixture::named("connect").connection("e")).await;
+    let answer = connect(&context, Fixture::named("connect").connection("e")).await;
 
     assert_eq!(answer["statusCode"], 200);
     let mut closed = aws.connections.take_closed();
     closed.sort();
-    assert_eq!(closed, ["a", "b"], "two others and this one are three; nobody else's are touched");
+    assert_eq!(closed, ["a", "b"], "two others and the new one are within the limit; other users are not affected");
     assert_eq!(aws.connections.take_pushes().len(), 0);
-    // Their rows go with their $disconnect.
+    // `$disconnect` removes a closed connection.
     assert_eq!(rows(&aws), ["a", "b", "bob", "c", "d", "e", "x"]);
     aws.dynamodb.take_calls();
 
-    // This time it never came: they are gone, and forgotten.
+    // Without `$disconnect`, the close finds the connections gone, and they are removed.
     for connection in ["a", "b", "c"] {
         aws.connections.answer(connection, &[410]);
     }
     aws.connections.answer("d", &[500, 500]);
-    assert_eq!(connect(&door, Fixture::named("connect").connection("f")).await["statusCode"], 200);
+    assert_eq!(connect(&context, Fixture::named("connect").connection("f")).await["statusCode"], 200);
     assert_eq!(rows(&aws), ["bob", "d", "e", "f", "x"]);
     let counts = [("DeleteItem".to_owned(), 3), ("PutItem".to_owned(), 1), ("Query".to_owned(), 1)];
     assert_eq!(aws.dynamodb.take_counts(), counts.into());
 }
 
 #[tokio::test]
-async fn who_connects_again_with_the_same_event_closes_nobody() {
+async fn a_repeated_connect_event_closes_no_connection() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.try_context(&[("MAX_CONNECTIONS", "2")]).unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "2")]).unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
     for _ in 0..3 {
-        connect(&door, Fixture::named("connect")).await;
+        connect(&context, Fixture::named("connect")).await;
     }
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
 
 #[tokio::test]
-async fn a_connection_is_let_in_even_where_the_others_cannot_be_counted() {
+async fn a_connection_is_accepted_even_if_the_others_cannot_be_counted() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.try_context(&[("MAX_CONNECTIONS", "1")]).unwrap();
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "1")]).unwrap();
     aws.put_connection("alice", "other", NOW - 100_000);
     aws.dynamodb.inject(|call| match call.operation.as_str() {
         "Query" => Outcome::Fail(400, "AccessDeniedException"),
         _ => Outcome::Forward,
     });
-    assert_eq!(connect(&door, Fixture::named("connect")).await["statusCode"], 200);
+    assert_eq!(connect(&context, Fixture::named("connect")).await["statusCode"], 200);
     assert_eq!(aws.connections.take_closed().len(), 0);
 }
 
 #[tokio::test]
-async fn a_limit_that_is_missing_or_wrong_is_named() {
+async fn a_missing_or_invalid_limit_is_named() {
     let aws = FakeAws::start().await;
     for value in ["", "0", "-1", "1001", "many", "1.5", "99999999999"] {
         let error = aws.try_context::<Context>(&[("MAX_CONNECTIONS", value)]).unwrap_err();
@@ -180,10 +180,10 @@ async fn a_limit_that_is_missing_or_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
+async fn the_client_gets_an_error_in_time_if_dynamodb_hangs() {
     let aws = FakeAws::start().await;
-    let door: Context = aws.context();
+    let context: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
-    assert_eq!(connect(&door, Fixture::named("connect").timeout_ms(1_000)).await["statusCode"], 503);
+    assert_eq!(connect(&context, Fixture::named("connect").timeout_ms(1_000)).await["statusCode"], 503);
 }

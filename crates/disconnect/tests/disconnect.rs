@@ -1,4 +1,4 @@
-//! Disconnecting, with a real table.
+//! `$disconnect` with the template's tables.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use support::{FakeAws, Fixture, Outcome, invoke};
 use tokio::sync::Notify;
 
 #[tokio::test]
-async fn it_forgets_this_connection_and_no_other_with_one_call() {
+async fn it_removes_this_connection_and_no_other_with_one_call() {
     let aws = FakeAws::start().await;
     let (context, connections): (Context, Connections) = (aws.context(), aws.context());
     for (user, id) in [("alice", "L0SM9cOFvHcCIhw="), ("alice", "other"), ("bob", "L0SM9cOFvHcCIhw=")] {
@@ -37,7 +37,7 @@ async fn it_forgets_this_connection_and_no_other_with_one_call() {
 }
 
 #[tokio::test]
-async fn forgetting_it_twice_is_no_error() {
+async fn removing_it_twice_is_not_an_error() {
     let context: Context = FakeAws::start().await.context();
     for _ in 0..2 {
         assert_eq!(invoke(&context, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
@@ -45,12 +45,12 @@ async fn forgetting_it_twice_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_table_that_hangs_ends_it_before_it_is_cut_off() {
+async fn it_ends_in_time_if_dynamodb_hangs() {
     let aws = FakeAws::start().await;
     let context: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
-    // Nobody sees this answer; a function that is cut off would pay its next event a cold start.
+    // No client sees this reply, but a function that Lambda ends has a cold start with its next event.
     assert_eq!(
         invoke(&context, disconnect::handle, Fixture::named("disconnect").timeout_ms(1_000)).await["code"],
         "unavailable"

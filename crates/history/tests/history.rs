@@ -1,4 +1,4 @@
-//! Pages of a conversation, read from a real table through real events.
+//! `getMessages` with the template's tables.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
 
-/// Numbers `1..=count` between alice and bob, each with this text.
-fn converse(aws: &FakeAws, count: u64, content: &str) {
+/// Stores messages `1..=count` of bob to alice, each with this text.
+fn put_messages(aws: &FakeAws, count: u64, content: &str) {
     for seq in 1..=count {
         aws.put_message(seq, "bob", "alice", content);
     }
 }
 
-async fn page(messages: &Context, user: &str, frame: Value) -> Value {
-    invoke(messages, history::handle, Fixture::named("history").user(user).frame(&frame)).await
+async fn page(context: &Context, user: &str, frame: Value) -> Value {
+    invoke(context, history::handle, Fixture::named("history").user(user).frame(&frame)).await
 }
 
 fn seqs(page: &Value) -> Vec<u64> {
@@ -23,12 +23,12 @@ fn seqs(page: &Value) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn it_answers_the_newest_messages_first_with_one_call() {
+async fn it_returns_the_newest_messages_first_with_one_call() {
     let aws = FakeAws::start().await;
-    converse(&aws, 3, "Hi");
-    let messages: Context = aws.context();
+    put_messages(&aws, 3, "Hi");
+    let context: Context = aws.context();
 
-    let answer = invoke(&messages, history::handle, Fixture::named("history")).await;
+    let answer = invoke(&context, history::handle, Fixture::named("history")).await;
 
     assert_eq!(answer["type"], "messages");
     assert_eq!(answer["ref"], "2");
@@ -41,19 +41,19 @@ async fn it_answers_the_newest_messages_first_with_one_call() {
 }
 
 #[tokio::test]
-async fn a_table_that_hangs_is_told_before_the_function_is_cut_off() {
+async fn the_client_gets_an_error_in_time_if_dynamodb_hangs() {
     let aws = FakeAws::start().await;
-    let messages: Context = aws.context();
+    let context: Context = aws.context();
     let never = Arc::new(Notify::new());
     aws.dynamodb.inject(move |_| Outcome::Hold(never.clone()));
     let event = Fixture::named("history").timeout_ms(1_000);
-    assert_eq!(invoke(&messages, history::handle, event).await["code"], "unavailable");
+    assert_eq!(invoke(&context, history::handle, event).await["code"], "unavailable");
 }
 
 #[tokio::test]
 async fn a_conversation_without_messages_is_an_empty_page() {
-    let messages: Context = FakeAws::start().await.context();
-    let answer = page(&messages, "alice", json!({ "targetId": "nobody" })).await;
+    let context: Context = FakeAws::start().await.context();
+    let answer = page(&context, "alice", json!({ "targetId": "nobody" })).await;
     assert_eq!(
         answer,
         json!({ "type": "messages", "value": { "conversationId": "dm:5:alice:nobody", "messages": [] } })
@@ -63,13 +63,13 @@ async fn a_conversation_without_messages_is_an_empty_page() {
 #[tokio::test]
 async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
     let aws = FakeAws::start().await;
-    converse(&aws, 10, "Hi");
-    let messages: Context = aws.context();
+    put_messages(&aws, 10, "Hi");
+    let context: Context = aws.context();
 
     for (limit, pages) in [(5, 2), (4, 3), (10, 1), (100, 1), (1, 10)] {
         let (mut seen, mut count, mut key) = (Vec::new(), 0, Value::Null);
         loop {
-            let answer = page(&messages, "bob", json!({ "targetId": "alice", "limit": limit, "startKey": key })).await;
+            let answer = page(&context, "bob", json!({ "targetId": "alice", "limit": limit, "startKey": key })).await;
             seen.extend(seqs(&answer));
             count += 1;
             key = answer["value"]["lastEvaluatedKey"].clone();
@@ -82,45 +82,45 @@ async fn pages_follow_one_another_to_the_first_message_and_say_when_they_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_catches_up_gets_the_oldest_first_and_can_go_on_either_way() {
+async fn a_client_that_catches_up_gets_the_oldest_first_and_can_continue_in_two_ways() {
     let aws = FakeAws::start().await;
-    converse(&aws, 7, "Hi");
-    let messages: Context = aws.context();
+    put_messages(&aws, 7, "Hi");
+    let context: Context = aws.context();
 
-    let first = page(&messages, "alice", json!({ "targetId": "bob", "after": 2, "limit": 3 })).await;
+    let first = page(&context, "alice", json!({ "targetId": "bob", "after": 2, "limit": 3 })).await;
     assert_eq!(seqs(&first), [3, 4, 5]);
     let key = &first["value"]["lastEvaluatedKey"];
     assert!(key.is_object());
     for next in [json!({ "startKey": key }), json!({ "after": 5 })] {
         let mut frame = json!({ "targetId": "bob", "limit": 3 });
         frame.as_object_mut().unwrap().extend(next.as_object().unwrap().clone());
-        let last = page(&messages, "alice", frame).await;
+        let last = page(&context, "alice", frame).await;
         assert_eq!(seqs(&last), [6, 7]);
         assert_eq!(last["value"].get("lastEvaluatedKey"), None);
     }
-    let none = page(&messages, "alice", json!({ "targetId": "bob", "after": 7 })).await;
+    let none = page(&context, "alice", json!({ "targetId": "bob", "after": 7 })).await;
     assert_eq!(seqs(&none), [0; 0]);
 }
 
 #[tokio::test]
-async fn a_page_has_50_messages_unless_told_and_never_more_than_100() {
+async fn a_page_has_50_messages_by_default_and_at_most_100() {
     let aws = FakeAws::start().await;
-    converse(&aws, 120, "Hi");
-    let messages: Context = aws.context();
+    put_messages(&aws, 120, "Hi");
+    let context: Context = aws.context();
     for (limit, length) in [(json!(null), 50), (json!(100), 100), (json!(101), 100), (json!(u64::MAX), 100)] {
-        let answer = page(&messages, "alice", json!({ "targetId": "bob", "limit": limit })).await;
+        let answer = page(&context, "alice", json!({ "targetId": "bob", "limit": limit })).await;
         assert_eq!(seqs(&answer).len(), length);
     }
 }
 
 #[tokio::test]
-async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
+async fn pages_fit_a_frame_and_omit_no_entry() {
     for (content, count) in
         [("x".repeat(16 * 1024), 5), ("\u{1}".repeat(3_900), 5), ("\"\\".repeat(5_000), 5), ("é".repeat(300), 130)]
     {
         let aws = FakeAws::start().await;
-        converse(&aws, count, &content);
-        let messages: Context = aws.context();
+        put_messages(&aws, count, &content);
+        let context: Context = aws.context();
         for range in [json!({}), json!({ "after": 0 })] {
             let (mut seen, mut key) = (Vec::new(), Value::Null);
             loop {
@@ -128,7 +128,7 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
                 if key.is_null() {
                     frame.as_object_mut().unwrap().extend(range.as_object().unwrap().clone());
                 }
-                let answer = page(&messages, "alice", frame).await;
+                let answer = page(&context, "alice", frame).await;
                 assert!(answer.to_string().len() <= 30_000, "{}", answer.to_string().len());
                 seen.extend(seqs(&answer));
                 key = answer["value"]["lastEvaluatedKey"].clone();
@@ -143,10 +143,10 @@ async fn a_page_is_cut_to_what_fits_a_frame_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_reads_a_conversation_of_others() {
+async fn no_user_reads_a_conversation_of_others() {
     let aws = FakeAws::start().await;
-    converse(&aws, 3, "secret");
-    let messages: Context = aws.context();
+    put_messages(&aws, 3, "secret");
+    let context: Context = aws.context();
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3 });
     for (frame, code) in [
         (json!({ "targetId": "alice" }), None),
@@ -155,16 +155,16 @@ async fn nobody_reads_a_conversation_of_others() {
         (json!({ "targetId": "alice", "startKey": cursor }), Some("bad_request")),
         (json!({ "targetId": "bob", "startKey": cursor }), Some("bad_request")),
     ] {
-        let answer = page(&messages, "mallory", frame).await;
+        let answer = page(&context, "mallory", frame).await;
         assert_eq!(answer["code"].as_str(), code, "{answer}");
         assert!(!answer.to_string().contains("secret"));
     }
 }
 
 #[tokio::test]
-async fn it_refuses_what_is_not_a_request_for_a_page() {
+async fn it_refuses_an_invalid_frame() {
     let aws = FakeAws::start().await;
-    let messages: Context = aws.context();
+    let context: Context = aws.context();
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 1 });
     let mut frames = broken_frames();
     frames.extend(
@@ -195,7 +195,7 @@ async fn it_refuses_what_is_not_a_request_for_a_page() {
         .map(|frame| (frame.to_string(), "bad_request")),
     );
     for (frame, code) in frames {
-        let answer = invoke(&messages, history::handle, Fixture::named("history").text(&frame)).await;
+        let answer = invoke(&context, history::handle, Fixture::named("history").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -203,10 +203,10 @@ async fn it_refuses_what_is_not_a_request_for_a_page() {
 }
 
 #[tokio::test]
-async fn names_of_every_kind_and_unknown_fields_are_fine() {
-    let messages: Context = FakeAws::start().await.context();
+async fn names_of_every_kind_and_unknown_fields_are_accepted() {
+    let context: Context = FakeAws::start().await.context();
     for name in ["a#b", "dm:5:a", "\"q\"", "'", "🦀", "مريم", "\u{202e}abc", &"x".repeat(128)] {
-        let answer = page(&messages, "alice", json!({ "targetId": name, "colour": "blue" })).await;
+        let answer = page(&context, "alice", json!({ "targetId": name, "colour": "blue" })).await;
         assert_eq!(answer["type"], "messages", "{answer}");
     }
 }
@@ -214,22 +214,22 @@ async fn names_of_every_kind_and_unknown_fields_are_fine() {
 #[tokio::test]
 async fn without_a_proven_user_nothing_is_read() {
     let aws = FakeAws::start().await;
-    let messages: Context = aws.context();
+    let context: Context = aws.context();
     for event in [
         Fixture::named("history").without("/requestContext/authorizer"),
         Fixture::named("history").without("/requestContext/authorizer/userId"),
         Fixture::named("history").set("/requestContext/authorizer/userId", json!("")),
     ] {
-        let answer = invoke(&messages, history::handle, event).await;
+        let answer = invoke(&context, history::handle, event).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!("unauthenticated"), &json!("2")));
     }
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_without_internals() {
+async fn the_client_gets_no_internals_if_dynamodb_fails() {
     let aws = FakeAws::start().await;
-    let messages: Context = aws.context();
+    let context: Context = aws.context();
     for (status, error, code) in [
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
@@ -237,7 +237,7 @@ async fn a_table_that_fails_is_told_without_internals() {
         (400, "ResourceNotFoundException", "internal"),
     ] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
-        let answer = invoke(&messages, history::handle, Fixture::named("history")).await;
+        let answer = invoke(&context, history::handle, Fixture::named("history")).await;
         assert_eq!(answer["code"], code);
         assert_eq!(answer["ref"], "2");
         assert!(!answer.to_string().contains("Exception"), "{answer}");

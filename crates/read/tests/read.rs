@@ -1,4 +1,4 @@
-//! Receipts, with real tables, a real `@connections` endpoint, and a wire that loses answers.
+//! `markRead` with the template's tables, a fake `@connections` endpoint, and a proxy that loses responses.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use support::{Call, FakeAws, Fixture, Outcome, broken_frames, invoke};
 use tokio::sync::Notify;
 
-/// The moment of `events/read.json`, in milliseconds since 1970.
+/// The time of `events/read.json`, in milliseconds since the Unix epoch.
 const NOW: i64 = 1_793_535_562_000;
 
-/// Two users with two devices each, connected an hour ago, who have said five things.
+/// Two users with two devices each, connected an hour ago, and five messages of bob to alice.
 async fn two_users() -> (FakeAws, Context) {
     let aws = FakeAws::start().await;
     for (user, connection) in [("alice", "alice"), ("alice", "alice-2"), ("bob", "bob"), ("bob", "bob-2")] {
@@ -27,16 +27,16 @@ async fn two_users() -> (FakeAws, Context) {
     for seq in 1..=5 {
         aws.put_message(seq, "bob", "alice", "Hi");
     }
-    let chat = aws.context();
-    (aws, chat)
+    let context = aws.context();
+    (aws, context)
 }
 
-async fn mark(chat: &Context, user: &str, frame: Value) -> Value {
-    invoke(chat, read::handle, Fixture::named("read").user(user).frame(&frame)).await
+async fn mark(context: &Context, user: &str, frame: Value) -> Value {
+    invoke(context, read::handle, Fixture::named("read").user(user).frame(&frame)).await
 }
 
-/// Who has read how far: whose, with whom, up to where.
-fn marks(aws: &FakeAws) -> Vec<String> {
+/// All read positions, as `READER PEER SEQ`.
+fn positions(aws: &FakeAws) -> Vec<String> {
     let row = |row: &Value| {
         let [user, entry, peer] = ["userId", "entry", "peerId"].map(|name| row[name]["S"].as_str().unwrap());
         assert_eq!(entry, format!("read:{peer}"));
@@ -51,7 +51,7 @@ fn is_transaction(call: &Call) -> bool {
     call.operation == "TransactWriteItems"
 }
 
-/// What DynamoDB says of a transaction that another one was in the way of.
+/// DynamoDB's response to a transaction that conflicts with another one.
 fn conflict() -> Outcome {
     let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "Transaction is ongoing" }]);
     let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
@@ -59,10 +59,10 @@ fn conflict() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_receipt_is_stored_answered_and_told_to_all_others() {
-    let (aws, chat) = two_users().await;
+async fn a_read_position_is_stored_acknowledged_and_pushed() {
+    let (aws, context) = two_users().await;
 
-    let answer = invoke(&chat, read::handle, Fixture::named("read").connection("alice")).await;
+    let answer = invoke(&context, read::handle, Fixture::named("read").connection("alice")).await;
 
     let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "seq": 1 });
     assert_eq!(answer, json!({ "type": "read", "ref": "5", "value": receipt }));
@@ -71,44 +71,44 @@ async fn a_receipt_is_stored_answered_and_told_to_all_others() {
     let mut receivers: Vec<_> = pushes.into_iter().map(|push| push.connection_id).collect();
     receivers.sort();
     assert_eq!(receivers, ["alice-2", "bob", "bob-2"]);
-    assert_eq!(marks(&aws), ["alice bob 1"]);
+    assert_eq!(positions(&aws), ["alice bob 1"]);
 }
 
 #[tokio::test]
-async fn it_takes_one_transaction_beside_which_the_connections_are_read() {
-    let (aws, chat) = two_users().await;
+async fn the_connections_are_read_while_the_transaction_runs() {
+    let (aws, context) = two_users().await;
     let released = Arc::new(Notify::new());
     let hold = released.clone();
     aws.dynamodb.inject(move |call| if is_transaction(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
-    // If they were read after it, this would wait for ever: nothing else releases it.
+    // If the connections were read after the transaction, nothing would release it, and the test would never end.
     let release = async {
         tokio::join!(aws.dynamodb.wait_for_calls("Query", 2), aws.dynamodb.wait_for_calls("TransactWriteItems", 1));
         released.notify_one();
     };
-    let (answer, ()) = tokio::join!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
+    let (answer, ()) = tokio::join!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
     assert_eq!(answer["value"]["seq"], 5);
     assert_eq!(aws.dynamodb.take_counts(), [("Query".to_owned(), 2), ("TransactWriteItems".to_owned(), 1)].into());
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
 }
 
 #[tokio::test]
-async fn it_moves_forward_only_and_tells_nobody_what_they_know() {
-    let (aws, chat) = two_users().await;
-    for (seq, stands, told) in [(3, 3, 3), (3, 3, 0), (1, 3, 0), (5, 5, 3), (4, 5, 0), (5, 5, 0)] {
-        let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": seq })).await;
-        assert_eq!((&answer["type"], &answer["value"]["seq"]), (&json!("read"), &json!(stands)), "{seq}");
-        assert_eq!(aws.connections.take_pushes().len(), told, "{seq}");
-        assert_eq!(marks(&aws), [format!("alice bob {stands}")]);
+async fn a_read_position_moves_forward_only_and_is_pushed_only_if_it_moves() {
+    let (aws, context) = two_users().await;
+    for (seq, position, pushes) in [(3, 3, 3), (3, 3, 0), (1, 3, 0), (5, 5, 3), (4, 5, 0), (5, 5, 0)] {
+        let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": seq })).await;
+        assert_eq!((&answer["type"], &answer["value"]["seq"]), (&json!("read"), &json!(position)), "{seq}");
+        assert_eq!(aws.connections.take_pushes().len(), pushes, "{seq}");
+        assert_eq!(positions(&aws), [format!("alice bob {position}")]);
     }
-    // The other one's is another.
-    assert_eq!(mark(&chat, "bob", json!({ "targetId": "alice", "seq": 2 })).await["value"]["seq"], 2);
-    assert_eq!(marks(&aws), ["alice bob 5", "bob alice 2"]);
+    // The peer has a read position of their own.
+    assert_eq!(mark(&context, "bob", json!({ "targetId": "alice", "seq": 2 })).await["value"]["seq"], 2);
+    assert_eq!(positions(&aws), ["alice bob 5", "bob alice 2"]);
 }
 
 #[tokio::test]
-async fn it_never_moves_onto_a_message_that_is_not_there() {
-    let (aws, chat) = two_users().await;
-    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 2 })).await;
+async fn a_read_position_never_moves_to_a_message_that_does_not_exist() {
+    let (aws, context) = two_users().await;
+    mark(&context, "alice", json!({ "targetId": "bob", "seq": 2 })).await;
     aws.connections.take_pushes();
     for (user, frame) in [
         ("alice", json!({ "targetId": "bob", "seq": 6 })),
@@ -117,106 +117,106 @@ async fn it_never_moves_onto_a_message_that_is_not_there() {
         ("alice", json!({ "targetId": "alice", "seq": 1 })),
         ("mallory", json!({ "targetId": "alice", "seq": 1 })),
     ] {
-        let answer = mark(&chat, user, frame.clone()).await;
+        let answer = mark(&context, user, frame.clone()).await;
         assert_eq!(answer["code"], "bad_request", "{frame}");
         assert!(answer["message"].as_str().unwrap().starts_with("seq: "), "{answer}");
     }
-    assert_eq!(marks(&aws), ["alice bob 2"]);
+    assert_eq!(positions(&aws), ["alice bob 2"]);
     assert_eq!(aws.connections.take_pushes().len(), 0);
 }
 
 #[tokio::test]
-async fn a_note_to_oneself_can_be_read_and_ones_other_devices_hear_of_it() {
-    let (aws, chat) = two_users().await;
+async fn a_message_to_oneself_can_be_marked_and_the_users_other_devices_get_the_receipt() {
+    let (aws, context) = two_users().await;
     let row = json!({
         "conversationId": { "S": "dm:5:alice:alice" }, "seq": { "N": "1" }, "content": { "S": "A note" },
         "senderId": { "S": "alice" }, "recipientId": { "S": "alice" }, "createdAt": { "N": "1" },
         "messageId": { "S": "00000000-0000-4000-8000-000000000000" },
     });
     aws.put("MessagesTable", &row);
-    let answer = mark(&chat, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
+    let answer = mark(&context, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
     assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "seq": 1 }));
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_after_the_write_is_no_failure() {
-    let (aws, chat) = two_users().await;
+async fn a_lost_response_after_the_write_is_not_a_failure() {
+    let (aws, context) = two_users().await;
     let mut writes = 0;
     aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
         if is_transaction(call) && writes == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
-    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
+    let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
     assert_eq!(answer["value"]["seq"], 4, "{answer}");
-    // The SDK repeats it as the same transaction, so everybody is told.
+    // The SDK repeats the transaction with the same token, so it succeeds and the receipt is pushed.
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
-    assert_eq!(marks(&aws), ["alice bob 4"]);
+    assert_eq!(positions(&aws), ["alice bob 4"]);
 }
 
 #[tokio::test]
-async fn two_devices_that_get_in_each_others_way_both_succeed() {
-    let (aws, chat) = two_users().await;
+async fn two_devices_that_conflict_both_succeed() {
+    let (aws, context) = two_users().await;
     let mut writes = 0;
     aws.dynamodb.inject(move |call| {
         writes += usize::from(is_transaction(call));
         if is_transaction(call) && writes <= 2 { conflict() } else { Outcome::Forward }
     });
-    assert_eq!(mark(&chat, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
+    assert_eq!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
     assert_eq!(aws.dynamodb.take_counts()["TransactWriteItems"], 3);
 
     aws.dynamodb.inject(|call| if is_transaction(call) { conflict() } else { Outcome::Forward });
-    let answer = mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
-    assert_eq!(answer["code"], "unavailable", "it does not try for ever");
-    assert_eq!(marks(&aws), ["alice bob 4"]);
+    let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    assert_eq!(answer["code"], "unavailable", "the number of attempts is limited");
+    assert_eq!(positions(&aws), ["alice bob 4"]);
 }
 
 #[tokio::test]
-async fn what_is_stored_is_answered_even_where_nobody_can_be_told() {
-    let (aws, chat) = two_users().await;
+async fn a_stored_read_position_is_acknowledged_even_if_it_cannot_be_pushed() {
+    let (aws, context) = two_users().await;
     let never = Arc::new(Notify::new());
-    for (seq, fate) in [(1, Outcome::Fail(400, "AccessDeniedException")), (2, Outcome::Hold(never))] {
+    for (seq, outcome) in [(1, Outcome::Fail(400, "AccessDeniedException")), (2, Outcome::Hold(never))] {
         aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
-            Some("ClientsTable") => fate.clone(),
+            Some("ClientsTable") => outcome.clone(),
             _ => Outcome::Forward,
         });
         let event = Fixture::named("read").frame(&json!({ "targetId": "bob", "seq": seq })).timeout_ms(1_500);
-        assert_eq!(invoke(&chat, read::handle, event).await["value"]["seq"], seq);
+        assert_eq!(invoke(&context, read::handle, event).await["value"]["seq"], seq);
     }
-    assert_eq!(marks(&aws), ["alice bob 2"]);
+    assert_eq!(positions(&aws), ["alice bob 2"]);
 }
 
 #[tokio::test]
-async fn a_connection_that_is_gone_is_forgotten_and_harms_nobody() {
-    let (aws, chat) = two_users().await;
+async fn a_gone_connection_is_removed_and_delays_no_other() {
+    let (aws, context) = two_users().await;
     aws.connections.answer("bob", &[410]);
-    mark(&chat, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+    mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob-2"]);
     assert_eq!(aws.rows("ClientsTable").len(), 3);
 }
 
 #[tokio::test]
-async fn the_reader_is_who_the_authorizer_proved_and_nobody_else() {
-    let (aws, chat) = two_users().await;
+async fn the_reader_is_the_user_that_the_authorizer_proved() {
+    let (aws, context) = two_users().await;
     let forged = json!({ "targetId": "bob", "seq": 1, "userId": "alice", "conversationId": "dm:5:alice:bob" });
-    assert_eq!(mark(&chat, "mallory", forged.clone()).await["code"], "bad_request");
-    // Names that look like the inside of a conversation's id, or of an entry.
+    assert_eq!(mark(&context, "mallory", forged.clone()).await["code"], "bad_request");
+    // User ids that look like a part of a conversation id or of a sort key.
     for target in ["5:alice:bob", "alice:bob", "dm:5:alice:bob", "read:bob", "at:0000000000:bob"] {
-        let answer = mark(&chat, "mallory", json!({ "targetId": target, "seq": 1 })).await;
+        let answer = mark(&context, "mallory", json!({ "targetId": target, "seq": 1 })).await;
         assert_eq!(answer["code"], "bad_request", "{target}");
     }
     for event in [
         Fixture::named("read").without("/requestContext/authorizer").frame(&forged),
         Fixture::named("read").set("/requestContext/authorizer/userId", json!("")).frame(&forged),
     ] {
-        assert_eq!(invoke(&chat, read::handle, event).await["code"], "unauthenticated");
+        assert_eq!(invoke(&context, read::handle, event).await["code"], "unauthenticated");
     }
-    assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+    assert_eq!((positions(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
 
 #[tokio::test]
-async fn it_refuses_what_is_not_a_receipt_without_a_call() {
-    let (aws, chat) = two_users().await;
+async fn it_refuses_an_invalid_frame_without_a_call() {
+    let (aws, context) = two_users().await;
     let mut frames = broken_frames();
     let bad = [
         json!({}),
@@ -239,7 +239,7 @@ async fn it_refuses_what_is_not_a_receipt_without_a_call() {
     ];
     frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
     for (frame, code) in frames {
-        let answer = invoke(&chat, read::handle, Fixture::named("read").text(&frame)).await;
+        let answer = invoke(&context, read::handle, Fixture::named("read").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -247,8 +247,8 @@ async fn it_refuses_what_is_not_a_receipt_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_without_internals() {
-    let (aws, chat) = two_users().await;
+async fn the_client_gets_no_internals_if_dynamodb_fails() {
+    let (aws, context) = two_users().await;
     for (status, error, code) in [
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
@@ -256,15 +256,15 @@ async fn a_table_that_fails_is_told_without_internals() {
         (400, "TransactionCanceledException", "internal"),
     ] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
-        let answer = invoke(&chat, read::handle, Fixture::named("read")).await;
+        let answer = invoke(&context, read::handle, Fixture::named("read")).await;
         assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("5")));
         assert!(!answer.to_string().contains("Exception"), "{answer}");
     }
-    assert_eq!((marks(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
+    assert_eq!((positions(&aws).len(), aws.connections.take_pushes().len()), (0, 0));
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_is_named() {
+async fn a_missing_variable_is_named() {
     let aws = FakeAws::start().await;
     for name in ["CLIENTS_TABLE", "MESSAGES_TABLE", "CONVERSATIONS_TABLE", "CONNECTIONS_ENDPOINT"] {
         let error = aws.try_context::<Context>(&[(name, "")]).unwrap_err();

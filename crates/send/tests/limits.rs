@@ -1,36 +1,36 @@
-//! How much one user may send, and to whose connections, with real tables and a real `@connections` endpoint.
+//! Rate limits, and connections whose token has expired, with the template's tables and a fake `@connections` endpoint.
 
 use send::Context;
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, invoke};
 
-/// The moment of `events/send.json`, in milliseconds since 1970.
+/// The time of `events/send.json`, in milliseconds since the Unix epoch.
 const NOW: i64 = 1_793_535_561_000;
 
-async fn say(chat: &Context, user: &str, at: i64, frame: &Value) -> Value {
+async fn send_at(context: &Context, user: &str, at: i64, frame: &Value) -> Value {
     let event = Fixture::named("send").user(user).frame(frame).set("/requestContext/requestTimeEpoch", json!(at));
-    invoke(chat, send::handle, event).await
+    invoke(context, send::handle, event).await
 }
 
 fn to(recipient: &str) -> Value {
     json!({ "recipientId": recipient, "content": "Hi", "ref": "1" })
 }
 
-/// A `send` that has never seen anybody, as each new process is.
-fn fresh(aws: &FakeAws) -> Context {
+/// The context of a new process, which has counted no message.
+fn new_process(aws: &FakeAws) -> Context {
     aws.try_context(&[("MESSAGE_RATE", "2"), ("MESSAGE_BURST", "3")]).unwrap()
 }
 
 #[tokio::test]
-async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_meet() {
+async fn the_limit_within_a_conversation_holds_across_processes() {
     let aws = FakeAws::start().await;
     let mut codes = Vec::new();
     for (number, at) in [0, 1, 2, 3, 499, 500, 501, 1_000].into_iter().enumerate() {
-        let answer = say(&fresh(&aws), "alice", NOW + at, &to("bob")).await;
+        let answer = send_at(&new_process(&aws), "alice", NOW + at, &to("bob")).await;
         codes.push(answer.get("code").unwrap_or(&answer["value"]["seq"]).clone());
         if number == 2 {
-            // Somebody who answers is not slowed down by it, and doesn't give back what was used up.
-            assert_eq!(say(&fresh(&aws), "bob", NOW + at, &to("alice")).await["value"]["seq"], 4);
+            // The answer of the other user is not limited, and does not restore the sender's limit.
+            assert_eq!(send_at(&new_process(&aws), "bob", NOW + at, &to("alice")).await["value"]["seq"], 4);
         }
     }
     let refused = json!("rate_limited");
@@ -39,13 +39,13 @@ async fn a_conversation_holds_its_senders_to_the_limit_whatever_process_they_mee
 }
 
 #[tokio::test]
-async fn what_is_refused_costs_one_read_and_stores_nothing() {
+async fn a_refused_message_costs_one_read_and_stores_nothing() {
     let aws = FakeAws::start().await;
     for _ in 0..3 {
-        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
+        assert_eq!(send_at(&new_process(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
     }
     aws.dynamodb.take_calls();
-    let answer = say(&fresh(&aws), "alice", NOW, &to("bob")).await;
+    let answer = send_at(&new_process(&aws), "alice", NOW, &to("bob")).await;
     let message = "more than 2 messages a second; send the same again in 500 milliseconds";
     let expected =
         json!({ "type": "error", "code": "rate_limited", "message": message, "retryAfter": 500, "ref": "1" });
@@ -55,47 +55,47 @@ async fn what_is_refused_costs_one_read_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_process_holds_a_user_to_the_limit_whoever_they_write_to_and_without_a_call() {
+async fn a_process_enforces_the_limit_across_conversations_without_a_call() {
     let aws = FakeAws::start().await;
-    let chat = fresh(&aws);
+    let context = new_process(&aws);
     for recipient in ["b", "c", "d"] {
-        assert_eq!(say(&chat, "alice", NOW, &to(recipient)).await["type"], "sent");
+        assert_eq!(send_at(&context, "alice", NOW, &to(recipient)).await["type"], "sent");
     }
     aws.dynamodb.take_calls();
-    assert_eq!(say(&chat, "alice", NOW, &to("e")).await["code"], "rate_limited");
+    assert_eq!(send_at(&context, "alice", NOW, &to("e")).await["code"], "rate_limited");
     assert_eq!(aws.dynamodb.take_calls().len(), 0);
-    assert_eq!(say(&chat, "bob", NOW, &to("e")).await["type"], "sent", "nobody else is slowed down");
-    assert_eq!(say(&chat, "alice", NOW + 500, &to("e")).await["type"], "sent");
+    assert_eq!(send_at(&context, "bob", NOW, &to("e")).await["type"], "sent", "another user has a limit of their own");
+    assert_eq!(send_at(&context, "alice", NOW + 500, &to("e")).await["type"], "sent");
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_even_where_nothing_more_may_be_stored() {
+async fn a_repeat_is_acknowledged_even_if_the_limit_is_used_up() {
     let aws = FakeAws::start().await;
     let mut first = to("bob");
     first["clientMessageId"] = json!("c1");
-    assert_eq!(say(&fresh(&aws), "alice", NOW, &first).await["value"]["seq"], 1);
+    assert_eq!(send_at(&new_process(&aws), "alice", NOW, &first).await["value"]["seq"], 1);
     for _ in 0..2 {
-        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
+        assert_eq!(send_at(&new_process(&aws), "alice", NOW, &to("bob")).await["type"], "sent");
     }
-    assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
-    let again = say(&fresh(&aws), "alice", NOW, &first).await;
+    assert_eq!(send_at(&new_process(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
+    let again = send_at(&new_process(&aws), "alice", NOW, &first).await;
     assert_eq!((&again["value"]["seq"], &again["value"]["duplicate"]), (&json!(1), &json!(true)));
 }
 
 #[tokio::test]
-async fn a_message_from_before_there_were_limits_leaves_everything() {
+async fn a_stored_message_whose_rate_state_is_zero_leaves_the_whole_burst() {
     let aws = FakeAws::start().await;
     aws.put_message(1, "alice", "bob", "Hi");
     for seq in 2..=4 {
-        assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["value"]["seq"], seq);
+        assert_eq!(send_at(&new_process(&aws), "alice", NOW, &to("bob")).await["value"]["seq"], seq);
     }
-    assert_eq!(say(&fresh(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
+    assert_eq!(send_at(&new_process(&aws), "alice", NOW, &to("bob")).await["code"], "rate_limited");
 }
 
 #[tokio::test]
-async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
+async fn a_sender_who_loses_a_race_and_has_used_up_the_limit_by_then_is_refused() {
     let aws = FakeAws::start().await;
-    let (slow, chat) = (fresh(&aws), aws.context::<Context>());
+    let (slow, context) = (new_process(&aws), aws.context::<Context>());
     let released = std::sync::Arc::new(tokio::sync::Notify::new());
     let (hold, mut puts) = (released.clone(), 0);
     aws.dynamodb.inject(move |call| {
@@ -106,12 +106,12 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
     let overtake = async {
         aws.dynamodb.wait_for_calls("PutItem", 1).await;
         for seq in 1..=3 {
-            assert_eq!(say(&chat, "alice", NOW, &frame).await["value"]["seq"], seq);
+            assert_eq!(send_at(&context, "alice", NOW, &frame).await["value"]["seq"], seq);
         }
         released.notify_one();
     };
-    // What the others stored is read as its sender's by 10 a second; by 2 a second, 300 ms are still free.
-    let (answer, ()) = tokio::join!(say(&slow, "alice", NOW - 1_500, &frame), overtake);
+    // The stored state was written by a limit of 10 a second. By a limit of 2 a second, the sender is ahead of the clock.
+    let (answer, ()) = tokio::join!(send_at(&slow, "alice", NOW - 1_500, &frame), overtake);
     assert_eq!(answer["code"], "rate_limited");
     assert_eq!(aws.rows("MessagesTable").len(), 3);
 }
@@ -119,18 +119,18 @@ async fn who_loses_a_race_and_has_nothing_left_by_then_is_refused() {
 #[tokio::test]
 async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
     let aws = FakeAws::start().await;
-    let chat: Context = aws.context();
-    let began = NOW - 3_600_000;
-    aws.put_connection_until("bob", "bob-open", began, None);
-    aws.put_connection_until("bob", "bob-valid", began, Some(NOW / 1000 + 1));
+    let context: Context = aws.context();
+    let connected_at = NOW - 3_600_000;
+    aws.put_connection_until("bob", "bob-open", connected_at, None);
+    aws.put_connection_until("bob", "bob-valid", connected_at, Some(NOW / 1000 + 1));
     for expired in ["bob-expired", "bob-gone", "bob-stuck"] {
-        aws.put_connection_until("bob", expired, began, Some(NOW / 1000));
+        aws.put_connection_until("bob", expired, connected_at, Some(NOW / 1000));
     }
-    aws.put_connection_until("alice", "alice-expired", began, Some(0));
+    aws.put_connection_until("alice", "alice-expired", connected_at, Some(0));
     aws.connections.answer("bob-gone", &[410]);
     aws.connections.answer("bob-stuck", &[200, 500, 500]);
 
-    assert_eq!(say(&chat, "alice", NOW, &to("bob")).await["type"], "sent");
+    assert_eq!(send_at(&context, "alice", NOW, &to("bob")).await["type"], "sent");
 
     let mut pushes: Vec<_> = aws
         .connections
@@ -153,6 +153,6 @@ async fn a_connection_whose_token_has_expired_gets_no_message_and_is_closed() {
     closed.sort();
     assert_eq!(closed, ["alice-expired", "bob-expired"]);
     let left = aws.rows("ClientsTable");
-    assert_eq!(left.len(), 5, "only what is gone is forgotten: {left:?}");
+    assert_eq!(left.len(), 5, "only the gone connection is removed: {left:?}");
     assert!(left.iter().all(|row| row["connectionId"]["S"] != "bob-gone"));
 }

@@ -1,4 +1,4 @@
-//! Tokens that must be refused, each with its status: by who can't sign, and by who can.
+//! Tokens that must be refused, each with its status: forged ones, and signed ones with invalid claims.
 
 use ring::hmac;
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::Claims;
 use support::jwt::{Key, MODULUS, encode};
 
-/// An attack: its name, the token, and the status that it gets.
+/// An attack: its name, the token, and the expected status.
 pub(crate) type Attack = (String, String, u16);
 
-/// Keys of an issuer, by their names.
+/// The keys of an issuer.
 pub(crate) struct Keys {
     pub(crate) rsa: Key,
     pub(crate) ed: Key,
@@ -27,7 +27,7 @@ impl Keys {
     }
 }
 
-/// All of them, against these keys, with times around those of these claims.
+/// All attacks on these keys, with times relative to those of these claims.
 pub(crate) fn forged(keys: &Keys, of: Claims) -> Vec<Attack> {
     let mut attacks = Vec::new();
     let mut attack = |name: &str, token: String, status: u16| attacks.push((name.to_owned(), token, status));
@@ -38,7 +38,7 @@ pub(crate) fn forged(keys: &Keys, of: Claims) -> Vec<Attack> {
     attacks
 }
 
-/// The examples of RFC 7515, 7519 and 8037: signed, but expired long ago, and for nobody here; or not signed, or encrypted.
+/// The examples of RFC 7515, 7519 and 8037: expired and for another audience, not signed, or encrypted.
 fn standards(attack: &mut impl FnMut(&str, String, u16)) {
     const JOE: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     const RS256: &str = "eyJhbGciOiJSUzI1NiJ9";
@@ -70,10 +70,10 @@ fn standards(attack: &mut impl FnMut(&str, String, u16)) {
     }
 }
 
-/// Of those whose signature is none, or is not by the issuer's key.
+/// Tokens without a signature, or with one that is not by the issuer's key.
 fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
-    let good = ed.token(&of.claims());
-    let payload = good.split('.').nth(1).unwrap();
+    let valid = ed.token(&of.claims());
+    let payload = valid.split('.').nth(1).unwrap();
     let ed_header = |more: Value| {
         let mut header = json!({ "alg": "EdDSA", "kid": "ed" });
         header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -95,13 +95,13 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
     }
     attack("no alg", ed.token_with_header(&json!({ "kid": "ed" }), &of.claims()), 401);
 
-    // The public key, in every form that a careless library might use as a shared secret.
+    // The public key, in each form that a careless library could use as a shared secret.
     for (name, secret) in [("n", MODULUS.as_bytes().to_vec()), ("jwk", rsa.jwk().to_string().into_bytes())] {
         let text = format!("{}.{payload}", encode(json!({ "alg": "HS256", "kid": "rsa" }).to_string()));
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
         attack(&format!("RSA key as HMAC secret: {name}"), format!("{text}.{}", encode(tag)), 401);
     }
-    // The algorithm of one key with the name of another.
+    // The algorithm of one key with the id of another.
     for key in [rsa, ed, p256, p384] {
         for other in [rsa, ed, p256, p384].into_iter().filter(|other| other.id != key.id) {
             let header = json!({ "alg": key.algorithm(), "kid": other.id });
@@ -116,7 +116,7 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
         401,
     );
     let stranger = Key::ed25519("ed");
-    attack("a stranger's key of the same name", stranger.token(&of.claims()), 401);
+    attack("another key with the same id", stranger.token(&of.claims()), 401);
     for name in ["jwk", "jku", "x5u", "x5c"] {
         let own: Value = match name {
             "jwk" => stranger.jwk(),
@@ -164,35 +164,35 @@ fn signatures(Keys { rsa, ed, p256, p384 }: &Keys, of: Claims, attack: &mut impl
     }
 }
 
-/// Of those that are no signed JWT in the compact form.
+/// Texts that are not a signed JWT in compact form.
 fn shapes(Keys { ed, p256, p384, .. }: &Keys, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
-    let good = ed.token(&of.claims());
-    let parts: Vec<&str> = good.split('.').collect();
+    let valid = ed.token(&of.claims());
+    let parts: Vec<&str> = valid.split('.').collect();
     let (header, payload, signature) = (parts[0], parts[1], parts[2]);
     for (name, token) in [
         ("no dot", "x".to_owned()),
         ("dots", "..".to_owned()),
         ("one part", header.to_owned()),
         ("two parts", format!("{header}.{payload}")),
-        ("four parts", format!("{good}.{signature}")),
-        ("five parts", format!("{good}.{payload}.{signature}")),
+        ("four parts", format!("{valid}.{signature}")),
+        ("five parts", format!("{valid}.{payload}.{signature}")),
         ("no header", format!(".{payload}.{signature}")),
         ("no payload", format!("{header}..{signature}")),
         ("no signature", format!("{header}.{payload}.")),
         ("half a signature", format!("{header}.{payload}.{}", &signature[..43])),
         ("two signatures", format!("{header}.{payload}.{signature}{signature}")),
-        ("padded", format!("{good}==")),
+        ("padded", format!("{valid}==")),
         ("padded header", format!("{header}=.{payload}.{signature}")),
-        ("plain base64", good.replace('.', "+.")),
-        ("space before", format!(" {good}")),
-        ("space after", format!("{good} ")),
-        ("line break", format!("{good}\n")),
+        ("plain base64", valid.replace('.', "+.")),
+        ("space before", format!(" {valid}")),
+        ("space after", format!("{valid} ")),
+        ("line break", format!("{valid}\n")),
         ("line break within", format!("{header}.\r\n{payload}.{signature}")),
-        ("NUL", format!("{good}\0")),
-        ("bearer", format!("Bearer {good}")),
-        ("quoted", format!("\"{good}\"")),
-        ("a fuller dot", good.replace('.', "．")),
-        ("not ASCII", format!("é{good}")),
+        ("NUL", format!("{valid}\0")),
+        ("bearer", format!("Bearer {valid}")),
+        ("quoted", format!("\"{valid}\"")),
+        ("a fuller dot", valid.replace('.', "．")),
+        ("not ASCII", format!("é{valid}")),
         ("flattened JSON", json!({ "protected": header, "payload": payload, "signature": signature }).to_string()),
         (
             "general JSON",
@@ -244,25 +244,25 @@ fn shapes(Keys { ed, p256, p384, .. }: &Keys, of: Claims, attack: &mut impl FnMu
         ),
         ("payload twice", format!("{header}.{payload}{payload}.{signature}")),
         ("parts in another order", format!("{payload}.{header}.{signature}")),
-        ("percent-encoded", good.replace('.', "%2E")),
-        ("nested", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"cty\":\"JWT\"}", &good)),
+        ("percent-encoded", valid.replace('.', "%2E")),
+        ("nested", ed.token_from_text("{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"cty\":\"JWT\"}", &valid)),
         ("signed by itself", format!("{header}.{}.{signature}", encode(of.claiming("sub", "bob").to_string()))),
         ("longer than 8 KB", ed.token(&of.claiming("x", "x".repeat(7_000)))),
         ("a megabyte", "e".repeat(1 << 20)),
     ] {
         attack(name, token, 401);
     }
-    // The last letter of the signature, with bits that mean nothing: 64 bytes leave four.
-    let (head, last) = good.split_at(good.len() - 1);
+    // The last character of the signature with another value in its unused bits: 64 bytes leave four.
+    let (head, last) = valid.split_at(valid.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let next = alphabet.chars().nth(alphabet.find(last).unwrap() + 1).unwrap();
     attack("signature with trailing bits", format!("{head}{next}"), 401);
-    // Zeros were a signature for everything in Java once (CVE-2022-21449).
+    // Java once accepted zeros as a signature of any text (CVE-2022-21449).
     for (key, zeros) in [(p256, 64), (p384, 96)] {
         let text = format!("{}.{payload}", encode(json!({ "alg": key.algorithm(), "kid": key.id }).to_string()));
         attack("a signature of zeros", format!("{text}.{}", encode(vec![0; zeros])), 401);
     }
-    // ECDSA in another form, and with numbers that are none.
+    // ECDSA in another encoding, and with invalid numbers.
     let text = format!("{}.{payload}", encode(json!({ "alg": "ES256", "kid": "p256" }).to_string()));
     let fixed = p256.sign("ES256", &text);
     attack("half of ECDSA", format!("{text}.{}", encode(&fixed[..32])), 401);
@@ -272,9 +272,9 @@ fn shapes(Keys { ed, p256, p384, .. }: &Keys, of: Claims, attack: &mut impl FnMu
     attack("ECDSA too long", format!("{text}.{}", encode([&fixed[..], &[0]].concat())), 401);
 }
 
-/// Of those that the issuer signed, and that are not for here, not for now, or not clear.
+/// Tokens that the issuer signed, but for another service, for another time, or ambiguous ones.
 fn contents(ed: &Key, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
-    // Names that stand twice, also spelled differently.
+    // Names that occur twice, also with escapes.
     let twice = |more: &str| {
         let claims = of.claims().to_string();
         format!("{},{more}}}", &claims[..claims.len() - 1])
@@ -297,7 +297,7 @@ fn contents(ed: &Key, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
         attack("header twice", ed.token_from_text(header, &of.claims().to_string()), 401);
     }
 
-    // What it says.
+    // Invalid values of claims.
     for name in ["exp", "iss", "aud"] {
         attack(&format!("no {name}"), ed.token(&of.without(name)), 401);
         for value in [json!(null), json!(true), json!({}), json!([]), json!([1]), json!("")] {
@@ -359,19 +359,19 @@ fn contents(ed: &Key, of: Claims, attack: &mut impl FnMut(&str, String, u16)) {
     {
         attack(&format!("user {user}"), ed.token(&of.claiming("sub", user)), 403);
     }
-    // RFC 7519 has `sub` a text; any other is no JWT.
+    // By RFC 7519, `sub` is a string.
     for user in [json!(["alice"]), json!({ "alice": 1 })] {
         attack(&format!("sub {user}"), ed.token(&of.claiming("sub", user)), 401);
     }
 }
 
-/// The number of points of P-256 (SEC 2, 2.4.2): no number of a signature may reach it.
+/// The order of P-256 (SEC 2, 2.4.2). The numbers of a signature must be smaller.
 const ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
     0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// A signature of P-256 as X.509 writes it.
+/// A signature of P-256 in DER.
 fn der(fixed: &[u8]) -> Vec<u8> {
     let number = |half: &[u8]| [&[2, 33, 0], half].concat();
     let both = [number(&fixed[..32]), number(&fixed[32..])].concat();
@@ -379,7 +379,7 @@ fn der(fixed: &[u8]) -> Vec<u8> {
 }
 
 fn encode_padded(text: &str) -> String {
-    // Spaces make it a length that needs padding.
+    // Spaces give the text a length that needs padding.
     let text = format!("{text}{}", " ".repeat(4 - text.len() % 3));
     let encoded = encode(text);
     format!("{encoded}{}", "=".repeat((4 - encoded.len() % 4) % 4))

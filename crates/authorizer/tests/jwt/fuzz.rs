@@ -1,4 +1,4 @@
-//! Tokens, offers and sets of keys as chance would make them from good ones: no panic, and nobody let in who isn't meant.
+//! Random mutations of valid tokens, subprotocols and key sets: no panic, and no other user is identified.
 
 use authorizer::Context;
 use proptest::prelude::*;
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use support::FakeAws;
 use tokio::runtime::Runtime;
 
-use crate::{NOW, asking, claiming, claims, offering, status};
+use crate::{NOW, claiming, claims, offering, request, status};
 use support::jwt::{JwksResponse, JwksServer, Key};
 
-/// An issuer with one key, and what makes authorizers that know nothing of it yet.
+/// An issuer with one key, and authorizers that have not fetched it.
 struct Scene {
     runtime: Runtime,
     key: Key,
@@ -37,23 +37,23 @@ impl Scene {
     }
 
     fn connect(&self, authorizer: &Context, token: &str) -> (u16, Value) {
-        self.runtime.block_on(status(authorizer, asking(&[("token", token)])))
+        self.runtime.block_on(status(authorizer, request(&[("token", token)])))
     }
 }
 
 #[test]
-fn a_token_with_one_letter_changed_is_another_token() {
+fn a_mutated_token_is_refused() {
     let scene = Scene::new();
     let authorizer = scene.authorizer();
-    let good = scene.key.token(&claims());
-    proptest!(support::strategies::cases(1_000), |(token in support::strategies::mutated(vec![good.clone()]))| {
+    let valid = scene.key.token(&claims());
+    proptest!(support::strategies::cases(1_000), |(token in support::strategies::mutated(vec![valid.clone()]))| {
         let (code, _) = scene.connect(&authorizer, &token);
-        prop_assert_eq!(code, if token == good { 200 } else { 401 });
+        prop_assert_eq!(code, if token == valid { 200 } else { 401 });
     });
 }
 
 #[test]
-fn what_the_issuer_signs_is_taken_only_where_it_says_all_that_it_must() {
+fn a_signed_token_is_accepted_only_with_every_required_claim() {
     let scene = Scene::new();
     let authorizer = scene.authorizer();
     let headers = [
@@ -69,28 +69,29 @@ fn what_the_issuer_signs_is_taken_only_where_it_says_all_that_it_must() {
         if code == 200 {
             let header: Value = serde_json::from_str(&header).unwrap();
             prop_assert_eq!((&header["alg"], header.get("crit")), (&json!("EdDSA"), None));
-            let said: Value = serde_json::from_str(&payload).unwrap();
-            prop_assert_eq!(&said["sub"], &context["userId"]);
-            prop_assert_eq!(&said["iss"], "https://issuer.example/");
-            prop_assert!(said["aud"] == "chat" || said["aud"].as_array().unwrap().contains(&json!("chat")));
-            prop_assert!(said["exp"].as_f64().unwrap() > (NOW - 60) as f64);
+            let claims: Value = serde_json::from_str(&payload).unwrap();
+            prop_assert_eq!(&claims["sub"], &context["userId"]);
+            prop_assert_eq!(&claims["iss"], "https://issuer.example/");
+            prop_assert!(claims["aud"] == "chat" || claims["aud"].as_array().unwrap().contains(&json!("chat")));
+            prop_assert!(claims["exp"].as_f64().unwrap() > (NOW - 60) as f64);
         }
     });
 }
 
 #[test]
-fn offers_of_any_shape_let_in_nobody_but_the_token_s_user() {
+fn offers_of_any_shape_identify_only_the_tokens_user() {
     let scene = Scene::new();
     let authorizer = scene.authorizer();
-    let good = scene.key.token(&claims());
-    let offers = [format!("chat.v1, {good}"), format!("{good},chat.v2,chat.v1"), good.clone(), ",,chat.v1,".to_owned()];
+    let valid = scene.key.token(&claims());
+    let offers =
+        [format!("chat.v1, {valid}"), format!("{valid},chat.v2,chat.v1"), valid.clone(), ",,chat.v1,".to_owned()];
     let users = support::strategies::mutated(["alice", "", "bob", "alice&userId=bob"].map(str::to_owned).into());
     proptest!(support::strategies::cases(1_000), |(offer in support::strategies::mutated(offers.into()), users in prop::collection::vec(users, 0..3))| {
         let query: Vec<_> = users.iter().map(|user| ("userId", user.as_str())).collect();
-        let (code, context) = scene.runtime.block_on(status(&authorizer, offering(asking(&query), &offer)));
+        let (code, context) = scene.runtime.block_on(status(&authorizer, offering(request(&query), &offer)));
         prop_assert!([200, 401, 403].contains(&code), "{code}: {context}");
         if code == 200 {
-            prop_assert!(offer.split(',').any(|part| part.trim() == good));
+            prop_assert!(offer.split(',').any(|part| part.trim() == valid));
             prop_assert_eq!(&context["userId"], "alice");
             prop_assert!(users.is_empty() || users == ["alice"]);
         }
@@ -98,7 +99,7 @@ fn offers_of_any_shape_let_in_nobody_but_the_token_s_user() {
 }
 
 #[test]
-fn a_broken_set_of_keys_is_no_set_or_lacks_the_key() {
+fn a_mutated_key_set_accepts_no_foreign_token() {
     let scene = Scene::new();
     let stranger = Key::ed25519("ed");
     let (token, forged) = (scene.key.token(&claims()), stranger.token(&claims()));
@@ -110,8 +111,8 @@ fn a_broken_set_of_keys_is_no_set_or_lacks_the_key() {
     proptest!(support::strategies::cases(250), |(set in jwks)| {
         scene.issuer.respond_with(JwksResponse::Text(200, set));
         let authorizer = scene.authorizer();
-        let (code, said) = scene.connect(&authorizer, &token);
-        prop_assert!([200, 401, 500].contains(&code), "{code}: {said}");
+        let (code, context) = scene.connect(&authorizer, &token);
+        prop_assert!([200, 401, 500].contains(&code), "{code}: {context}");
         prop_assert!([401, 500].contains(&scene.connect(&authorizer, &forged).0));
     });
 }

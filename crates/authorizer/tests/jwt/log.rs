@@ -1,11 +1,11 @@
-//! What is logged, and that no token is in it.
+//! `Log`: captures what is logged, to check that it contains no token.
 
 use std::{
     io,
     sync::{Arc, Mutex},
 };
 
-/// Everything that is logged on this thread, at the most talkative level.
+/// Captures what this thread logs at any level.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -31,10 +31,10 @@ impl io::Write for Log {
     }
 }
 
-/// Nothing of a token that is long enough to be told from chance.
+/// Checks that `log` contains no part of a token that is long enough to exclude coincidence.
 #[track_caller]
-pub(crate) fn assert_untold(log: &str, token: &str, attack: &str) {
+pub(crate) fn assert_absent(log: &str, token: &str, attack: &str) {
     for part in token.split('.').filter(|part| part.len() >= 16) {
-        assert!(!log.contains(&part[..16]), "{attack}: a piece of the token is logged: {log}");
+        assert!(!log.contains(&part[..16]), "{attack}: a part of the token is logged: {log}");
     }
 }

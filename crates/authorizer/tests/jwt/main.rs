@@ -1,4 +1,4 @@
-//! Who is let in by a token: real events, the real function, and an issuer on this machine that counts fetches.
+//! The authorizer in JWT mode, with an issuer on this machine that counts fetches.
 
 mod attacks;
 mod forged;
@@ -14,10 +14,10 @@ use support::{FakeAws, Fixture};
 
 use support::jwt::JwksServer;
 
-/// When the events come, in seconds since 1970.
+/// The time of the events, in seconds since the Unix epoch.
 const NOW: i64 = 1_793_535_556;
 
-/// An authorizer that takes this issuer's tokens.
+/// An authorizer that accepts this issuer's tokens.
 async fn authorizer(issuer: &JwksServer, more: &[(&str, &str)]) -> Context {
     let jwt = [
         ("AUTH_MODE", "jwt"),
@@ -28,11 +28,11 @@ async fn authorizer(issuer: &JwksServer, more: &[(&str, &str)]) -> Context {
     FakeAws::start().await.try_context(&[&jwt[..], more].concat()).unwrap()
 }
 
-/// What good tokens say at a time, in seconds since 1970.
+/// The claims of a valid token at a time in seconds since the Unix epoch.
 #[derive(Clone, Copy)]
 struct Claims {
     now: i64,
-    /// How many seconds later they may be looked at.
+    /// How many seconds later the token may be checked.
     lasting: i64,
 }
 
@@ -41,7 +41,7 @@ impl Claims {
         json!({ "iss": "https://issuer.example/", "aud": "chat", "sub": "alice", "exp": self.now + 3600 })
     }
 
-    /// With one more, or another.
+    /// With one claim added or replaced.
     fn claiming(self, name: &str, value: impl Into<Value>) -> Value {
         let mut claims = self.claims();
         claims[name] = value.into();
@@ -55,18 +55,18 @@ impl Claims {
     }
 }
 
-/// What a good token says.
+/// The claims of a valid token at [`NOW`].
 fn claims() -> Value {
     Claims { now: NOW, lasting: 0 }.claims()
 }
 
-/// As [`claims`], with one more or another.
+/// As [`claims`], with one claim added or replaced.
 fn claiming(name: &str, value: impl Into<Value>) -> Value {
     Claims { now: NOW, lasting: 0 }.claiming(name, value)
 }
 
 /// A connection attempt with these query parameters.
-fn asking(query: &[(&str, &str)]) -> Fixture {
+fn request(query: &[(&str, &str)]) -> Fixture {
     let mut event = Fixture::named("authorizer")
         .set("/queryStringParameters", json!({}))
         .set("/multiValueQueryStringParameters", json!({}));
@@ -78,7 +78,7 @@ fn asking(query: &[(&str, &str)]) -> Fixture {
     event
 }
 
-/// One that offers these subprotocols.
+/// The event with these subprotocols offered.
 fn offering(event: Fixture, header: &str) -> Fixture {
     event
         .set("/headers/Sec-WebSocket-Protocol", json!(header))
@@ -89,7 +89,7 @@ fn at(event: Fixture, seconds: i64) -> Fixture {
     event.set("/requestContext/requestTimeEpoch", json!(seconds * 1000))
 }
 
-/// The status that API Gateway makes of the answer, and the context.
+/// The status that API Gateway derives from the response, and the context.
 async fn status(authorizer: &Context, event: Fixture) -> (u16, Value) {
     match lambda::authorize(authorizer, event.lambda(), authorizer::handle).await.response {
         Ok(policy) => {
@@ -104,5 +104,5 @@ async fn status(authorizer: &Context, event: Fixture) -> (u16, Value) {
 
 /// Connects by `?token=`.
 async fn connect(authorizer: &Context, token: &str) -> u16 {
-    status(authorizer, asking(&[("token", token)])).await.0
+    status(authorizer, request(&[("token", token)])).await.0
 }

@@ -1,4 +1,4 @@
-//! The same attacks on the whole system of this machine: real upgrades, real statuses, and every line that anything logs.
+//! The same attacks on the whole local system: real upgrades, their statuses, and every logged line.
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,14 +16,14 @@ use ws_local::{event::EventSink, functions::FunctionOptions};
 use crate::{
     Claims,
     forged::{Keys, forged},
-    log::assert_untold,
+    log::assert_absent,
 };
 use support::jwt::{JwksServer, Key};
 
-/// The longest URL of API Gateway, in characters, with room for the host.
+/// API Gateway's maximum length of a URL in characters, less room for the host.
 const LONGEST_QUERY: usize = 4_000;
 
-/// JWT mode with this issuer, asked to be as talkative as can be, and everything that it says, a line each.
+/// Starts the system in JWT mode with this issuer, at the lowest log level, and captures its lines.
 async fn start(issuer: &JwksServer) -> (Local, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let written = Arc::clone(&lines);
@@ -43,8 +43,7 @@ async fn start(issuer: &JwksServer) -> (Local, Arc<Mutex<Vec<String>>>) {
     (chat.await, lines)
 }
 
-/// The status of an upgrade with this query and these subprotocols, and all that comes back with it; 101 where it is
-/// done.
+/// The status of an upgrade with this query and these subprotocols (101 if it succeeds), and the rest of the response.
 async fn upgrade(chat: &Local, query: &str, subprotocols: &str) -> (u16, String) {
     let mut request = format!("{}?{query}", chat.websocket()).into_client_request().unwrap();
     if !subprotocols.is_empty() {
@@ -71,37 +70,37 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-fn of_now() -> Claims {
+fn current_claims() -> Claims {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
     Claims { now, lasting: 600 }
 }
 
 #[tokio::test]
-async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
+async fn no_forged_token_opens_a_connection_and_none_is_logged() {
     let keys = Keys::new();
     let issuer = JwksServer::start(&keys.all()).await;
     let (chat, lines) = start(&issuer).await;
     let (mut tokens, mut refused) = (Vec::new(), 0);
-    for (attack, token, status) in forged(&keys, of_now()) {
+    for (attack, token, status) in forged(&keys, current_claims()) {
         let query = format!("token={}", encoded(&token));
         if query.len() < LONGEST_QUERY {
-            let (code, said) = upgrade(&chat, &query, "").await;
+            let (code, response) = upgrade(&chat, &query, "").await;
             assert_eq!(code, status, "{attack}");
-            assert_untold(&said, &token, &attack);
+            assert_absent(&response, &token, &attack);
             refused += 1;
         }
         if token.len() < 100_000 && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
-            let (code, said) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
+            let (code, response) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
             assert_eq!(code, status, "{attack}");
-            assert_untold(&said, &token, &attack);
+            assert_absent(&response, &token, &attack);
             refused += 1;
         }
         tokens.push(token);
     }
     assert!(refused > 400, "{refused}");
 
-    // And the good ones: they connect, they talk, and they are told to nobody either.
-    let of = of_now();
+    // Valid tokens open connections, and are not logged either.
+    let of = current_claims();
     let good: Vec<_> = keys
         .all()
         .iter()
@@ -109,9 +108,9 @@ async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
         .collect();
     for token in &good {
         assert_eq!(upgrade(&chat, &format!("token={token}"), "").await.0, 101);
-        let (code, said) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
-        assert_eq!((code, said.contains("chat.v1")), (101, true), "{said}");
-        assert_untold(&said, token, "a good one");
+        let (code, response) = upgrade(&chat, "", &format!("chat.v1, {token}")).await;
+        assert_eq!((code, response.contains("chat.v1")), (101, true), "{response}");
+        assert_absent(&response, token, "a valid token");
         for (query, subprotocols) in [
             (format!("token={token}&userId=mallory"), String::new()),
             (format!("token={token}&token={token}"), String::new()),
@@ -119,9 +118,9 @@ async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
         ] {
             assert_eq!(upgrade(&chat, &query, &subprotocols).await.0, 403);
         }
-        let (code, said) = upgrade(&chat, &format!("token={token}"), token).await;
+        let (code, response) = upgrade(&chat, &format!("token={token}"), token).await;
         assert_eq!(code, 400, "without chat.v1 a browser would drop the connection");
-        assert_untold(&said, token, "a good one");
+        assert_absent(&response, token, "a valid token");
     }
     let alice = ChatClient::connect_as(chat.websocket(), &User::with_token("alice", &good[0])).await.unwrap();
     let bob = ChatClient::connect_as(chat.websocket(), &User::with_token("bob", &good[1])).await.unwrap();
@@ -139,17 +138,17 @@ async fn no_forged_token_opens_a_socket_and_no_line_tells_of_any() {
         assert!(log.contains(expected), "the log holds {expected}");
     }
     for token in tokens.iter().chain(&good) {
-        assert_untold(&log, token, "the whole log");
+        assert_absent(&log, token, "the whole log");
     }
-    assert_eq!(issuer.fetches(), 1, "unknown keys, and no minute has passed");
+    assert_eq!(issuer.fetches(), 1, "no second fetch for unknown keys within a minute");
 }
 
 #[tokio::test]
-async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
+async fn a_token_that_has_just_expired_opens_a_connection_that_can_do_nothing() {
     let key = Key::ed25519("ed");
     let issuer = JwksServer::start(&[&key]).await;
     let (chat, lines) = start(&issuer).await;
-    let of = of_now();
+    let of = current_claims();
     let token = key.token(&of.claiming("exp", of.now - 1));
     let alice = User::with_token("alice", &token);
     for frame in [
@@ -163,6 +162,6 @@ async fn a_token_that_has_just_expired_opens_a_socket_that_does_nothing() {
     }
     chat.stop().await;
     for line in lines.lock().unwrap().iter() {
-        assert_untold(line, &token, "the whole log");
+        assert_absent(line, &token, "the whole log");
     }
 }

@@ -1,4 +1,4 @@
-//! Random histories of sends, repeats and receipts of several devices at once, against a model that counts.
+//! Random histories of concurrent sends, repeats and read positions, compared with a model.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,82 +6,82 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::people::{HOUR, NOW, People, walk};
+use crate::chat::{Chat, HOUR, NOW, walk};
 
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "dm:3:bob:carol"];
 
-/// What one device does.
+/// An operation of one device.
 #[derive(Debug, Clone)]
-enum Act {
-    /// Says something, named so that another act with the same name is a repeat.
-    Say { from: usize, to: usize, name: u8 },
-    /// Has read a conversation up to a part of it, in tenths; more than ten is beyond the newest message.
+enum Operation {
+    /// Sends a message; another one with the same name is a repeat.
+    Send { from: usize, to: usize, name: u8 },
+    /// Marks a part of a conversation as read, in tenths; more than ten is beyond the newest message.
     Read { user: usize, peer: usize, tenths: u64 },
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn operation() -> impl Strategy<Value = Operation> {
     let who = 0..NAMES.len();
     prop_oneof![
-        3 => (who.clone(), who.clone(), 0..12_u8).prop_map(|(from, to, name)| Act::Say { from, to, name }),
-        2 => (who.clone(), who, 0..13_u64).prop_map(|(user, peer, tenths)| Act::Read { user, peer, tenths }),
+        3 => (who.clone(), who.clone(), 0..12_u8).prop_map(|(from, to, name)| Operation::Send { from, to, name }),
+        2 => (who.clone(), who, 0..13_u64).prop_map(|(user, peer, tenths)| Operation::Read { user, peer, tenths }),
     ]
 }
 
-/// Steps of acts that run at once, each so many minutes after the step before.
-fn history() -> impl Strategy<Value = Vec<(i64, Vec<Act>)>> {
-    proptest::collection::vec((0..90_i64, proptest::collection::vec(act(), 1..5)), 1..12)
+/// Steps of concurrent operations, each with its minutes after the step before.
+fn history() -> impl Strategy<Value = Vec<(i64, Vec<Operation>)>> {
+    proptest::collection::vec((0..90_i64, proptest::collection::vec(operation(), 1..5)), 1..12)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn everybody_finds_every_conversation_with_the_right_counts(history in history(), limit in 1..5_usize) {
+    fn every_user_finds_every_conversation_with_the_right_counts(history in history(), limit in 1..5_usize) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(play(history, limit));
     }
 }
 
-async fn play(history: Vec<(i64, Vec<Act>)>, limit: usize) {
-    let people = People::meet().await;
+async fn play(history: Vec<(i64, Vec<Operation>)>, limit: usize) {
+    let chat = Chat::start().await;
     let mut marks: HashMap<(&str, &str), u64> = HashMap::new();
-    let mut moment = NOW;
-    for (step, (minutes, acts)) in history.into_iter().enumerate() {
-        moment += minutes * 60_000;
-        let sizes = sizes(&people);
-        // Functions need different times, and so the messages of a conversation do not come in the order of the clock.
-        let moments = (0..).map(|nth| moment - nth * 20 * 60_000);
-        let done = acts.into_iter().zip(moments).map(|(act, moment)| perform(&people, act, &sizes, moment));
+    let mut time = NOW;
+    for (step, (minutes, operations)) in history.into_iter().enumerate() {
+        time += minutes * 60_000;
+        let sizes = sizes(&chat);
+        // Functions take different times, so the messages of a conversation are not in the order of the clock.
+        let times = (0..).map(|nth| time - nth * 20 * 60_000);
+        let done = operations.into_iter().zip(times).map(|(operation, time)| perform(&chat, operation, &sizes, time));
         for (reader, seq) in join_all(done).await.into_iter().flatten() {
             let mark = marks.entry(reader).or_default();
             *mark = seq.max(*mark);
         }
-        check(&people, NAMES[step % NAMES.len()], &marks, limit).await;
+        check(&chat, NAMES[step % NAMES.len()], &marks, limit).await;
     }
     for user in NAMES {
-        check(&people, user, &marks, limit).await;
+        check(&chat, user, &marks, limit).await;
     }
 }
 
-/// Does it; where it is a receipt that must be stored, gives whose it is and up to where.
+/// Performs an operation. Returns a read position that must be stored: reader, peer and sequence number.
 async fn perform(
-    people: &People,
-    act: Act,
+    chat: &Chat,
+    operation: Operation,
     sizes: &HashMap<String, u64>,
-    moment: i64,
+    time: i64,
 ) -> Option<((&'static str, &'static str), u64)> {
-    match act {
-        Act::Say { from, to, name } => {
+    match operation {
+        Operation::Send { from, to, name } => {
             let frame =
                 json!({ "recipientId": NAMES[to], "content": "Hi", "clientMessageId": name.to_string(), "lastSeq": 0 });
-            people.send(NAMES[from], frame, moment).await;
+            chat.send_frame(NAMES[from], frame, time).await;
             None
         }
-        Act::Read { user, peer, tenths } => {
+        Operation::Read { user, peer, tenths } => {
             let (user, peer) = (NAMES[user], NAMES[peer]);
             let size = sizes.get(&conversation(user, peer)).copied().unwrap_or_default();
             let seq = if tenths > 10 { size + 100 * tenths } else { size * tenths / 10 };
-            let answer = people.mark(user, peer, seq).await;
+            let answer = chat.mark_read(user, peer, seq).await;
             if seq == 0 || seq > size {
                 assert_eq!(answer["code"], "bad_request", "{seq} of {size}");
                 return None;
@@ -97,10 +97,10 @@ fn conversation(one: &str, other: &str) -> String {
     format!("dm:{}:{smaller}:{larger}", smaller.len())
 }
 
-/// The messages as they are stored, by conversation and number, without what the rows say beyond the message itself.
-fn stored(people: &People) -> HashMap<String, BTreeMap<u64, (String, i64)>> {
+/// Sender and time of each stored message, by conversation and sequence number.
+fn stored(chat: &Chat) -> HashMap<String, BTreeMap<u64, (String, i64)>> {
     let mut stored: HashMap<String, BTreeMap<u64, (String, i64)>> = HashMap::new();
-    for row in people.aws.rows("MessagesTable") {
+    for row in chat.aws.rows("MessagesTable") {
         let number = |name: &str| row[name]["N"].as_str().unwrap().parse::<i64>().unwrap();
         let message = (row["senderId"]["S"].as_str().unwrap().to_owned(), number("createdAt"));
         let conversation = row["conversationId"]["S"].as_str().unwrap().to_owned();
@@ -109,18 +109,18 @@ fn stored(people: &People) -> HashMap<String, BTreeMap<u64, (String, i64)>> {
     stored
 }
 
-fn sizes(people: &People) -> HashMap<String, u64> {
-    stored(people).into_iter().map(|(conversation, messages)| (conversation, messages.len() as u64)).collect()
+fn sizes(chat: &Chat) -> HashMap<String, u64> {
+    stored(chat).into_iter().map(|(conversation, messages)| (conversation, messages.len() as u64)).collect()
 }
 
-/// What the user sees is what a count over all messages and receipts gives.
-async fn check(people: &People, user: &str, marks: &HashMap<(&str, &str), u64>, limit: usize) {
-    let stored = stored(people);
-    let pages = walk(people, user, limit).await;
+/// Checks that the inbox shows what a count over all messages and read positions yields.
+async fn check(chat: &Chat, user: &str, marks: &HashMap<(&str, &str), u64>, limit: usize) {
+    let stored = stored(chat);
+    let pages = walk(chat, user, limit).await;
     let shown: Vec<&Value> = pages.iter().flat_map(|page| page["value"]["conversations"].as_array().unwrap()).collect();
     let expected: Vec<_> = NAMES.iter().filter(|peer| stored.contains_key(&conversation(user, peer))).collect();
-    assert_eq!(shown.len(), expected.len(), "{user}: each once, and no other: {shown:?}");
-    assert_eq!(pages.len(), expected.len().div_ceil(limit).max(1), "{user}: no key without a page");
+    assert_eq!(shown.len(), expected.len(), "{user}: each conversation once: {shown:?}");
+    assert_eq!(pages.len(), expected.len().div_ceil(limit).max(1), "{user}: a key only if a page follows");
     for peer in expected {
         let messages = &stored[&conversation(user, peer)];
         let summary = shown.iter().find(|summary| summary["peerId"] == **peer).unwrap();
@@ -140,7 +140,7 @@ async fn check(people: &People, user: &str, marks: &HashMap<(&str, &str), u64>, 
             "{user} with {peer}"
         );
     }
-    // The hour is that of the latest message by the clock, which need not be the last one.
+    // The hour is that of the latest message by the clock, which need not be the newest.
     let hour = |summary: &Value| {
         let messages = &stored[summary["conversationId"].as_str().unwrap()];
         messages.values().map(|(_, created_at)| created_at / HOUR).max()

@@ -1,8 +1,8 @@
-//! Inboxes, filled by the real routes, with real tables and a wire that disturbs calls.
+//! `getConversations` with the template's tables, inboxes written by the real routes, and a fault-injecting proxy.
 
+mod chat;
 mod faults;
 mod finding;
 mod histories;
 mod pages;
-mod people;
 mod refusals;

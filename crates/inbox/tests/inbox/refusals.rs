@@ -1,15 +1,15 @@
-//! What is refused, and what a client hears of failures.
+//! Invalid frames, and the errors of failures.
 
 use serde_json::json;
 use support::{Fixture, Outcome, broken_frames, invoke};
 
-use crate::people::{NOW, People};
+use crate::chat::{Chat, NOW};
 
 #[tokio::test]
-async fn it_refuses_what_is_not_a_request_for_a_page_without_a_call() {
-    let people = People::meet().await;
+async fn it_refuses_an_invalid_frame_without_a_call() {
+    let chat = Chat::start().await;
     let mut frames = broken_frames();
-    // Nothing is wrong with it but the action, which the gateway reads, and would not have brought it here.
+    // Only the action of this frame is invalid, and the gateway would not have selected this route.
     frames.retain(|(frame, _)| frame != "{\"action\":\"\\ud800\"}");
     let bad = [
         json!({ "limit": 0 }),
@@ -34,7 +34,7 @@ async fn it_refuses_what_is_not_a_request_for_a_page_without_a_call() {
     ];
     frames.extend(bad.map(|frame| (frame.to_string(), "bad_request")));
     for (frame, code) in frames {
-        let answer = invoke(&people.inbox, inbox::handle, Fixture::named("inbox").text(&frame)).await;
+        let answer = invoke(&chat.inbox, inbox::handle, Fixture::named("inbox").text(&frame)).await;
         assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame:.200} {answer}");
         assert!(answer["message"].as_str().unwrap().len() < 400, "{answer}");
     }
@@ -42,31 +42,31 @@ async fn it_refuses_what_is_not_a_request_for_a_page_without_a_call() {
         Fixture::named("inbox").without("/requestContext/authorizer"),
         Fixture::named("inbox").set("/requestContext/authorizer/userId", json!("")),
     ] {
-        assert_eq!(invoke(&people.inbox, inbox::handle, event).await["code"], "unauthenticated");
+        assert_eq!(invoke(&chat.inbox, inbox::handle, event).await["code"], "unauthenticated");
     }
-    assert_eq!(people.aws.dynamodb.take_calls().len(), 0);
+    assert_eq!(chat.aws.dynamodb.take_calls().len(), 0);
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_without_internals() {
-    let people = People::meet().await;
-    people.say("bob", "alice", "1", NOW).await;
+async fn the_client_gets_no_internals_if_dynamodb_fails() {
+    let chat = Chat::start().await;
+    chat.send("bob", "alice", "1", NOW).await;
     for table in ["ConversationsTable", "MessagesTable"] {
         for (status, error, code) in [
             (400, "ProvisionedThroughputExceededException", "unavailable"),
             (500, "InternalServerError", "unavailable"),
             (400, "AccessDeniedException", "internal"),
         ] {
-            people.aws.dynamodb.inject(move |call| {
+            chat.aws.dynamodb.inject(move |call| {
                 if call.body.to_string().contains(table) { Outcome::Fail(status, error) } else { Outcome::Forward }
             });
-            let answer = invoke(&people.inbox, inbox::handle, Fixture::named("inbox")).await;
+            let answer = invoke(&chat.inbox, inbox::handle, Fixture::named("inbox")).await;
             assert_eq!((&answer["code"], &answer["ref"]), (&json!(code), &json!("4")));
             assert!(!answer.to_string().contains("Exception"), "{answer}");
         }
     }
     for name in ["MESSAGES_TABLE", "CONVERSATIONS_TABLE"] {
-        let error = people.aws.try_context::<inbox::Context>(&[(name, "")]).unwrap_err();
+        let error = chat.aws.try_context::<inbox::Context>(&[(name, "")]).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }
