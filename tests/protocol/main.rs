@@ -237,7 +237,7 @@ fn every_route_of_the_template_is_a_documented_action() {
 
 #[test]
 fn every_error_code_is_documented() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/chat-core/src/error.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/chat-core/src/model/error.rs");
     let source = fs::read_to_string(source).unwrap();
     let (_, code) = source.split_once("pub fn code").unwrap();
     let (code, _) = code.split_once("pub fn message").unwrap();

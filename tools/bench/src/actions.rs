@@ -98,7 +98,7 @@ fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
 
 /// Message `number`, counted from 0, of a user who alone writes in the conversation.
 pub fn user_message(from: &str, to: &str, number: usize) -> (&'static str, Fixture) {
-    let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nobody minds.");
+    let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nothing else.");
     ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
 }
 

@@ -1,8 +1,8 @@
 //! `authorizer-cost`: time that token verification adds to `$connect`, compared with open mode.
 //!
-//! `cargo run --workspace --bin authorizer-cost` measures the authorizer's release binary as a process behind a Runtime
-//! API, all modes in turn, and prints medians. The issuer is on this machine and serves plain HTTP. A real one adds three
-//! network round trips to the first event: TCP, TLS and the request.
+//! `cargo build --workspace --bins && target/debug/authorizer-cost` measures the authorizer's release binary as a process
+//! behind a Runtime API, all modes in turn, and prints medians. The issuer is on this machine and serves plain HTTP. A
+//! real one adds three network round trips to the first event: TCP, TLS and the request.
 
 use std::{
     collections::BTreeMap,
