@@ -59,6 +59,18 @@ test('a conversation that the inbox shows to be up to date is not requested', as
   assert.deepEqual(chat.conversations[0].peer, 'friend 7');
 });
 
+test('a conversation that the inbox does not list changes when the inbox is known', async () => {
+  const service = new Service();
+  service.say('bob', 'alice', 'Hi');
+  const chat = connect(service, 'alice');
+  chat.conversation('ghost');
+  let reported = false;
+  chat.addEventListener('conversation', ({ detail }) => {
+    if (detail.peer === 'ghost' && chat.hasInbox) reported = true;
+  });
+  await until(() => reported);
+});
+
 test('history yields each message once, from the newest page to the first message', async () => {
   const service = new Service();
   for (let number = 1; number <= 1010; number += 1)

@@ -48,6 +48,8 @@ export class Receiver {
           if (isComplete && !needsNewestPage(c)) c.stale = false;
           if (c.stale && isFollowed(c)) this.catchUp(c).catch(() => {});
           this.sendReadPosition(c);
+          // Now known not to exist on the server.
+          if (!newest.has(c)) session.changed(c);
         }
       })
       .catch(() => {});
