@@ -36,12 +36,13 @@ function installed() {
 }
 
 /**
- * A new browser profile. Its tabs share what is stored.
+ * A new browser profile. Its tabs share what is stored. Animations are off, so that a slow machine never shows a test
+ * an element that is still half transparent.
  *
  * @param {import('playwright-core').Browser} browser
  */
 export async function newProfile(browser) {
-  const profile = await browser.newContext();
+  const profile = await browser.newContext({ reducedMotion: 'reduce' });
   profile.setDefaultTimeout(PATIENCE);
   return profile;
 }

@@ -109,9 +109,9 @@ test('invisible characters in names are shown, and invalid names are refused wit
   assert.equal(await page.locator('#peer').textContent(), 'alice (you)');
 
   // A remembered peer that the server does not know is not listed.
-  await page.evaluate(() => {
+  await page.evaluate(async () => {
     localStorage.setItem('chat alice', JSON.stringify(['ghost']));
-    chat.send('carol', 'Hi');
+    await chat.send('carol', 'Hi');
   });
   await page.goto(`${system.page}?userId=alice`);
   await until(page, () => chat.hasInbox && document.querySelectorAll('#list .name').length === 6);
