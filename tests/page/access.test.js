@@ -17,7 +17,7 @@ import {
   untilText,
 } from './browser.js';
 import { Issuer } from './issuer.js';
-import { freePort, System } from './system.js';
+import { freePort, startSystem } from './system.js';
 
 const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
@@ -28,18 +28,11 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** Starts a system for one test. */
-async function start(t, options) {
-  const system = await System.start(options);
-  t.after(() => system.stop());
-  return system;
-}
-
 /** Starts a system that requires tokens of `issuer`. */
 async function startWithIssuer(t) {
   const issuer = await Issuer.start();
   t.after(() => issuer.stop());
-  return { issuer, system: await start(t, { parameters: issuer.parameters }) };
+  return { issuer, system: await startSystem(t, { parameters: issuer.parameters }) };
 }
 
 /** The serious violations that axe finds. */
@@ -55,7 +48,7 @@ async function violations(page) {
 test('only a page of an allowed origin connects', async (t) => {
   const port = await freePort();
   const allowed = `http://chat.test:${port}`;
-  await start(t, { port, parameters: { AllowedOrigins: allowed } });
+  await startSystem(t, { port, parameters: { AllowedOrigins: allowed } });
   const page = await openTab(await newProfile(browser), `${allowed}/?userId=alice&with=bob`);
   await untilOnline(page);
   // A page over plain HTTP has neither randomUUID nor Web Locks.
@@ -146,7 +139,7 @@ test('a user who is refused in a conversation keeps it on the screen', async (t)
 });
 
 test('the form for a token closes when the connection opens without one', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const page = await openTab(await newProfile(browser), `${system.page}?userId=dan`);
   await untilOnline(page);
   await page.evaluate(() => {
@@ -158,7 +151,7 @@ test('the form for a token closes when the connection opens without one', async 
 });
 
 test('axe finds no serious violation', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const profile = await newProfile(browser);
   const bob = await system.connect('bob');
   for (const text of ['Hello, Alice!', 'See https://example.com', '🎉']) await bob.send('alice', text);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, newProfile, openChat, say, shown, until, untilOffline, untilShown, untilState } from './browser.js';
 import { TcpProxy } from './proxy.js';
-import { System } from './system.js';
+import { System, startSystem } from './system.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -18,8 +18,7 @@ after(() => browser.close());
 
 /** Starts a system, and a proxy in front of it, for one test. */
 async function startWithProxy(t) {
-  const system = await System.start();
-  t.after(() => system.stop());
+  const system = await startSystem(t);
   const proxy = await TcpProxy.start(system.port);
   t.after(() => proxy.stop());
   return { system, proxy };

@@ -29,6 +29,18 @@ process.on('exit', () => {
  * @property {Record<string, string>} [parameters] of the template
  */
 
+/**
+ * Starts a system that stops at the end of a test.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {SystemOptions} [options]
+ */
+export async function startSystem(t, options) {
+  const system = await System.start(options);
+  t.after(() => system.stop());
+  return system;
+}
+
 export class System {
   /**
    * Builds the functions, and starts everything.

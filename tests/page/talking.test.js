@@ -14,7 +14,7 @@ import {
   untilShown,
   untilState,
 } from './browser.js';
-import { System } from './system.js';
+import { startSystem } from './system.js';
 
 /** @type {import('playwright-core').Browser} */
 let browser;
@@ -23,15 +23,8 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** Starts a system for one test. */
-async function start(t, options) {
-  const system = await System.start(options);
-  t.after(() => system.stop());
-  return system;
-}
-
 test('a new visitor and a second user talk', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const alice = await openTab(await newProfile(browser), system.page);
   await untilFocused(alice, 'name');
   await alice.keyboard.insertText('alice');
@@ -62,7 +55,7 @@ test('a new visitor and a second user talk', async (t) => {
 });
 
 test('message contents and names are never markup', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const mallory = await system.connect('mallory');
   const texts = [
     '<script>window.attacked = 1</script>',
@@ -96,7 +89,7 @@ test('message contents and names are never markup', async (t) => {
 });
 
 test('invisible characters in names are shown, and invalid names are refused with a reason', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   for (const name of ['bob\u{200b}', '\u{202e}ecila', '👩\u{200d}🚀', 'a\u{a0}b', 'alice']) {
     const user = await system.connect(name);
     await user.send('alice', 'Hello');
@@ -129,7 +122,7 @@ test('invisible characters in names are shown, and invalid names are refused wit
 });
 
 test('a text that is too long says by how much, and a long message is folded', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
   await page.locator('#text').focus();
   await page.keyboard.insertText('x'.repeat(16 * 1024 + 100));
@@ -151,7 +144,7 @@ test('a text that is too long says by how much, and a long message is folded', a
 });
 
 test('scrolling through a thousand messages moves none of them', async (t) => {
-  const system = await start(t, { parameters: { MessageBurst: '2000' } });
+  const system = await startSystem(t, { parameters: { MessageBurst: '2000' } });
   const bob = await system.connect('bob');
   const texts = Array.from({ length: 1_000 }, (_, index) => `Message ${index + 1}`);
   for (const [index, text] of texts.entries()) await bob.send('alice', text, { lastSeq: index });
@@ -191,7 +184,7 @@ async function scrollToFirstMessage() {
 }
 
 test('the example page talks', async (t) => {
-  const system = await start(t);
+  const system = await startSystem(t);
   const support = await system.connect('support');
   await support.send('visitor', 'How can I help?');
   const page = await openTab(await newProfile(browser), `${system.page}example.html`);
