@@ -101,7 +101,7 @@ export class Conversation {
   }
 
   /** Whether messages have arrived that can't be shown before others arrive. */
-  get hasHole() {
+  get hasGap() {
     return this.#ahead.size > 0;
   }
 

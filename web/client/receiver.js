@@ -130,7 +130,7 @@ export class Receiver {
     const before = c.peerReadSeq;
     this.#announce(c, c.add(m));
     this.#afterUpdate(c, before);
-    const isBehind = () => c.high === null || c.hasHole;
+    const isBehind = () => c.high === null || c.hasGap;
     if (!isBehind()) return;
     // The missing ones may be on their way.
     const delay = c.high === null ? 0 : GAP_DELAY;
@@ -168,7 +168,7 @@ export class Receiver {
   catchUp(c) {
     c.stale = true;
     return this.session.run(`catch up ${c.peer}`, async () => {
-      while (c.stale || c.hasHole || needsNewestPage(c)) {
+      while (c.stale || c.hasGap || needsNewestPage(c)) {
         await this.session.persist(() =>
           c.high === null || needsNewestPage(c) ? this.#loadNewest(c) : this.#loadNext(c),
         );
@@ -183,7 +183,7 @@ export class Receiver {
     const { messages, next } = await this.page(c.peer, { limit: c.isOpened ? this.pageSize : 1 });
     const wasKnown = c.high !== null;
     this.#announce(c, c.addNewest(messages.reverse(), next, c.isOpened));
-    c.stale = wasKnown && c.hasHole;
+    c.stale = wasKnown && c.hasGap;
     this.#afterUpdate(c, before);
   }
 
@@ -193,7 +193,7 @@ export class Receiver {
     const { messages, next } = await this.page(c.peer, { limit: 100, after: high });
     c.stale = next !== undefined;
     for (const m of messages) this.#announce(c, c.add(m));
-    if (c.high === high && (c.stale || c.hasHole)) throw new ChatError('unavailable', 'Some messages are missing.');
+    if (c.high === high && (c.stale || c.hasGap)) throw new ChatError('unavailable', 'Some messages are missing.');
     this.#afterUpdate(c, peerReadSeq);
   }
 
@@ -251,7 +251,7 @@ export class Receiver {
  *
  * @param {Conversation} c
  */
-const isFollowed = (c) => c.isOpened || c.high !== null || c.hasHole;
+const isFollowed = (c) => c.isOpened || c.high !== null || c.hasGap;
 
 /** @param {Conversation} c */
 const needsNewestPage = (c) => c.isOpened && !c.loaded;

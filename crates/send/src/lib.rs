@@ -84,7 +84,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
     });
     let (delivered, ()) = tokio::join!(deliver, leave_hour(context, &draft, &appended, &request));
     if let Err(error) = delivered {
-        // The message is stored. A client that misses the push sees the hole in `seq`, or catches up when it reconnects.
+        // The message is stored. A client that misses the push sees the gap in `seq`, or catches up when it reconnects.
         tracing::warn!(cause = chain(&error), "a stored message was not pushed to every recipient");
     }
     Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))

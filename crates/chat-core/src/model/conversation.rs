@@ -29,7 +29,7 @@ impl ConversationId {
     }
 }
 
-/// The sequence number of a message in its conversation: 1, 2, 3, … without holes. 0 means "no message yet".
+/// The sequence number of a message in its conversation: 1, 2, 3, … without gaps. 0 means "no message yet".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Seq(u64);
 

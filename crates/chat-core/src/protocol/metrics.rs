@@ -20,7 +20,7 @@ pub struct Metrics {
     pub pushed: u64,
     /// Pushes to connections that are gone (410).
     pub gone: u64,
-    /// Pushes that failed for another reason. Their receivers see the hole in `seq` and catch up.
+    /// Pushes that failed for another reason. Their receivers see the gap in `seq` and catch up.
     pub push_failures: u64,
     /// Bytes of all frames to clients: the reply, and every push that API Gateway accepted.
     pub bytes: u64,

@@ -56,7 +56,7 @@ impl Fanout {
 
     /// Pushes a frame to all recipients, concurrently, and records the result in the request's metrics.
     ///
-    /// A failed push is logged and not repeated: the client sees the hole in `seq` with the next message, or when it
+    /// A failed push is logged and not repeated: the client sees the gap in `seq` with the next message, or when it
     /// reconnects, and catches up. A frame can arrive twice if an attempt times out after API Gateway accepted it.
     ///
     /// A connection that is gone is removed. A connection whose token has expired gets the error `token_expired` instead of
