@@ -144,7 +144,8 @@ async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String>
     for round in 0..ROUNDS {
         let Some(sender) = devices.get(round % devices.len().max(1)) else { break };
         let peer = if sender.plan().user == one { other } else { one };
-        let content = format!("{} says one thing more, {round}", sender.plan().name);
+        // Different in each conversation, because a device may be in several.
+        let content = format!("{} says one thing more to {peer}, {round}", sender.plan().name);
         let draft = Draft { id: Some(content.clone()), content: content.clone(), with_last_seq: true, cut: None };
         sender.send(peer, draft);
         sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
