@@ -46,7 +46,7 @@ async fn a_refused_message_costs_one_read_and_stores_nothing() {
     }
     aws.dynamodb.take_calls();
     let answer = send_at(&new_process(&aws), "alice", NOW, &to("bob")).await;
-    let message = "more than 2 messages a second; send the same again in 500 milliseconds";
+    let message = "more than 2 messages a second; send the same frame again in 500 milliseconds";
     let expected =
         json!({ "type": "error", "code": "rate_limited", "message": message, "retryAfter": 500, "ref": "1" });
     assert_eq!(answer, expected);

@@ -51,7 +51,7 @@ impl Console {
 
     /// The functions may have to be built first. Cargo then shows its own progress on standard error.
     pub(crate) fn starting(&self) {
-        print(&self.lines, "Starting; the first build of the functions takes a few minutes.".to_owned());
+        print(&self.lines, "Building the functions; the first build takes a few minutes.".to_owned());
     }
 
     pub(crate) fn ready(&self, running: &RunningSystem) {

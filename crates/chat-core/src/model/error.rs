@@ -77,16 +77,16 @@ impl Error {
             Self::BadRequest(advice) => Cow::Borrowed(advice),
             Self::TooLarge(advice) | Self::Unauthenticated(advice) | Self::Forbidden(advice) => Cow::Borrowed(advice),
             Self::RateLimited { per_second, retry_after_ms } => format!(
-                "more than {per_second} messages a second; send the same again in {retry_after_ms} milliseconds"
+                "more than {per_second} messages a second; send the same frame again in {retry_after_ms} milliseconds"
             )
             .into(),
             Self::UnknownAction => {
-                "unknown action; there are sendMessage, getMessages, getConversations, markRead and ping".into()
+                "unknown action; use sendMessage, getMessages, getConversations, markRead or ping".into()
             }
             Self::TokenExpired => "the token has expired; connect again with a new one".into(),
             Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
-            Self::Unavailable(_) => "the service is busy; send the same again in a moment".into(),
-            Self::Internal(_) => "something failed on our side; send the same again".into(),
+            Self::Unavailable(_) => "the service is busy; send the same frame again in a moment".into(),
+            Self::Internal(_) => "the service failed; send the same frame again".into(),
         }
     }
 

@@ -152,7 +152,7 @@ mod tests {
             state = limit().spend(state, at(NOW)).unwrap();
         }
         let refused = limit().spend(state, at(NOW + 20)).unwrap_err();
-        assert_eq!(refused.message(), "more than 10 messages a second; send the same again in 80 milliseconds");
+        assert_eq!(refused.message(), "more than 10 messages a second; send the same frame again in 80 milliseconds");
         assert_eq!(refused.retry_after_ms(), Some(80));
         assert!(limit().spend(state, at(NOW + 99)).is_err());
         assert!(limit().spend(state, at(NOW + 100)).is_ok());

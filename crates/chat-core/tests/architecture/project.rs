@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
+use chat_core::model::error::Error;
+
 use crate::{
     ROUTES,
     sources::{root, sources, without_tests},
@@ -84,6 +86,8 @@ fn every_route_has_an_event_and_stands_in_the_documents() {
         .collect();
     let protocol = fs::read_to_string(root().join("docs/protocol.md")).unwrap();
     let asyncapi = fs::read_to_string(root().join("docs/asyncapi.yaml")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let advice = Error::UnknownAction.message();
     for route in routes {
         let key = format!("\"routeKey\": \"{route}\"");
         assert!(
@@ -91,7 +95,12 @@ fn every_route_has_an_event_and_stands_in_the_documents() {
             "route {route} has no event: add one to events/ with {key}"
         );
         let response = format!("ChatApi{}{}Route", route[..1].to_uppercase(), route[1..].to_lowercase());
+        assert!(
+            readme.contains(&format!("│ {route} ")) || readme.contains(&format!("└ {route} ")),
+            "README.md: {route} is missing in \"How it works\""
+        );
         if !route.starts_with('$') {
+            assert!(advice.contains(route), "the message of `Error::UnknownAction` does not name {route}: add it");
             assert!(
                 template.contains(&format!("RouteId: !Ref {response}\n")),
                 "route {route} has no route response, so API Gateway drops its replies: add one to template.yaml"
