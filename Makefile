@@ -52,7 +52,8 @@ invoke: docker .aws-sam/build/template.yaml ## Run one function in SAM's contain
 	@$(BUILD) --bin ws-local
 	@.venv/bin/python tests/stack/invoke.py --architecture $(ARCHITECTURE) $(FUNCTION) $(EVENT)
 
-smoke: ## Run a two-user conversation against a deployed chat. URL=ws://127.0.0.1:3000/prod
+smoke: ## Run a two-user conversation against a running chat. URL=ws://127.0.0.1:3000/prod
+	@test -n "$(URL)" || { echo "Name the chat: make smoke URL=ws://127.0.0.1:3000/prod" >&2; exit 2; }
 	@echo "Building. The first build takes about a minute."
 	@$(BUILD) --bin smoke
 	@target/debug/smoke $(URL)
