@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Fails if tests enable a feature of a dependency that programs don't enable.
+# Fails if the tests enable a feature of a dependency that the programs don't enable.
 #
-# Cargo unifies the features of the whole workspace, but dev-dependencies count only when it builds tests. If they add a
-# feature, `cargo build`, `make run` and `make test` compile that dependency, and all that depends on it, twice. To mend
-# it, declare the feature in [workspace.dependencies], or the dependency in [dependencies] of a crate under tests/.
+# Cargo unifies features across the workspace, but it includes dev-dependencies only when it builds
+# tests. If a dev-dependency adds a feature, that dependency and everything that depends on it are
+# compiled twice: once for `cargo build` and `make run`, and once for `make test`. To fix this,
+# declare the feature in [workspace.dependencies], or declare the dependency in [dependencies] of a
+# crate under tests/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,5 @@
-//! Malformed events: no panic, and no event acts as a user that the authorizer did not prove.
+//! Malformed events: no route panics, and no event acts for a user that the authorizer did not
+//! authenticate.
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use chat_core::lambda::{AuthorizerEvent, authorize};
@@ -9,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::routes;
 
-/// A new value for one place of an event, or none to remove it.
+/// A JSON pointer into the event and the new value; `None` removes the member.
 fn change(places: &[&str]) -> impl Strategy<Value = (String, Option<Value>)> + use<> {
     let strings = [
         "alice",
@@ -65,12 +66,13 @@ fn a_malformed_event_never_acts_as_another_user() {
     proptest!(support::strategies::cases(500), |(changes in prop::collection::vec(change(&places), 1..4))| {
         for route in &routes {
             let event = apply(Fixture::named(route.name), &changes);
-            // The runtime answers an event of another type with an error, and no route runs.
+            // If the event does not parse, the Lambda runtime returns an error and runs no route.
             if serde_json::from_value::<ApiGatewayWebsocketProxyRequest>(event.value().clone()).is_err() {
                 continue;
             }
             let user = event.value().pointer("/requestContext/authorizer/userId").cloned();
-            // A connection id must fit a sort key (1,024 bytes). API Gateway's ids have 16.
+            // A connection id must fit in a sort key (1,024 bytes). API Gateway's ids have 16
+            // bytes.
             let connection = event.value().pointer("/requestContext/connectionId").and_then(Value::as_str);
             let has_connection = connection.is_some_and(|id| (1..=1_024).contains(&id.len()));
             let answer = runtime.block_on(route.respond(event));

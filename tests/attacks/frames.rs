@@ -1,4 +1,4 @@
-//! Malformed frames: no panic, no internal error, and always a frame as the reply.
+//! Malformed frames: no route panics or returns `internal`, and every reply is a frame.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
 
-/// A valid frame of every action, with every field.
+/// Valid frames for every action; together they use every field.
 fn valid() -> Vec<String> {
     let cursor = json!({ "conversationId": "dm:5:alice:bob", "seq": 3, "newer": true });
     [
@@ -22,7 +22,7 @@ fn valid() -> Vec<String> {
     .into()
 }
 
-/// Fields with values of any kind, some of them valid.
+/// JSON objects made of known field names and arbitrary values, some of them valid.
 fn assembled() -> impl Strategy<Value = String> {
     let names = [
         "action",

@@ -1,4 +1,5 @@
-//! Attacks on all routes, by real events through the real Lambda edge, on the template's tables.
+//! Attacks on every route: real events pass through the real Lambda entry points to the template's
+//! tables.
 
 mod events;
 mod frames;

@@ -6,7 +6,7 @@ use chat_core::{Error, Reply, Request, configuration::FromConfiguration, lambda}
 use serde_json::Value;
 use support::{FakeAws, Fixture};
 
-/// The `code`s that a client can cause: all but those of faults of the service.
+/// Error codes that a client can cause: all except those for faults in the service.
 const REFUSALS: [&str; 8] = [
     "bad_request",
     "too_large",
@@ -17,10 +17,10 @@ const REFUSALS: [&str; 8] = [
     "out_of_date",
     "rate_limited",
 ];
-/// The `type`s of all other replies.
+/// Types of all replies other than `error`.
 const REPLIES: [&str; 5] = ["sent", "messages", "conversations", "read", "pong"];
 
-/// A route with its context.
+/// A route bound to its context, ready to handle events.
 pub(crate) struct Route {
     /// The name of its event in `events/`.
     pub(crate) name: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Route {
 
 type Response = Pin<Box<dyn Future<Output = Value>>>;
 
-/// All routes, on these tables. A new route needs a line here.
+/// All routes, using these tables. Add every new route here.
 pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
     vec![
         Route::new(aws, "send", send::handle),
@@ -48,7 +48,7 @@ impl Route {
         T: FromConfiguration + 'static,
         R: AsyncFn(&T, Request) -> Result<Reply, Error> + 'static,
     {
-        // The limits have their own tests, and thousands of events at one time would exceed them.
+        // Rate limits have their own tests. Thousands of events at once would exceed the defaults.
         let limits = [("MESSAGE_RATE", "1000"), ("MESSAGE_BURST", "100000")];
         let context = aws.try_context::<T>(&limits).expect("every variable is set");
         let shared = Rc::new((context, handle));
@@ -70,7 +70,7 @@ impl Route {
         (self.run)(event).await
     }
 
-    /// The frame in a response, which must be valid; null if there is none.
+    /// The frame in a response; null if there is none. Panics if the frame is invalid.
     #[track_caller]
     pub(crate) fn frame(&self, answer: &Value) -> Value {
         let name = self.name;

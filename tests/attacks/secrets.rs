@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-/// Folders that Git ignores, and Git's own.
+/// Folders that Git ignores, and `.git` itself.
 const IGNORED: [&str; 7] = ["target", ".venv", ".local", ".aws-sam", ".git", "node_modules", "__pycache__"];
-/// The endings of files that contain keys or variables.
+/// Suffixes of files that hold keys or environment variables.
 const SECRET_FILES: [&str; 6] = [".pem", ".pk8", ".key", ".p12", ".env", ".jks"];
 
 fn scan(folder: &Path, found: &mut Vec<String>) {
@@ -20,7 +20,8 @@ fn scan(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// A private key as OpenSSL and SSH write it, an AWS access key, or a token of GitHub's.
+/// Whether the bytes contain a PEM private key (OpenSSL or SSH), an AWS access key ID or a GitHub
+/// token.
 fn contains_secret(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let after = |mark: &str, length: usize| {

@@ -1,4 +1,5 @@
-//! Attacks by mallory on a conversation of two others: nothing of it is read, written or listed.
+//! Attacks by mallory on two other users' conversation: mallory can't read, write or list any of
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,11 @@ use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
 
-/// The text of the two others, which mallory must never get.
+/// Text of the messages between the other two users. Mallory must never receive it.
 const SECRET: &str = "between us two";
 
-/// Three different users: two of a conversation, and mallory, whose id may be derived from theirs.
+/// Three different users: two members of a conversation, and mallory. Mallory's id may be derived
+/// from theirs.
 fn users() -> impl Strategy<Value = [String; 3]> {
     let pair = (support::strategies::user_id(), support::strategies::user_id());
     let three = (pair, support::strategies::user_id(), 0..8).prop_map(|((one, other), third, how)| {
@@ -22,7 +24,8 @@ fn users() -> impl Strategy<Value = [String; 3]> {
             1 => format!("{}:{one}", one.len()),
             2 => ConversationId::between(&user(&one), &user(&other)).as_str().to_owned(),
             3 => one.chars().rev().collect(),
-            // The users `x:y` and `z`, and mallory as `x`: a naive conversation id equals that of `x` and `y:z`.
+            // Users `x:y` and `z`, and mallory as `x`: joining the ids naively gives the id of `x`
+            // and `y:z`.
             4 => return [format!("{one}:{third}"), other, one],
             _ => third,
         };
@@ -34,12 +37,12 @@ fn users() -> impl Strategy<Value = [String; 3]> {
     })
 }
 
-/// The filter of [`users`] drops ids that are not valid.
+/// Replaces an invalid id with `x`. The filter in [`users`] drops such cases later.
 fn user(name: &str) -> UserId {
     UserId::try_from(name.to_owned()).unwrap_or_else(|_| UserId::try_from("x".to_owned()).unwrap())
 }
 
-/// Frames with every field, and the others' ids, conversation and cursors as values.
+/// Frames whose fields hold the other users' ids, conversation id and cursors.
 fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<String>> {
     let theirs = ConversationId::between(&user(&one), &user(&other)).as_str().to_owned();
     let cut = |at: usize| theirs.get(at..).unwrap_or_default().to_owned();
@@ -96,7 +99,7 @@ fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<Stri
         1 => support::strategies::json_value(strings.clone()),
     ];
     let field = (select(names.map(str::to_owned).to_vec()), value);
-    // Most frames are valid, because an attack with an invalid one ends at the parser.
+    // Most frames are valid, because the parser rejects invalid ones before they reach a route.
     let valid = (select(strings), prop::collection::vec(field.clone(), 0..4)).prop_map(move |(target, more)| {
         let whole = [
             ("recipientId", json!(target)),
@@ -112,7 +115,7 @@ fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<Stri
     prop::collection::vec(prop_oneof![3 => valid, 1 => any], 1..6)
 }
 
-/// Every row without mallory.
+/// Rows that do not name mallory as a user, by table.
 fn rows_of_others(aws: &FakeAws, mallory: &str) -> BTreeMap<&'static str, BTreeSet<String>> {
     let names = ["userId", "senderId", "recipientId", "peerId"];
     let is_others = |row: &Value| names.iter().all(|name| row[name]["S"] != mallory);
@@ -139,7 +142,7 @@ async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String
 
     for frame in frames {
         for route in routes {
-            // On the others' connections, too, because connection ids are not secret.
+            // Also use another user's connection, because connection ids are not secret.
             for connection in [mallory, one] {
                 let event = Fixture::named(route.name).user(mallory).connection(connection);
                 let event = if matches!(route.name, "connect" | "disconnect") { event } else { event.text(frame) };

@@ -1,5 +1,6 @@
-//! A client that connects and syncs while a message is being stored gets it, by that sync or by a push. A proxy between
-//! the real functions and DynamoDB holds each step of the race, so that every test has one order of events.
+//! If a client connects and syncs while a message is being stored, it gets the message by sync or
+//! by push. A proxy between the real functions and DynamoDB holds calls, so that each test has a
+//! fixed order of events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +9,8 @@ use support::{Call, ChatClient, DynamoDbProxy, Local, Message, Outcome};
 use tokio::{sync::Notify, time::sleep};
 
 const CONVERSATION: &str = "dm:5:alice:bob";
-/// Longer than a put that the send function counts as fast: after a slow one it reads the connections again.
+/// Longer than the limit for a fast put. After a slow put, the send function reads the connections
+/// again.
 const SLOW_PUT: Duration = Duration::from_millis(30);
 
 fn is_put(call: &Call) -> bool {
@@ -19,8 +21,8 @@ fn reads_connections_of_bob(call: &Call) -> bool {
     call.operation == "Query" && call.body["ExpressionAttributeValues"][":user"]["S"] == "bob"
 }
 
-/// Holds the first call that `matches`, and forwards all others. The first result is notified when the call arrives; the
-/// caller notifies the second one to release it.
+/// Holds the first call that `matches` and forwards all others. Returns two signals: the first is
+/// notified when the call arrives; notify the second to release the call.
 fn hold_first(
     proxy: &DynamoDbProxy,
     matches: fn(&Call) -> bool,
@@ -38,7 +40,7 @@ fn hold_first(
     (arrived, released)
 }
 
-/// Connects a device of bob's and reads all messages.
+/// Connects one of bob's devices and reads all messages.
 async fn connect_and_sync(chat: &Local) -> (ChatClient, Vec<Message>) {
     let bob = chat.connect("bob").await;
     let page = bob.catch_up("alice", 0).await;
@@ -51,7 +53,7 @@ fn contents(messages: &[Message]) -> Vec<&str> {
 
 async fn wait_until_stored(chat: &Local, count: usize) {
     while chat.messages(CONVERSATION).await.len() < count {
-        // DynamoDB has no notification; ask again.
+        // DynamoDB sends no notification, so poll.
         tokio::task::yield_now().await;
     }
 }
@@ -65,7 +67,7 @@ async fn a_client_that_connects_before_the_connections_are_read_gets_the_push() 
         arrived.notified().await;
         let (bob, _) = connect_and_sync(&chat).await;
         released.notify_one();
-        // The page may hold the message already. The push must come in any case.
+        // The page may already contain the message. The push must arrive in either case.
         assert_eq!(bob.next_message().await.content, "Hi");
     };
     let (sent, ()) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
@@ -81,7 +83,7 @@ async fn a_client_that_connects_after_the_connections_are_read_and_before_the_pu
     let (arrived, released) = hold_first(&proxy, is_put, Outcome::Hold);
     let connecting = async {
         arrived.notified().await;
-        // The search for duplicates, and the connections of both users.
+        // Three queries: one for duplicates, and one for each user's connections.
         proxy.wait_for_calls("Query", 3).await;
         let (bob, page) = connect_and_sync(&chat).await;
         assert_eq!(page, Vec::<Message>::new(), "nothing is stored yet");
@@ -109,7 +111,7 @@ async fn a_client_that_connects_after_the_put_and_before_its_response_finds_the_
     };
     let (sent, bob) = tokio::join!(alice.send("bob", "Hi", json!({})), connecting);
     assert_eq!(sent.unwrap().seq, 1);
-    // The first message may be pushed too. The next one must be.
+    // The first message may also be pushed. The next one must be pushed.
     alice.send("bob", "Still there?", json!({ "lastSeq": 1 })).await.unwrap();
     let mut next = bob.next_message().await;
     if next.seq == 1 {
@@ -127,7 +129,7 @@ async fn a_client_whose_connection_is_stored_after_the_message_finds_the_message
     let (arrived, released) = hold_first(&proxy, is_bob, Outcome::Hold);
     let sending = async {
         arrived.notified().await;
-        // Stored before bob's device is in the table, so pushed to no device.
+        // The message is stored before bob's connection is in the table, so it is not pushed.
         let sent = alice.send("bob", "Hi", json!({})).await;
         released.notify_one();
         sent
@@ -147,7 +149,7 @@ async fn a_client_that_connects_before_the_second_attempt_of_a_put_gets_the_push
     let connecting = async {
         arrived.notified().await;
         proxy.wait_for_calls("Query", 3).await;
-        // Another device takes the sequence number of the held put.
+        // Another device uses the sequence number of the held put, so that put must retry.
         assert_eq!(tablet.send("bob", "Faster", json!({})).await.unwrap().seq, 1);
         let (bob, page) = connect_and_sync(&chat).await;
         assert_eq!(page.len(), 1);

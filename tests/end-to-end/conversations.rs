@@ -19,7 +19,7 @@ fn contents(messages: &[Message]) -> Vec<&str> {
 async fn two_users_with_two_devices_each_see_the_same_conversation() {
     let chat = Local::start().await;
     let users = ["alice", "bob"].map(User::named);
-    // The second run begins with a history.
+    // The second run starts with existing messages.
     for _ in 0..2 {
         conversation(chat.websocket(), &users).await;
     }
@@ -117,8 +117,8 @@ async fn fifty_concurrent_senders_get_one_order_without_a_gap() {
         loop {
             match client.send(recipient, &id, json!({ "clientMessageId": id, "lastSeq": 0 })).await {
                 Ok(sent) => return sent.seq,
-                // Retry as a client does: other senders were faster until the deadline, or, on a slow machine, the
-                // function timed out.
+                // Retry as a client does: other senders won every conditional put until the
+                // deadline, or the function timed out on a slow machine.
                 Err(error) if error.code == "unavailable" || error.message == "Internal server error" => {}
                 Err(error) => panic!("{error:?}"),
             }
@@ -170,7 +170,7 @@ async fn a_connection_that_is_gone_is_removed_and_delays_no_other() {
 async fn bad_frames_are_refused_and_the_connection_stays_open() {
     let chat = Local::start().await;
     let alice = chat.connect("alice").await;
-    // API Gateway closes the connection on a longer frame.
+    // API Gateway closes the connection if a frame is longer.
     for (frame, code) in broken_frames().into_iter().filter(|(frame, _)| frame.len() <= 32_768) {
         alice.send_text(&frame);
         assert_eq!(alice.next_error().await.code, code, "{frame:.100}");

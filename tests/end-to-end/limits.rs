@@ -1,4 +1,4 @@
-//! Expiring tokens, connection limits and rate limits, in the whole system on this machine.
+//! Token expiry, connection limits and rate limits, tested on the complete local system.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ async fn a_socket_does_not_outlive_its_token() {
         let user = User::with_token(user, &issuer.token(user, expires_in));
         ChatClient::connect_as(chat.websocket(), &user).await.unwrap_or_else(|error| panic!("{}: {error}", user.id))
     };
-    // `$connect` accepts a token up to a minute after its expiry; a message must be in time to the second.
+    // `$connect` accepts a token for up to a minute after it expires. Messages have no such
+    // tolerance.
     let (alice, bob) = tokio::join!(connect("alice", 3_600), connect("bob", 3_600));
     let (stolen, listening) = tokio::join!(connect("bob", -30), connect("bob", -30));
 

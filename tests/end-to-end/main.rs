@@ -1,4 +1,5 @@
-//! The whole chat on this machine: the real functions as processes, driven by `template.yaml`, over real sockets.
+//! End-to-end tests of the chat on one machine: the functions in `template.yaml` run as processes
+//! behind real WebSockets.
 
 mod connecting;
 mod conversations;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-/// The units of the product's metrics.
+/// Units that the functions use for their metrics.
 const UNITS: [&str; 3] = ["Bytes", "Count", "Milliseconds"];
 
 /// Parses a log line, which must be one JSON object.
@@ -16,7 +16,8 @@ pub(crate) fn parse(line: &str) -> Value {
     line
 }
 
-/// The metrics that CloudWatch extracts from a line: name, unit, value. None if the line has no metadata.
+/// Name, unit and value of each metric that CloudWatch extracts from a line. Empty if the line has
+/// no `_aws` metadata.
 #[track_caller]
 pub(crate) fn metrics(line: &Value) -> Vec<(String, String, u64)> {
     let Some(metadata) = line.get("_aws") else { return Vec::new() };
@@ -30,7 +31,8 @@ pub(crate) fn metrics(line: &Value) -> Vec<(String, String, u64)> {
     let directive = &directives[0];
     assert_eq!(members(directive), ["Dimensions", "Metrics", "Namespace"].map(str::to_owned).into());
     assert!((1..=255).contains(&directive["Namespace"].as_str().unwrap().len()));
-    // The set of dimensions is empty, because each combination of values is billed; other fields are properties.
+    // There are no dimensions, because each combination of their values is billed as a metric. All
+    // other fields are properties.
     assert_eq!(directive["Dimensions"], json!([[]]));
     let definitions = directive["Metrics"].as_array().unwrap();
     assert!((1..=100).contains(&definitions.len()), "{line}");

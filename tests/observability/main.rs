@@ -1,4 +1,4 @@
-//! The log lines of an invocation, and the metrics that CloudWatch derives from them.
+//! Tests of the log lines of an invocation and the metrics that CloudWatch extracts from them.
 
 mod embedded;
 mod metrics;

@@ -19,10 +19,10 @@ use tracing::Level;
 
 use crate::embedded::{metrics, parse};
 
-/// Lambda's trace header, and the id in it.
+/// Value of Lambda's trace header. `TRACE_ID` is the id in it.
 const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
 const TRACE_ID: &str = "1-5759e988-bd862e3fe1be46a994272793";
-/// The age of each request, in milliseconds since API Gateway received it.
+/// Time between receipt of a request by API Gateway and its handling, in milliseconds.
 const AGO: i64 = 5_000;
 
 fn now() -> i64 {
@@ -48,7 +48,7 @@ fn written<A: Serialize>(log: &RequestLog, handled: &Handled<A>) -> String {
     line
 }
 
-/// Alice, who sends messages, and other connections that were opened an hour ago.
+/// Alice as the sender, with connections that were opened an hour ago.
 struct Sender {
     aws: FakeAws,
     context: send::Context,
@@ -78,7 +78,8 @@ impl Sender {
         (answer["body"].as_str().unwrap_or_default().len() as u64, line)
     }
 
-    /// Sends a frame. Returns its metrics without times, with the bytes of the pushes only as `Bytes`.
+    /// Sends a frame. Returns the metrics that are not zero, except times. `Bytes` counts only
+    /// pushes, not the reply.
     async fn count(&self, frame: &Value) -> BTreeMap<String, u64> {
         let (bytes, line) = self.line(&self.context, &send(frame), send::handle).await;
         let mut counted: BTreeMap<_, _> = metrics(&line).into_iter().map(|(name, _, value)| (name, value)).collect();
@@ -106,7 +107,7 @@ fn appends(call: &Call) -> bool {
 
 /// The length of all pushed frames in bytes.
 fn pushed_bytes(aws: &FakeAws) -> u64 {
-    // The order of the fields does not change the length.
+    // Parsing may reorder the fields, which does not change the length.
     aws.connections.take_pushes().iter().map(|push| push.frame.to_string().len() as u64).sum()
 }
 
@@ -133,7 +134,7 @@ async fn a_stored_and_pushed_message_is_one_line_with_its_metrics_and_trace_id()
         [("Stored", "Count", 1), ("Attempts", "Count", 1), ("Pushed", "Count", 1), ("Bytes", "Bytes", bytes)];
     assert_eq!(others, expected);
 
-    // Beside the metrics, the line contains this and nothing else: no text, no user.
+    // Apart from the metrics, the line contains only these fields: no message text and no user id.
     for (name, ..) in counted {
         line.as_object_mut().unwrap().remove(&name);
     }
@@ -181,7 +182,7 @@ async fn every_put_counts_as_an_attempt() {
         }
     });
     let faster = async {
-        // Two inbox entries, and the message, whose put is held.
+        // Two puts for inbox entries, and the put of the message, which is held.
         sender.aws.dynamodb.wait_for_calls("PutItem", 3).await;
         sender.aws.put_message(1, "bob", "alice", "Faster");
         released.notify_one();
@@ -303,7 +304,7 @@ async fn a_line_without_metrics_has_no_metric_metadata() {
     }
 }
 
-/// Without the response, because a diagnostic can't be serialized.
+/// Drops the response, because `Diagnostic` can't be serialized.
 fn lambda_line<A>(handled: Handled<A>) -> Handled<()> {
     Handled { response: (), entry: handled.entry }
 }
@@ -330,7 +331,7 @@ async fn the_line_of_a_message_has_the_documented_length() {
     plain.format(&handled.entry);
     for (log, documented) in [(&sender.log, 622), (&plain, 289)] {
         let bytes = written(log, &handled).trim_end().len();
-        // The number of digits of times and counts varies.
+        // The number of digits in times and counts varies.
         assert!(bytes.abs_diff(documented) <= 12, "{bytes}, and not {documented}: {}", written(log, &handled));
     }
 }

@@ -1,4 +1,4 @@
-//! The log of the real functions as processes, from their standard output.
+//! Log lines of the real functions, read from the standard output of their processes.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::embedded::{metrics, parse};
 /// Time-out for a line from a process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The trace ids that the functions get, and the lines that they print, in order.
+/// Trace ids that the functions receive and lines that they print, each in order.
 #[derive(Clone)]
 struct Output {
     lines: Arc<Mutex<Vec<(String, String)>>>,
@@ -41,7 +41,7 @@ impl Output {
         }
     }
 
-    /// Waits for a line of this function that satisfies `is_it`, and returns the first.
+    /// Waits for the first line from this function that satisfies `is_it`, and returns it.
     async fn line(&self, function: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let mut count = self.count.subscribe();
         let found = async {
@@ -66,7 +66,7 @@ impl Output {
     }
 }
 
-/// The whole local system, whose functions log as on Lambda at this level.
+/// Starts the complete local system. Its functions log as on Lambda, at this level.
 async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
     let proxy = DynamoDbProxy::unbound().await;
     let output = Output { lines: Arc::default(), traces: Arc::default(), count: Arc::new(watch::Sender::new(0)) };

@@ -32,7 +32,7 @@ fn to_json(yaml: &Yaml<'_>) -> Value {
     }
 }
 
-/// The schema of one message of the document.
+/// Compiles the schema of one message in the document.
 fn validator(document: &Value, name: &str) -> Validator {
     let mut schema = document["components"]["messages"][name]["payload"].clone();
     assert!(schema.is_object(), "docs/asyncapi.yaml has no message {name}: add it to components.messages");
@@ -123,7 +123,7 @@ async fn a_rate_limited_error_has_a_retry_time_as_documented() {
     chat.stop().await;
 }
 
-/// Tries every field of every action missing, and with values of every kind.
+/// For every action, omits each field in turn and sets it to values of every kind.
 #[tokio::test]
 async fn the_functions_accept_exactly_the_documented_frames() {
     let document = document();
@@ -177,7 +177,7 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         let validator = validator(&document, &action);
         let fields = document["components"]["messages"][&action]["payload"]["properties"].as_object().unwrap();
         let mut frames = vec![frame.clone()];
-        // The client sets `ref` itself, to find the reply.
+        // The test client sets `ref` itself, to match the reply.
         for field in fields.keys().filter(|field| !["action", "ref"].contains(&field.as_str())) {
             let mut without = frame.clone();
             without.as_object_mut().unwrap().remove(field);
@@ -191,7 +191,8 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         for frame in frames {
             let reply = alice.request(frame.clone()).await;
             let (is_documented, code) = (validator.is_valid(&frame), &reply["code"]);
-            // A schema can't tell whether a message exists, or whose cursor it is.
+            // A schema can't express whether a message exists or which conversation a cursor
+            // belongs to.
             let is_refused_by_data = code == "bad_request"
                 && ["has no such message", "belongs to another"]
                     .iter()

@@ -1,8 +1,8 @@
 """Deployment test: deploys the chat to an emulator of AWS with the SAM CLI and runs a conversation.
 
-`make deploy-test` runs it on the output of `sam build`: `sam deploy`, a conversation, `sam deploy` without and with a
-change, another conversation, `sam delete`. The emulator is MiniStack on a free port. The test leaves no files and no
-processes.
+`make deploy-test` runs it on the output of `sam build`. The steps are: `sam deploy`, a conversation,
+`sam deploy` without a change, `sam deploy` with a change, another conversation, `sam delete`. The
+emulator is MiniStack on a free port. The test leaves no files or processes behind.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from samcli.yamlhelper import yaml_parse
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 STACK = "chat"
-# The host of an API in the template.
+# Form of the API's host name in the template.
 AWS_HOST = ".execute-api.${AWS::Region}.${AWS::URLSuffix}"
-# Seconds for one command. The slowest takes about 15 s.
+# Time limit for one command, in seconds. The slowest takes about 15 s.
 TIMEOUT = 180
 
 
@@ -43,7 +43,7 @@ def main():
     arguments.add_argument("--emulator", required=True, help="path of the program `ministack`")
     arguments.add_argument("--smoke", required=True, help="path of the program `smoke`")
     arguments = arguments.parse_args()
-    # Makes a termination signal run the `finally` blocks, as a failure does.
+    # Makes SIGTERM run the `finally` blocks, as a failure does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program = pathlib.Path(arguments.emulator).absolute()
     with (
@@ -71,7 +71,7 @@ def test_deployments(template, architecture, smoke, port):
     test_package(environment, clients["s3"], template.parent)
 
     def deploy(*parameters):
-        # samconfig.toml has the other options, as in every deployment.
+        # The other options come from samconfig.toml, as in every deployment.
         return sam(
             environment,
             "deploy",
@@ -83,7 +83,7 @@ def test_deployments(template, architecture, smoke, port):
             "--parameter-overrides",
             architecture,
             "AuthMode=open",
-            # MiniStack does not support nested stacks and alarms over an expression.
+            # MiniStack does not support nested stacks or alarms on metric math expressions.
             "Monitoring=false",
             *parameters,
         )
@@ -161,7 +161,7 @@ def test_package(environment, s3, folder):
 
 
 def fit_for_emulator(template, port):
-    """The built template without what MiniStack does not support. AWS receives it unchanged."""
+    """Returns the built template without features that MiniStack lacks. AWS gets the unmodified template."""
     resources = template["Resources"]
     # MiniStack sends replies without route responses and refuses to create them.
     for name in [
@@ -171,7 +171,8 @@ def fit_for_emulator(template, port):
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = str(BUILT / name)
-    # `sam delete` refuses the emulator's address, and `sam deploy` keeps one of AWS. `test_package` uploads the file.
+    # `sam delete` refuses an address of the emulator, and `sam deploy` leaves an AWS address
+    # unchanged. `test_package` uploads the real file.
     resources["MonitoringStack"]["Properties"]["TemplateURL"] = "https://s3.us-east-1.amazonaws.com/none/none"
     # MiniStack serves all APIs at one address, without TLS.
     address = f"127.0.0.1:{port}/_aws/execute-api/${{ChatApi}}"
@@ -187,7 +188,7 @@ def fit_for_emulator(template, port):
 
 @contextlib.contextmanager
 def emulator(program, folder):
-    """Runs MiniStack on a free port. Its processes, functions included, end with the block."""
+    """Runs MiniStack on a free port. Its processes, including functions, end with the `with` block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

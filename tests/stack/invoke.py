@@ -1,4 +1,4 @@
-"""Runs functions in SAM's container, on tables of this machine, and prints what a client would receive.
+"""Runs functions in SAM's container, with tables on this machine, and prints what a client would receive.
 
 `make invoke FUNCTION=… EVENT=…` runs one function on the tables of `make run`. `make invoke-test` runs every event of
 `events/` on empty tables and checks each reply.
@@ -22,9 +22,9 @@ import boto3
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 IMAGE = "public.ecr.aws/lambda/provided:al2023"
-# Name of this machine inside a container.
+# Host name of this machine, as seen from a container.
 HOST = "host.docker.internal"
-# Seconds. The first run may have to download the image.
+# Time limit for one command, in seconds. The first run may have to download the image.
 TIMEOUT = 300
 
 
@@ -43,7 +43,7 @@ def main():
         raise Failure("name a function and an event: make invoke FUNCTION=SendFunction EVENT=events/send.json")
     if arguments.event and not pathlib.Path(arguments.event).is_file():
         raise Failure(f"{arguments.event} does not exist")
-    # Makes a termination signal run the `finally` blocks, as a failure does.
+    # Makes SIGTERM run the `finally` blocks, as a failure does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with (
         tempfile.TemporaryDirectory(prefix="invoke-") as folder,
@@ -164,8 +164,8 @@ class Functions:
     def __call__(self, function, event):
         """Invokes a function and returns its reply."""
         program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-        # Hides the user's credentials, because SAM would look them up at AWS and pass them to the function. Without
-        # credentials it passes placeholders.
+        # Hides the user's credentials. SAM would otherwise call AWS to resolve them and pass them
+        # to the function. Without credentials, SAM passes placeholders.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -206,7 +206,7 @@ def frame(reply):
 
 
 def container_gateway():
-    """The address at which containers, and no other machines, reach this machine."""
+    """The address at which containers can reach this machine and other machines can't."""
     found = run_captured(
         "docker",
         "network",
@@ -225,7 +225,8 @@ def container_gateway():
             probe.bind((gateway, 0))
         return gateway
     except OSError:
-        # Docker runs in a virtual machine that forwards to the loopback interface of this one.
+        # Docker runs in a virtual machine, which forwards connections to the loopback interface of
+        # this machine.
         return "127.0.0.1"
 
 

@@ -61,7 +61,7 @@ def monitoring_template():
 
 
 def short_form(value):
-    """A string for a value; a resource's attribute is `Resource.Attribute`."""
+    """Converts a value to a short string. A `Fn::GetAtt` becomes `Resource.Attribute`."""
     match value:
         case str():
             return value

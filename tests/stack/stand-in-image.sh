@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Provides the image in which `sam local invoke` runs functions, on a machine that reaches no container registry.
+# Provides the image for `sam local invoke` on a machine that can't reach a container registry.
 #
 # Usage: tests/stack/stand-in-image.sh
 #
-# Starts the Docker daemon if it doesn't run (as root). Does nothing more if the image is there or can be pulled.
-# Otherwise it imports a 5 MB image made of this machine's own C library and busybox, under the name of the real one:
-# enough to run a Rust function, and not a replacement for a test on the real image. x86-64 only.
-# Needs: docker, and a static busybox (Debian: apt install docker.io busybox-static).
+# Starts the Docker daemon if it isn't running (needs root). Does nothing more if the image exists
+# locally or can be pulled. Otherwise, builds a 5 MB image from this machine's C library and busybox
+# and imports it under the real image's name. It can run a Rust function, but does not replace a
+# test on the real image. x86-64 only. Needs: docker, and a static busybox (Debian: apt install
+# docker.io busybox-static).
 set -euo pipefail
 
 image=public.ecr.aws/lambda/provided:al2023
@@ -24,7 +25,7 @@ start_docker() {
     docker info >/dev/null 2>&1 && return
     sleep 0.5
   done
-  fail "the Docker daemon doesn't start; its log is $log"
+  fail "the Docker daemon did not start; its log is $log"
 }
 
 # Copies a program's shared libraries and the loader into the image's root.

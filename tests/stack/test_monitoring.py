@@ -49,7 +49,7 @@ class MonitoringTest(TemplateTest):
         for widget in self.widgets:
             properties = widget["properties"]
             for metric in properties.get("metrics", []):
-                # Without dimensions: each name is one metric, which is billed once.
+                # No dimensions, so each name is one metric and is billed once.
                 if metric[0] == "${ChatStackName}":
                     _, name, options = metric
                     yield name, options.get("stat", properties.get("stat"))
@@ -132,7 +132,7 @@ class Dashboard(MonitoringTest):
             shown.setdefault(name, set()).add(statistic)
         self.assertEqual(shown, METRICS)
         sources = (ROOT / "crates/chat-core/src/lambda").glob("*.rs")
-        # Such as `metric("Stored", Unit::Count, …)`.
+        # Matches, for example, `metric("Stored", Unit::Count, …)`.
         call = re.compile(r'\w\("(\w+)", (?:Unit::|milliseconds\b)')
         recorded = {name for source in sources for name in call.findall(source.read_text())}
         self.assertEqual(recorded, set(METRICS))
@@ -157,7 +157,7 @@ class Prices(MonitoringTest):
         metrics = f"{len(METRICS) * PRICES['MetricMonth']:.2f} USD per month"
         self.assertIn(metrics, parameters["Metrics"]["Description"])
         self.assertIn(f"metrics ({metrics})", self.body)
-        # An alarm over an expression is billed for each metric of the expression.
+        # An alarm on a metric math expression is billed for each metric in the expression.
         watched = sum("MetricStat" in metric for alarm in self.alarms().values() for metric in alarm["Metrics"])
         month = watched * PRICES["AlarmMetricMonth"] + PRICES["DashboardMonth"]
         description = parameters["Monitoring"]["Description"]

@@ -6,7 +6,7 @@ LOGS = {
     ("logs:CreateLogStream", "FunctionLogGroup.Arn"),
     ("logs:PutLogEvents", "FunctionLogGroup.Arn"),
 }
-# With Tracing=Active only. X-Ray has no resources that a policy could name.
+# Granted only with Tracing=Active. X-Ray has no resources that a policy could name.
 TRACES = {
     ("if Traces: xray:PutTraceSegments", "*"),
     ("if Traces: xray:PutTelemetryRecords", "*"),
@@ -16,7 +16,8 @@ CONNECTIONS = (
 )
 POST, DELETE = [("execute-api:ManageConnections", CONNECTIONS % method) for method in ("POST", "DELETE")]
 
-# All permissions of each function. A wider policy fails the test until it is added here, and thereby reviewed.
+# All permissions of each function. A wider policy fails the test until it is reviewed and added
+# here.
 ALLOWED = {
     "AuthorizerFunction": set(),
     "ConnectFunction": {
