@@ -9,7 +9,7 @@ use serde_json::Value;
 /// DynamoDB's error.
 ///
 /// # Panics
-/// If the operation is not listed here, or the request is not valid for it.
+/// If the operation is not in this function's list, or the request is not valid for it.
 pub fn call(database: &Database, operation: &str, request: Value) -> Result<Value, DynoxideError> {
     macro_rules! dispatch {
         ($($name:literal => $method:ident),+) => {

@@ -1,4 +1,4 @@
-//! `DynamoDbProxy`: a proxy in front of DynamoDB that records every call and can fail or hold it.
+//! `DynamoDbProxy`: a proxy in front of DynamoDB. It records every call and can fail or hold calls.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use crate::fault_proxy::{FaultProxy, HttpCall, Upstream, lost_response};
 /// One recorded call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Such as `PutItem`.
+    /// The DynamoDB operation, such as `PutItem`.
     pub operation: String,
     /// The request as JSON.
     pub body: Value,
@@ -27,15 +27,15 @@ pub struct Call {
 #[derive(Clone)]
 pub enum Outcome {
     Forward,
-    /// Forward the call, and break the connection instead of responding.
+    /// Forward the call, then break the connection instead of sending the response.
     LoseResponse,
     /// Respond with this status and DynamoDB error, without forwarding.
     Fail(u16, &'static str),
     /// Respond with this status and body, without forwarding.
     Respond(u16, Value),
-    /// Forward the call once this is notified.
+    /// Forward the call only when this is notified.
     Hold(Arc<Notify>),
-    /// Forward the call at once, and respond once this is notified.
+    /// Forward the call at once; send the response only when this is notified.
     HoldResponse(Arc<Notify>),
 }
 
@@ -73,7 +73,7 @@ impl DynamoDbProxy {
         Self { proxy, state }
     }
 
-    /// Forwards to `target` from now on. The first target stays.
+    /// Sets the upstream. Later calls have no effect.
     pub fn set_upstream(&self, target: String) {
         self.proxy.set_upstream(target);
     }
@@ -83,7 +83,7 @@ impl DynamoDbProxy {
         self.proxy.url()
     }
 
-    /// Decides the outcome of every call from now on.
+    /// Sets the function that decides the outcome of every later call.
     pub fn inject(&self, plan: impl FnMut(&Call) -> Outcome + Send + 'static) {
         *self.state.plan.lock().expect("no test panics while it holds this") = Box::new(plan);
     }

@@ -1,4 +1,4 @@
-//! The AWS that a route sees in a test.
+//! `FakeAws`: in-memory DynamoDB tables and an `@connections` endpoint for tests of routes.
 
 use std::collections::HashMap;
 
@@ -17,16 +17,16 @@ use crate::{
 
 /// The template's tables in memory behind a [`DynamoDbProxy`], and an `@connections` endpoint.
 pub struct FakeAws {
-    /// Every call to DynamoDB goes through it.
+    /// The proxy that every DynamoDB call of a route goes through.
     pub dynamodb: DynamoDbProxy,
-    /// Every push arrives here.
+    /// The endpoint that receives every push.
     pub connections: FakeConnections,
     database: Database,
     config: SdkConfig,
 }
 
 impl FakeAws {
-    /// Starts both, empty, on free ports.
+    /// Starts both services on free ports, with empty tables.
     pub async fn start() -> Self {
         let database = tables();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
@@ -42,7 +42,7 @@ impl FakeAws {
         self.try_context(&[]).expect("every variable is set")
     }
 
-    /// Builds a context as [`FakeAws::context`] does, with some variables changed. An empty value counts as missing.
+    /// Like [`FakeAws::context`], with some variables changed. An empty value removes the variable.
     ///
     /// # Errors
     /// If a variable is missing or invalid.
@@ -62,18 +62,20 @@ impl FakeAws {
         C::from_configuration(&configuration)
     }
 
-    /// Puts a row into a table, past the [`DynamoDbProxy`].
+    /// Puts a row into a table directly, without the [`DynamoDbProxy`].
     pub fn put(&self, table: &str, item: &Value) {
         let put = json!({ "TableName": table, "Item": item });
         call(&self.database, "PutItem", put).expect("the table takes the row");
     }
 
-    /// Remembers a connection of `user` that began at `at` (milliseconds since 1970), past the [`DynamoDbProxy`].
+    /// Stores a connection of `user` that was opened at `at` (milliseconds since 1970), without the
+    /// [`DynamoDbProxy`].
     pub fn put_connection(&self, user: &str, connection_id: &str, at: i64) {
         self.put_connection_until(user, connection_id, at, None);
     }
 
-    /// As [`FakeAws::put_connection`], opened with a token that expires then (seconds since 1970).
+    /// Like [`FakeAws::put_connection`], with a token that expires at `token_expires_at` (seconds
+    /// since 1970).
     pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
         let mut row = json!({
             "userId": { "S": user },
@@ -87,15 +89,16 @@ impl FakeAws {
         self.put("ClientsTable", &row);
     }
 
-    /// Puts many rows into a table, past the [`DynamoDbProxy`].
+    /// Puts many rows into a table directly, without the [`DynamoDbProxy`].
     pub fn put_all(&self, table: &str, items: &[Value]) {
         let items = items.iter().map(|item| from(item.clone())).collect();
         self.database.import_items(table, items, ImportOptions::default()).expect("the table takes the rows");
     }
 
-    /// Stores a message of `sender` to `recipient`, where alice and bob talk, past the [`DynamoDbProxy`].
+    /// Stores a message from `sender` to `recipient` in the conversation of alice and bob, without
+    /// the [`DynamoDbProxy`].
     ///
-    /// Its `createdAt` is its `seq`, and its `clientMessageId` too.
+    /// `createdAt` and `clientMessageId` equal `seq`.
     pub fn put_message(&self, seq: u64, sender: &str, recipient: &str, content: &str) {
         let row = json!({
             "conversationId": { "S": "dm:5:alice:bob" },
@@ -116,13 +119,14 @@ impl FakeAws {
         self.put("MessagesTable", &row);
     }
 
-    /// How many read units such calls consume, by DynamoDB's own count: each is done again, past the [`DynamoDbProxy`].
+    /// Read units that these calls consume. Repeats each call without the [`DynamoDbProxy`] and
+    /// adds the units that the embedded DynamoDB reports.
     pub fn read_units(&self, calls: &[Call]) -> f64 {
         let units = |call: &Call| {
             let mut request = call.body.clone();
             request["ReturnConsumedCapacity"] = json!("TOTAL");
             let operation = call.operation.as_str();
-            assert!(["Query", "BatchGetItem"].contains(&operation), "{operation} does not only read");
+            assert!(["Query", "BatchGetItem"].contains(&operation), "{operation} is not a read");
             let answer = database::call(&self.database, operation, request).expect("it was done before");
             let consumed = &answer["ConsumedCapacity"];
             let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);
@@ -131,7 +135,7 @@ impl FakeAws {
         calls.iter().map(units).sum()
     }
 
-    /// Takes every row out of a table, past the [`DynamoDbProxy`].
+    /// Deletes every row of a table directly, without the [`DynamoDbProxy`].
     pub fn clear(&self, table: &str) {
         let description =
             self.database.describe_table(from(json!({ "TableName": table }))).expect("the table is there");
@@ -143,7 +147,7 @@ impl FakeAws {
         }
     }
 
-    /// Every row of a table, as DynamoDB has them.
+    /// Every row of a table, in DynamoDB JSON.
     pub fn rows(&self, table: &str) -> Vec<Value> {
         let answer = call(&self.database, "Scan", json!({ "TableName": table })).expect("the table is there");
         answer["Items"].as_array().cloned().unwrap_or_default()
@@ -163,7 +167,7 @@ pub fn tables() -> Database {
     database
 }
 
-/// What an SDK client takes that talks to `endpoint`.
+/// Configuration for an SDK client that calls `endpoint`.
 pub(crate) async fn config(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())

@@ -1,4 +1,4 @@
-//! `FakeConnections`: an `@connections` endpoint that records what it pushes and closes.
+//! `FakeConnections`: an `@connections` endpoint that records pushes and closed connections.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ pub struct Push {
     pub frame: Value,
 }
 
-/// Every push succeeds, unless a test sets other responses.
+/// An `@connections` endpoint. Every call succeeds unless a test sets other responses.
 #[derive(Clone)]
 pub struct FakeConnections {
     url: String,
@@ -34,12 +34,13 @@ pub struct FakeConnections {
 struct Shared {
     pushes: Mutex<Vec<Push>>,
     closed: Mutex<Vec<String>>,
-    /// Statuses by connection. Each call consumes one; the last one stays.
+    /// Response statuses by connection id. Each call uses the next one; the last one is used
+    /// repeatedly.
     responses: Mutex<HashMap<String, Vec<u16>>>,
     arrived: Notify,
 }
 
-/// Stands for no response at all.
+/// Pseudo status: never respond.
 const SILENCE: u16 = 0;
 
 impl FakeConnections {
@@ -58,7 +59,8 @@ impl FakeConnections {
         &self.url
     }
 
-    /// Sets the statuses of the next calls for this connection, in order. The last one stays.
+    /// Sets the statuses of the next responses for this connection, in order. The last one applies
+    /// to all later calls.
     pub fn answer(&self, connection_id: &str, statuses: &[u16]) {
         let mut responses = self.state.responses.lock().expect("no test panics while it holds this");
         responses.insert(connection_id.to_owned(), statuses.to_vec());
@@ -90,7 +92,7 @@ impl FakeConnections {
         }
     }
 
-    /// As [`FakeConnections::take_pushes`], but only the connection ids, sorted.
+    /// Like [`FakeConnections::take_pushes`], but returns only the connection ids, sorted.
     pub fn take_receivers(&self) -> Vec<String> {
         let mut receivers: Vec<_> = self.take_pushes().into_iter().map(|push| push.connection_id).collect();
         receivers.sort();

@@ -1,4 +1,5 @@
-//! `FaultProxy`: an HTTP proxy that hands each call to a function, which forwards, delays, alters or fails it.
+//! `FaultProxy`: an HTTP proxy that passes each call to a function. The function forwards, delays,
+//! alters or fails it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +23,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Starts a proxy without an upstream. `on_call` makes the response to each call.
+    /// Starts a proxy without an upstream. `on_call` returns the response to each call.
     pub async fn start<F, R>(on_call: F) -> Self
     where
         F: Fn(Upstream, HttpCall) -> R + Clone + Send + Sync + 'static,
@@ -41,12 +42,12 @@ impl FaultProxy {
         Self { url, upstream }
     }
 
-    /// The address that clients call, without a slash at its end.
+    /// URL for clients, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Forwards to `target` from now on, such as `http://127.0.0.1:8000`. The first target stays.
+    /// Sets the upstream, such as `http://127.0.0.1:8000`. Later calls have no effect.
     pub fn set_upstream(&self, target: String) {
         // A second target has no effect, as documented.
         let _ = self.upstream.target.set(target);
@@ -57,7 +58,7 @@ impl FaultProxy {
 #[derive(Debug, Clone)]
 pub struct HttpCall {
     pub method: Method,
-    /// With the query string.
+    /// Path of the request, including the query string.
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -101,7 +102,8 @@ impl Upstream {
     }
 }
 
-/// A response whose body breaks off, so that the caller can't know whether the call succeeded.
+/// A response whose body ends with an error, so that the caller can't tell whether the call
+/// succeeded.
 pub fn lost_response() -> Response<Body> {
     let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("the response is lost")) });
     Response::new(Body::from_stream(broken))

@@ -1,4 +1,5 @@
-//! `Fixture`: an event of `events/`, changed as a test needs it, for a route as Lambda would pass it.
+//! `Fixture`: an event from `events/`, with changes by a test, in the form in which Lambda passes
+//! it to a route.
 
 use std::{path::Path, time::SystemTime};
 
@@ -65,7 +66,7 @@ impl Fixture {
         self
     }
 
-    /// Sets the function's remaining time, in milliseconds.
+    /// Sets the time until the function's deadline, in milliseconds.
     pub fn timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.timeout_ms = timeout_ms;
         self
@@ -93,7 +94,7 @@ pub async fn invoke<C>(context: &C, route: impl AsyncFn(&C, Request) -> Result<R
     response["body"].as_str().map_or(Value::Null, |frame| serde_json::from_str(frame).expect("a frame is JSON"))
 }
 
-/// Frames that every route must refuse, each with the code of the error.
+/// Frames that every route must refuse, each with the expected error code.
 pub fn broken_frames() -> Vec<(String, &'static str)> {
     let nested = |open: &str, close: &str| format!("{}{}", open.repeat(200), close.repeat(200));
     let mut frames: Vec<_> =

@@ -1,4 +1,4 @@
-//! Signing keys of every supported kind, and a JWKS endpoint that can fail.
+//! Signing keys for every supported algorithm, and a JWKS endpoint that can be made to fail.
 
 use std::sync::{
     Arc, Mutex,
@@ -89,7 +89,7 @@ impl Key {
         Self { id, pair: Pair::Ed25519(Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap()) }
     }
 
-    /// Default value of `alg`.
+    /// Value of `alg` in a token's header, unless the test passes another header.
     pub fn algorithm(&self) -> &'static str {
         match &self.pair {
             Pair::Rsa(_) => "RS256",
@@ -112,7 +112,7 @@ impl Key {
         }
     }
 
-    /// Signs a text. With an RSA key, `algorithm` selects the hash.
+    /// Signs `text`. For an RSA key, `algorithm` selects the hash; other keys ignore it.
     pub fn sign(&self, algorithm: &str, text: &str) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -141,7 +141,7 @@ impl Key {
         self.token_from_text(&header.to_string(), &claims.to_string())
     }
 
-    /// A signed token of these texts, which need not be JSON.
+    /// A signed token with these texts as header and claims. They need not be JSON.
     pub fn token_from_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let algorithm = ["RS384", "RS512"].into_iter().find(|name| header.contains(name)).unwrap_or(self.algorithm());
@@ -166,7 +166,7 @@ struct Shared {
 pub enum JwksResponse {
     Keys(Vec<Value>),
     Text(u16, String),
-    /// No response at all.
+    /// The endpoint accepts the request and never responds.
     Silence,
     /// A body that never ends.
     EndlessBody,

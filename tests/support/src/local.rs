@@ -1,4 +1,4 @@
-//! `Local`: the whole chat on this machine, run by `ws-local` with the real functions as processes.
+//! `Local`: the complete chat on this machine. `ws-local` runs the real functions as processes.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use chat_client::ChatClient;
 
 use crate::{DynamoDbProxy, fake_aws};
 
-/// Longest wait for a row. Long, so that a slow machine does not fail a test.
+/// Longest wait for a row. It is long so that tests pass on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Local {
@@ -36,7 +36,7 @@ impl Local {
         Self::start_with(|_| {}).await
     }
 
-    /// Starts the system with its tables in this folder.
+    /// Starts the system with its tables stored in `folder`.
     pub async fn start_in(folder: &Path) -> Self {
         Self::start_with(|options| options.storage = Storage::Directory(folder.to_owned())).await
     }
@@ -73,22 +73,22 @@ impl Local {
         &self.running.functions
     }
 
-    /// The endpoint of DynamoDB itself, not of a proxy.
+    /// URL of DynamoDB itself, not of a proxy.
     pub fn dynamodb(&self) -> &str {
         &self.running.dynamodb
     }
 
-    /// The endpoint of the gateway itself, not of a proxy.
+    /// URL of the gateway itself, not of a proxy.
     pub fn gateway(&self) -> String {
         format!("http://{}", self.running.gateway.address())
     }
 
-    /// All rows of a conversation by `seq`, read from DynamoDB itself.
+    /// All messages of a conversation, sorted by `seq`, read from DynamoDB itself.
     pub async fn messages(&self, conversation_id: &str) -> Vec<Value> {
         messages(self.dynamodb(), conversation_id).await
     }
 
-    /// The page's URL, with a slash at its end.
+    /// URL of the page, with a trailing slash.
     pub fn page(&self) -> &str {
         &self.running.page
     }
@@ -98,7 +98,8 @@ impl Local {
         ChatClient::connect(self.websocket(), user).await.unwrap_or_else(|error| panic!("{user}: {error}"))
     }
 
-    /// Adds the row of a connection that does not exist, as is left when a `$disconnect` event is lost.
+    /// Adds the row of a connection that is already closed, as if its `$disconnect` event had been
+    /// lost.
     pub async fn remember_connection(&self, user: &str, connection_id: &str) {
         let put = self.dynamodb.put_item().table_name("ClientsTable");
         put.item("userId", AttributeValue::S(user.to_owned()))
@@ -110,13 +111,14 @@ impl Local {
             .expect("the table takes the row");
     }
 
-    /// Waits until the table holds `count` connections of a user, because `$disconnect` comes some time after the close.
+    /// Waits until the table holds `count` connections of a user. It is needed because
+    /// `$disconnect` runs after the close.
     pub async fn wait_for_connections(&self, user: &str, count: usize) {
         let query = self.dynamodb.query().table_name("ClientsTable").key_condition_expression("userId = :user");
         let query = query.expression_attribute_values(":user", AttributeValue::S(user.to_owned()));
         let reached = async {
             while query.clone().send().await.expect("the table answers").count as usize != count {
-                // DynamoDB has no notification; ask again.
+                // DynamoDB sends no notification, so poll.
                 tokio::task::yield_now().await;
             }
         };
@@ -129,14 +131,15 @@ impl Local {
     }
 }
 
-/// Raises the limits per user, for tests that send or connect a lot as one user.
+/// Raises the per-user limits, for tests that send many messages or open many connections as one
+/// user.
 pub fn without_limits(options: &mut SystemOptions) {
     for (name, most) in [("MaxConnections", "1000"), ("MessageRate", "1000"), ("MessageBurst", "100000")] {
         options.parameters.insert(name.to_owned(), most.to_owned());
     }
 }
 
-/// All rows of a conversation by `seq`, read from the DynamoDB at this endpoint.
+/// All messages of a conversation, sorted by `seq`, read from DynamoDB at this endpoint.
 pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
     let query =
         DynamoDb::new(&fake_aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);

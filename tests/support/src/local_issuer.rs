@@ -20,7 +20,7 @@ pub struct LocalIssuer {
 }
 
 impl LocalIssuer {
-    /// Creates its key in this folder, or reads the key that is there.
+    /// Starts an issuer with the key in `folder`. Creates the key if there is none.
     pub async fn start(folder: &Path) -> Self {
         let issuer = issuer::Issuer::open(folder).unwrap_or_else(|error| panic!("{error:?}"));
         let keys = issuer.jwks();
@@ -31,7 +31,7 @@ impl LocalIssuer {
         Self { issuer, url }
     }
 
-    /// Makes the system accept this issuer's tokens and no others.
+    /// Makes the system accept only tokens from this issuer.
     pub fn trusted_by(&self, options: &mut SystemOptions) {
         for (name, value) in
             [("AuthMode", "jwt"), ("JwtJwksUrl", self.url.as_str()), ("JwtIssuer", NAME), ("JwtAudience", NAME)]
@@ -40,7 +40,7 @@ impl LocalIssuer {
         }
     }
 
-    /// A token of this user. `expires_in` is in seconds; a negative value makes an expired token.
+    /// A token for `user`. `expires_in` is in seconds; a negative value makes an expired token.
     pub fn token(&self, user: &str, expires_in: i64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() as i64;
         self.issuer.token(&json!({ "iss": NAME, "aud": NAME, "sub": user, "exp": now + expires_in }))

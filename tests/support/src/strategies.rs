@@ -1,9 +1,10 @@
-//! Property-test strategies for hostile input: user ids, JSON values and mutated texts.
+//! Property-test strategies for hostile input: user ids, JSON values and mutated strings.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// Runs `count` cases, or `PROPTEST_CASES` if that is set. A failing case is printed, not written into the repository.
+/// A configuration for `count` cases, or `PROPTEST_CASES` cases if that variable is set. A failing
+/// case is printed and not written to the repository.
 pub fn cases(count: u32) -> ProptestConfig {
     let asked = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
@@ -12,8 +13,8 @@ pub fn cases(count: u32) -> ProptestConfig {
     }
 }
 
-/// User ids that an attacker would try: the parts of conversation ids, and letters that look alike, are invisible or
-/// take several bytes.
+/// User ids that an attacker would try: parts of conversation ids, and characters that look alike,
+/// are invisible or take several bytes.
 pub fn user_id() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[dm:12ab]{1,7}",
@@ -23,7 +24,7 @@ pub fn user_id() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON value, with numbers at every limit. Its strings are mostly these.
+/// Any JSON value, including numbers at every limit. Most of its strings are taken from `strings`.
 pub fn json_value(strings: Vec<String>) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         4 => select(strings).prop_map(Value::from),
@@ -52,8 +53,8 @@ pub fn object(members: &[(String, Value)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// One of these texts after up to four mutations: cut, doubled, nested too deep, or with inserted characters, numbers and
-/// escapes at the limits of JSON. The result may be unchanged or empty.
+/// One of `texts` after up to four mutations: cuts, repetitions, deep nesting, or inserted
+/// characters, numbers and escapes at the limits of JSON. The result may be unchanged or empty.
 pub fn mutated(texts: Vec<String>) -> impl Strategy<Value = String> {
     let mutation = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), select(MUTATIONS.to_vec()));
     (select(texts), prop::collection::vec(mutation, 0..5)).prop_map(|(text, mutations)| {
@@ -64,7 +65,7 @@ pub fn mutated(texts: Vec<String>) -> impl Strategy<Value = String> {
     })
 }
 
-/// Mutates a text between two positions.
+/// Mutates a string between two byte positions.
 type Mutation = fn(&str, usize, usize) -> String;
 
 const MUTATIONS: [Mutation; 12] = [
@@ -98,7 +99,7 @@ const MUTATIONS: [Mutation; 12] = [
         let values = ["null", "true", "[]", "{}", "\"\"", ",", ":", "}{", "[1,", "{\"a\":"];
         insert(text, at, values[to % values.len()])
     },
-    // Replace a value by one of another type.
+    // Replace a value with one of another type.
     |text, at, _| replace_value(text, at, "7"),
     |text, at, _| replace_value(text, at, "{\"S\":\"x\"}"),
     |text, at, to| {

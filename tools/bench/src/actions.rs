@@ -1,4 +1,4 @@
-//! Measured actions: the protocol's actions as events of the functions.
+//! Actions to measure: each action of the protocol as a series of events for a function.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use ws_local::{
     template::{self, Function, Stack},
 };
 
-/// Logical id of the function that does nothing.
+/// Logical id of the no-op function.
 pub const NOOP: &str = "Noop";
 
-/// One action, which is one row of the tables.
+/// An action to measure: one row of the result tables.
 pub struct Action {
-    /// Name in the tables.
+    /// Name in the result tables.
     pub name: String,
     /// Logical id of the function.
     pub function: &'static str,
@@ -22,7 +22,7 @@ pub struct Action {
     pub next: Box<dyn FnMut(&Value) -> Fixture + Send>,
 }
 
-/// The template's functions with limits that no measurement reaches, and the no-op function.
+/// The template's stack with rate limits that no measurement reaches, plus the no-op function.
 ///
 /// # Errors
 /// If the template can't be read.
@@ -42,13 +42,13 @@ pub fn stack() -> anyhow::Result<Stack> {
 
 /// Actions, and the events that create the state that they need.
 pub struct Workload {
-    /// Functions and events, in this order, before the first action.
+    /// Events to invoke before the first action, in order, each with its function.
     pub set_up: Vec<(&'static str, Fixture)>,
-    /// In the order of the table, the no-op function first.
+    /// Actions in the order of the result table. The no-op function is the first.
     pub actions: Vec<Action>,
 }
 
-/// Every action of the protocol, for at most `events` events of each.
+/// A workload with every action of the protocol, enough for `events` events per action.
 pub fn every_action(events: usize) -> Workload {
     let mut set_up = vec![connect("one", 0), connect("mark", 0)];
     set_up.extend((0..10).map(|number| connect("ten", number)));
@@ -73,7 +73,7 @@ pub fn every_action(events: usize) -> Workload {
     Workload { set_up, actions }
 }
 
-/// Messages to users with these numbers of connections.
+/// A workload that sends messages to users with these numbers of connections.
 pub fn fan_out(sizes: &'static [usize]) -> Workload {
     let user = |size: usize| format!("user with {size}");
     let connections = sizes.iter().flat_map(|size| (0..*size).map(|number| connect(&user(*size), number)));
@@ -81,7 +81,7 @@ pub fn fan_out(sizes: &'static [usize]) -> Workload {
     Workload { set_up: connections.collect(), actions: [noop_action()].into_iter().chain(messages).collect() }
 }
 
-/// Actions in the conversation of alice and bob, whose newest message has this sequence number.
+/// A workload in the conversation of alice and bob. `newest` is its newest sequence number.
 pub fn in_a_conversation(newest: u64) -> Workload {
     let actions = vec![
         noop_action(),
@@ -96,7 +96,7 @@ fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
     ("ConnectFunction", Fixture::named("connect").user(user).connection(&format!("connection {number} of {user}")))
 }
 
-/// Message `number`, counted from 0, of a user who alone writes in the conversation.
+/// Message `number`, counted from 0, in a conversation in which only `from` sends.
 pub fn user_message(from: &str, to: &str, number: usize) -> (&'static str, Fixture) {
     let text = format!("{number}: the quick brown fox jumps over the lazy dog, and nothing else.");
     ("SendFunction", send(from, to, &text, &format!("{from} {number}"), number as u64))
@@ -119,7 +119,7 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
     Fixture::named("send").user(from).frame(&frame)
 }
 
-/// Messages of a client that has received all messages, of which the newest has this sequence number.
+/// Messages from a client that has received every message up to sequence number `newest`.
 fn send_action(name: &str, to: &str, newest: u64) -> Action {
     let (to, mut number) = (to.to_owned(), 0);
     let next = move |last_frame: &Value| {

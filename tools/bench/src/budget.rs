@@ -1,5 +1,6 @@
-//! Budgets of the actions, as checks that other load on the machine can't fail: calls, depth, units, bytes and sizes
-//! are exact; times are multiples of the no-op function's in the same run, with a wide margin.
+//! Budgets for actions, chosen so that other load on the machine does not fail a check. Calls,
+//! depth and units must match exactly. Bytes, sizes and memory have upper limits. Times are limited
+//! to a multiple of the no-op function's time in the same run, with a wide margin.
 
 use crate::report::{BinarySize, Measurement, Report};
 
@@ -38,11 +39,11 @@ const BUDGETS: [Budget; 12] = [
     budget("ping", (0, 0), (0.0, 0.0), 0.0),
 ];
 
-/// Bytes of a binary.
+/// Largest size of a binary, in bytes.
 const MAX_BINARY: usize = 6_000_000;
-/// Resident memory of a process, in KB.
+/// Largest resident memory of a process, in KB.
 const MAX_MEMORY: f64 = 12.0 * 1_024.0;
-/// Bytes of a reply: a page of 30,000 bytes, escaped as a JSON string.
+/// Largest reply, in bytes: a page of 30,000 bytes, escaped as a JSON string.
 const MAX_REPLY: f64 = 40_000.0;
 /// The largest allowed multiple of the no-op function's time. It is two to four times the measured value, so that load on
 /// the machine does not fail the check. `docs/costs.md` has the targets.
@@ -66,7 +67,8 @@ impl TimeBudget {
     }
 }
 
-/// One sentence for each value of a report that exceeds its budget.
+/// One line for each value that misses its budget, and for each action without a measurement or a
+/// budget.
 pub fn exceeded(report: &Report) -> Vec<String> {
     let mut exceeded = Vec::new();
     for (name, BinarySize { bytes, .. }) in &report.binaries {

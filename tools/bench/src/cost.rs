@@ -1,4 +1,4 @@
-//! `Cost`: what an event costs at AWS's prices, by item of the bill.
+//! `Cost`: the cost of an event at AWS's prices, by item of the bill.
 
 use crate::{cpu_share::MEMORY_OF_ONE_PROCESSOR, prices::Prices, report::Measurement};
 
@@ -58,18 +58,18 @@ impl Frames {
     /// An event without frames, such as `$connect`.
     pub const NONE: Self = Self { inbound: 0.0, outbound: 0.0, bytes_out: 0.0 };
 
-    /// One frame in, and replies and pushes of small messages out.
+    /// One inbound frame, and `outbound` small replies and pushes.
     pub fn small(outbound: f64) -> Self {
         Self { inbound: 1.0, outbound, bytes_out: outbound * SMALL_FRAME_BYTES }
     }
 
-    /// One frame in, one reply of this size out.
+    /// One inbound frame, and one reply of `bytes` bytes.
     pub fn reply(bytes: f64) -> Self {
         Self { inbound: 1.0, outbound: 1.0, bytes_out: bytes.max(SMALL_FRAME_BYTES) }
     }
 }
 
-/// How a deployment is configured, as far as it has an effect on its cost.
+/// Settings of a deployment that affect its cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Deployment {
     /// Memory of a function in MB.
@@ -80,8 +80,8 @@ pub struct Deployment {
 
 /// The cost of one event of an action.
 ///
-/// A function waits as long as measured with 5 ms per AWS call, and computes as long as measured divided by its share
-/// of a processor. Lambda bills whole milliseconds.
+/// The waiting time is the measured time with 5 ms per AWS call. The computing time is the measured
+/// processor time divided by the function's share of a processor. Lambda bills whole milliseconds.
 pub fn event_cost(prices: &Prices, action: &Measurement, frames: Frames, deployment: Deployment) -> Cost {
     let Deployment { memory, log_bytes } = deployment;
     let share = (memory / MEMORY_OF_ONE_PROCESSOR).min(1.0);
@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn a_million_messages_cost_what_the_price_pages_say() {
         let action = Measurement {
-            // Waits 21 ms and computes for 0.9 ms, which are 6.2 ms with 256 of 1,769 MB: 28 ms are billed.
+            // Waits 21 ms and computes for 0.9 ms, which becomes 6.2 ms with 256 of 1,769 MB.
+            // Lambda bills 28 ms.
             delayed: TimeStats { median: 21_900.0, ..TimeStats::default() },
             warm: TimeStats { cpu: 900.0, ..TimeStats::default() },
             read_units: 3.0,

@@ -8,7 +8,7 @@ use crate::{
     report::{Measurement, Report},
 };
 
-/// Hours of a month of 30 days.
+/// Hours in a month of 30 days.
 const HOURS: f64 = 720.0;
 /// `FunctionMemory` of the template, in MB.
 const DEFAULT_MEMORY: f64 = 256.0;
@@ -19,7 +19,8 @@ const MESSAGES_PER_HOUR: f64 = 20.0;
 /// API Gateway closes a connection after this many hours.
 const CONNECTION_HOURS: f64 = 2.0;
 
-/// Prints costs that are computed from the TLS measurements of a report.
+/// Returns the cost tables, computed from the TLS measurements of a report. `log_bytes` is the size
+/// of one log line in bytes.
 ///
 /// # Errors
 /// If the prices can't be read.
@@ -117,7 +118,7 @@ impl CostTables<'_> {
         self.event("markRead, 1 push", Frames::small(2.0), memory)
     }
 
-    /// The end of a connection, the begin of the next, and one page of the inbox.
+    /// The end of a connection, the start of the next one, and one page of the inbox.
     fn reconnection(&self, memory: f64) -> Cost {
         let lifecycle = ["authorizer, open mode", "connect", "disconnect"];
         let inbox = self.event("getConversations, 20", Frames::small(1.0), memory);
@@ -153,9 +154,9 @@ mod tests {
         }
     }
 
-    /// 2,592 million pings: 5,184 million frames, of which the first 1,000 million cost 1.00 USD per million and the
-    /// others 0.80; an invocation 0.20, one billed millisecond of 256 MB 0.0033, 648 bytes of log 0.324 and 400 bytes
-    /// out 0.036 USD per million.
+    /// 2,592 million pings make 5,184 million frames. Prices in USD per million: 1.00 for the first
+    /// 1,000 million frames and 0.80 for the others; per ping, 0.20 for the invocation, 0.0033 for
+    /// one billed millisecond with 256 MB, 0.324 for 648 bytes of log and 0.036 for 400 bytes out.
     #[test]
     fn the_worst_case_of_pings_is_the_throttle_for_a_month() {
         let ping = Measurement {

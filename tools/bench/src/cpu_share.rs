@@ -1,7 +1,7 @@
 //! `CpuShare`: the share of a processor that Lambda assigns to a function, as a Linux control group.
 //!
-//! Lambda assigns a whole processor during initialization, and from the first event on a share in proportion to the
-//! function's memory.
+//! Lambda assigns a whole processor during initialization. From the first event on, the share is
+//! proportional to the function's memory.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 
-/// Memory in MB with which a function has a whole processor:
+/// Memory in MB at which a function gets a whole processor:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>.
 pub const MEMORY_OF_ONE_PROCESSOR: f64 = 1_769.0;
 /// Scheduling period in microseconds.
@@ -24,7 +24,7 @@ pub struct CpuShare {
 }
 
 impl CpuShare {
-    /// The share of a function with this memory in MB.
+    /// Creates the group for a function with `memory` MB.
     ///
     /// # Errors
     /// If the system has no control groups for processors, or this process may not create one.
@@ -45,7 +45,7 @@ impl CpuShare {
         Ok(share)
     }
 
-    /// Limits this process.
+    /// Adds this process to the group.
     ///
     /// # Errors
     /// If the process has ended.
@@ -61,7 +61,8 @@ impl CpuShare {
 
 impl Drop for CpuShare {
     fn drop(&mut self) {
-        // Its processes have ended. A group that remains has no effect and disappears with the next reboot.
+        // The processes of the group have ended. If it can't be removed, it has no effect and
+        // disappears at the next reboot.
         let _ = fs::remove_dir(&self.group);
     }
 }

@@ -1,19 +1,19 @@
 //! Benchmark library: measures the release binaries of the functions, checks budgets and computes costs.
 
-// The AWS services that the functions call, and how their calls are observed.
+// AWS services that the functions call, and the metering of those calls.
 pub mod meter;
 pub mod services;
 pub mod simulated_clock;
 pub mod tls;
 
-// What is measured, and how.
+// Actions and how to measure them.
 pub mod actions;
 pub mod binary_sizes;
 pub mod cpu_share;
 pub mod growth;
 pub mod measure;
 
-// What is made of the measurements.
+// Budgets, costs and reports, computed from the measurements.
 pub mod budget;
 pub mod cost;
 pub mod cost_report;

@@ -9,16 +9,16 @@ use bench::{
 };
 use clap::Parser;
 
-/// Bytes of the line that a function logs for a message, and the 26 bytes that CloudWatch adds; the tests in
-/// `tests/observability` check this value.
+/// Bytes that a function logs for a message: its log line plus the 26 bytes that CloudWatch adds.
+/// Tests in `tests/observability` check the length of the line.
 const LOG_BYTES: f64 = 648.0;
 
 /// Measures the functions as they are deployed: each one is a process behind a Lambda Runtime API, with an embedded
 /// DynamoDB and an `@connections` endpoint whose calls take a configurable time.
 #[derive(Parser)]
 struct Arguments {
-    /// Folders with the output of `cargo lambda build --release`. The actions of all folders take turns, and each
-    /// further folder is compared with the first.
+    /// Folders with the output of `cargo lambda build --release`. The actions of all folders take
+    /// turns. Each additional folder is compared with the first one.
     #[arg(default_value = "target/lambda")]
     binaries: Vec<PathBuf>,
     /// Measure only actions whose name contains this text, and the no-op function.
@@ -27,13 +27,13 @@ struct Arguments {
     /// Number of fresh processes of each function.
     #[arg(long, default_value_t = 20)]
     fresh: usize,
-    /// Number of events of each action for warm processes.
+    /// Number of events per action on warm processes.
     #[arg(long, default_value_t = 500)]
     warm: usize,
     /// File for the measurements, as JSON.
     #[arg(long, default_value = "target/bench/last.json")]
     json: PathBuf,
-    /// Compare with the measurements in this file, which an earlier run has written.
+    /// Compare with the measurements in this file, which an earlier run wrote.
     #[arg(long)]
     base: Option<PathBuf>,
     /// Limit each process, after its initialization, to the share of a processor that Lambda assigns to a function with
@@ -43,7 +43,7 @@ struct Arguments {
     /// Offer only HTTP/1.1 at the `@connections` endpoint.
     #[arg(long)]
     no_http2: bool,
-    /// Print only values that exceed their budget, and exit with 1 if there are any.
+    /// Print only values that miss their budget. Exit with status 1 if there are any.
     #[arg(long)]
     check: bool,
 }

@@ -1,4 +1,5 @@
-//! Measures actions: on fresh and on warm processes, with and without a delay of each AWS call, over plain HTTP and TLS.
+//! Measures actions on fresh and warm processes, with and without a delay of each AWS call, over
+//! plain HTTP and TLS.
 //!
 //! All actions take turns in blocks, so that other load on the machine affects all of them alike. Results are compared
 //! with those of the no-op function in the same run.
@@ -22,10 +23,10 @@ use crate::{
 pub const DELAY: Duration = Duration::from_millis(5);
 /// Number of events of one action before the next action's turn.
 const BLOCK: usize = 25;
-/// The delayed rounds are this many times fewer, because most of their time is the delay.
+/// Delayed rounds have this many times fewer events, because the delay takes most of their time.
 const DELAYED_DIVISOR: usize = 5;
 
-/// What [`run_all`] measures.
+/// Options of [`run_all`].
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Measures only actions whose name contains this text, and the no-op function.
@@ -34,22 +35,24 @@ pub struct RunOptions {
     pub rounds: Rounds,
     /// Whether the `@connections` endpoint offers HTTP/2.
     pub http2: bool,
-    /// Memory in MB whose share of a processor the functions get; without it, each has a whole one.
+    /// Memory in MB. Each function gets the corresponding share of a processor; with `None`, a
+    /// whole one.
     pub memory: Option<f64>,
 }
 
 /// Number of repetitions.
 #[derive(Debug, Clone, Copy)]
 pub struct Rounds {
-    /// Fresh processes, without a delay and again with a delay.
+    /// Number of fresh processes per action, first without a delay and then with one.
     pub fresh: usize,
-    /// Events for warm processes without a delay; a fifth of them are repeated with a delay.
+    /// Number of events per action on warm processes without a delay. A fifth as many follow with a
+    /// delay.
     pub warm: usize,
 }
 
 impl Rounds {
-    /// The maximum number of events of an action: two series of fresh processes, two events around each suspension, and
-    /// blocks of warm events, each with one event before it.
+    /// Maximum number of events per action: one per fresh process in two series, two around each
+    /// suspension, and the blocks of warm events, with one extra event before each block.
     fn events(self) -> usize {
         let blocks = self.warm.div_ceil(BLOCK) + (self.warm / DELAYED_DIVISOR).div_ceil(BLOCK);
         4 * self.fresh + blocks * (BLOCK + 1)

@@ -1,4 +1,5 @@
-//! `Meter`: the AWS calls of a function with their units and times, and the bytes on the wire.
+//! `Meter`: records the AWS calls of a function, with their units and times, and counts the bytes
+//! on the wire.
 
 use std::{
     io,
@@ -13,14 +14,14 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One call of an AWS service.
+/// One call to an AWS service.
 #[derive(Debug, Clone)]
 pub struct AwsCall {
     /// Such as `PutItem`.
     pub operation: String,
     /// When the last byte of the request arrived.
     pub began: Instant,
-    /// When the response was sent.
+    /// When the response was ready to send.
     pub ended: Instant,
     /// Read units that DynamoDB reports.
     pub read_units: f64,
@@ -28,10 +29,10 @@ pub struct AwsCall {
     pub write_units: f64,
 }
 
-/// The length of the longest chain of calls of which each one waits for the one before.
+/// Length of the longest chain of calls in which each call waits for the previous one.
 ///
-/// Calls that wait for each other never overlap. Independent calls may also run one after the other on a busy machine, so
-/// the result is never too small, and the minimum of several events is exact.
+/// Calls in a chain never overlap. Independent calls may also run one after another on a busy
+/// machine. The result is therefore never too small, and the minimum over several events is exact.
 pub fn depth(calls: &[AwsCall]) -> usize {
     let mut calls: Vec<_> = calls.iter().collect();
     calls.sort_by_key(|call| call.began);
@@ -129,7 +130,7 @@ mod tests {
             (vec![], 0),
             (vec![(0, 5)], 1),
             (vec![(0, 5), (1, 6), (2, 9)], 1),
-            // A query, then a put beside two reads of which one is slow, then a push.
+            // A query, then a put in parallel with two reads, one of them slow, then a push.
             (vec![(0, 5), (6, 12), (6, 11), (7, 30), (31, 36)], 3),
             (vec![(6, 11), (0, 5), (12, 13)], 3),
         ] {

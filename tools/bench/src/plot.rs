@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::anyhow;
 use plotters::prelude::*;
 
-/// In pixels.
+/// Width and height of a plot, in pixels.
 const SIZE: (u32, u32) = (720, 400);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(81, 84, 209), RGBColor(200, 90, 40), RGBColor(35, 122, 59), RGBColor(120, 120, 130)];
@@ -36,7 +36,8 @@ pub fn draw_lines(path: &Path, labels: PlotLabels, series: &[Series]) -> anyhow:
     };
     let (left, right) = ends(|(x, _)| x);
     let (least, most) = ends(|(_, y)| y);
-    // The axis covers at least a decade, so that small changes look small. The legend is above the lines.
+    // The vertical axis covers at least a factor of ten, so that small changes look small. The
+    // space above the lines is for the legend.
     let bottom = least.min(most / 10.0) / 1.15;
     if points().next().is_none() {
         return Err(anyhow!("{}: no points to draw", labels.title));

@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 const FILE: &str = include_str!("../prices.json");
 
-/// Frames in a month at the first price.
+/// Number of frames per month at the price of the first tier.
 const FIRST_TIER: f64 = 1e9;
 
-/// US dollars for one unit in us-east-1, without free tiers.
+/// Prices in US dollars per unit in us-east-1, without free tiers.
 #[derive(Debug, Clone, Copy)]
 pub struct Prices {
     /// A frame of up to 32 KB in either direction, in the first tier of a month.
@@ -31,7 +31,7 @@ pub struct Prices {
     pub byte_out: f64,
 }
 
-/// The units of the file.
+/// Prices in the units of `prices.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PriceList {
@@ -69,7 +69,7 @@ impl Prices {
         })
     }
 
-    /// What `frames` frames in one month cost less than at the price of the first tier.
+    /// Discount on `frames` frames in one month, relative to the price of the first tier.
     pub fn tier_discount(&self, frames: f64) -> f64 {
         (frames - FIRST_TIER).max(0.0) * (self.frame - self.frame_after_first_tier)
     }

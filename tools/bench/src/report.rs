@@ -39,7 +39,8 @@ pub struct Measurement {
     pub fresh: TimeStats,
     /// Fresh processes with 5 ms more per AWS call.
     pub delayed_fresh: TimeStats,
-    /// Processes that were suspended while their connections were closed, with 5 ms more per AWS call.
+    /// First event after a suspension during which all connections were closed, with 5 ms more per
+    /// AWS call.
     pub resumed: TimeStats,
     /// Warm processes, from event to reply.
     pub warm: TimeStats,
@@ -49,7 +50,8 @@ pub struct Measurement {
     pub peak_memory: f64,
     /// AWS calls of one event.
     pub calls: usize,
-    /// Length of the longest chain of calls that wait for one another; measured with a delay only.
+    /// Length of the longest chain of calls in which each waits for the previous one. Measured only
+    /// with a delay.
     pub depth: Option<usize>,
     /// DynamoDB read units of one event.
     pub read_units: f64,
@@ -71,12 +73,13 @@ pub struct TimeStats {
     pub median: f64,
     /// 99th percentile of the time until the reply.
     pub p99: f64,
-    /// Median processor time: of a fresh process until its first reply, of a warm process per event.
+    /// Median processor time: for a fresh process, until its first reply; for a warm process, per
+    /// event.
     pub cpu: f64,
 }
 
 impl Report {
-    /// Reads a file that [`Report::write`] has written.
+    /// Reads a file that [`Report::write`] wrote.
     ///
     /// # Errors
     /// If the file is missing or not a report of this version.
@@ -114,7 +117,8 @@ impl Report {
         Ok(text)
     }
 
-    /// A table of the values of this report and of `base`, each relative to the no-op function of its run.
+    /// A table that compares this report with `base`. Times are relative to the no-op function of
+    /// the same run.
     ///
     /// # Errors
     /// As [`Report::tables`].

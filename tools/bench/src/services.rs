@@ -33,9 +33,9 @@ use crate::{
     tls::CertificateAuthority,
 };
 
-/// Both services, each on a free port of the loopback interface.
+/// DynamoDB and `@connections`, each on a free port of the loopback interface.
 pub struct AwsServices {
-    /// Records the calls of both.
+    /// Records the calls to both services.
     pub meter: Arc<Meter>,
     /// Value for `AWS_ENDPOINT_URL_DYNAMODB`.
     pub dynamodb: String,
@@ -45,8 +45,9 @@ pub struct AwsServices {
 }
 
 impl AwsServices {
-    /// Starts both with these tables, over TLS if there is an authority. As on AWS, DynamoDB then offers HTTP/1.1 and API
-    /// Gateway also HTTP/2, unless the authority disables it.
+    /// Starts both services with these tables, over TLS if `authority` is given. With TLS, as on
+    /// AWS, DynamoDB offers only HTTP/1.1; `@connections` also offers HTTP/2 unless the authority
+    /// disables it.
     ///
     /// # Errors
     /// If no port is free.
@@ -96,8 +97,9 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
             let open = shared.clone();
             let connection = tokio::spawn(async move {
                 match acceptor {
-                    // The function reports a failed handshake. Some are cancelled: a call uses the connection that is
-                    // ready first, which may be one that another call has released.
+                    // Ignore a failed handshake: the function reports it. Some handshakes are
+                    // cancelled, because a call uses whichever connection is ready first, possibly
+                    // one released by another call.
                     Some(acceptor) => {
                         if let Ok(stream) = acceptor.accept(stream).await {
                             serve_connection(stream, shared).await;
@@ -114,7 +116,7 @@ async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Re
 
 async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
     let service = service_fn(move |request| respond(shared.clone(), request));
-    // The function sees and reports a broken connection.
+    // Ignore errors: the function reports a broken connection.
     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -155,7 +157,7 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The response of DynamoDB, and the units that AWS would bill.
+    /// Carries out a DynamoDB call. Returns the response and the units that AWS would bill.
     fn dynamodb(&self, operation: &str, request: &[u8]) -> CallResult {
         let mut request: Value = serde_json::from_slice(request).unwrap_or_default();
         request["ReturnConsumedCapacity"] = json!("TOTAL");
@@ -168,7 +170,7 @@ impl Shared {
                 let units = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
                 CallResult { operation, status: 200, body: response.to_string(), units }
             }
-            // AWS bills a failed condition as a write. No measured action has one.
+            // AWS bills a failed conditional put as a write. No measured action has one.
             Err(error) => CallResult { operation, status: 400, body: error.to_json(), units: 0.0 },
         }
     }

@@ -1,5 +1,5 @@
-//! DynamoDB on a simulated clock, on which a call takes 5 to 10 ms and everything else takes no time. The results depend
-//! on the algorithm only and are the same on every machine.
+//! `SimulatedDynamoDb`: DynamoDB with a simulated clock. A call takes 5 to 10 ms and everything
+//! else takes no time. The results depend only on the algorithm and are the same on every machine.
 
 use std::{
     fmt,

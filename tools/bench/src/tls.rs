@@ -17,12 +17,13 @@ use tokio_rustls::{
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// A root certificate and the chain of a local server: a leaf below an intermediate certificate, as on AWS.
+/// A root certificate, and the chain for local servers: a leaf signed by an intermediate
+/// certificate, as on AWS.
 pub struct CertificateAuthority {
     root: String,
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
-    /// Whether the `@connections` endpoint offers HTTP/2. DynamoDB does not.
+    /// Whether the `@connections` endpoint offers HTTP/2. DynamoDB never does.
     pub http2: bool,
 }
 
@@ -44,8 +45,9 @@ impl CertificateAuthority {
         Ok(Self { root: root.pem(), chain, key: leaf_key.serialize_der(), http2: true })
     }
 
-    /// Writes the root certificates that a function trusts into this folder: Amazon's and the system's, so that a function
-    /// reads as many as on AWS, each with this authority added. Returns the variables that name the files.
+    /// Writes two files of trusted root certificates into `folder`: the system's and Amazon's, each
+    /// with this authority added. Functions therefore read as many certificates as on AWS. Returns
+    /// the environment variables that name the files.
     ///
     /// # Errors
     /// If the system's roots are not found, or a file can't be written.
@@ -60,7 +62,7 @@ impl CertificateAuthority {
         Ok([write("SSL_CERT_FILE", &system)?, write("AWS_CA_BUNDLE", AMAZON_ROOTS)?])
     }
 
-    /// A server that offers these protocols, in order of preference.
+    /// A TLS acceptor that offers these ALPN protocols, in order of preference.
     ///
     /// # Errors
     /// If the certificates are invalid.

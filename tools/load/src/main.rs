@@ -1,4 +1,5 @@
-//! `load`: clients exchange messages through the local system with the release build, and every message is checked.
+//! `load`: load test of the release build. Clients exchange messages through the local system, and
+//! every message is checked.
 
 use std::{
     sync::Arc,
@@ -11,8 +12,9 @@ use serde_json::json;
 use support::{ChatClient, Local, Message, without_limits};
 use ws_local::functions::FunctionOptions;
 
-/// Load test of the local system: pairs of clients exchange messages, each client its next one when the previous one is
-/// acknowledged. Fails if a message is lost, duplicated or reordered. Prints throughput and latency.
+/// Load test of the local system. Pairs of clients exchange messages. Each client sends its next
+/// message when the previous one is acknowledged. Fails if a message is lost, duplicated or
+/// reordered. Prints throughput and latency.
 #[derive(Parser)]
 struct Arguments {
     /// Number of pairs of clients.
@@ -50,7 +52,7 @@ async fn main() {
     chat.stop().await;
 }
 
-/// Connects one pair after the other, because all at once would measure cold starts.
+/// Connects one pair at a time, because connecting all at once would measure cold starts.
 async fn connect(chat: &Local, pairs: usize) -> Vec<[Arc<ChatClient>; 2]> {
     let mut clients = Vec::new();
     for number in 0..pairs {
@@ -61,7 +63,7 @@ async fn connect(chat: &Local, pairs: usize) -> Vec<[Arc<ChatClient>; 2]> {
     clients
 }
 
-/// What one client saw.
+/// Measurements and messages of one client.
 struct Exchange {
     client: Arc<ChatClient>,
     peer: String,
@@ -106,7 +108,8 @@ impl Exchange {
         assert_eq!(seqs, (1..=2 * messages as u64).collect::<Vec<_>>(), "no gap, and no message is stored twice");
         let from_peer: Vec<_> = stored.into_iter().filter(|message| message.sender_id == self.peer).collect();
         assert_eq!(self.pushed.len(), messages, "each message is pushed once");
-        // In order, because the peer sends its next message when the previous one is pushed and acknowledged.
+        // Pushes arrive in order, because the peer sends its next message only after the previous
+        // one is pushed and acknowledged.
         assert_eq!(self.pushed, from_peer, "the pushed messages are the stored ones, in the same order");
     }
 }

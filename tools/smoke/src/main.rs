@@ -57,7 +57,7 @@ async fn run(url: String) -> Result<(), String> {
         let url = url.clone();
         async move { conversation(&url, &users).await }
     });
-    // The panic has printed the frame that differs.
+    // The panic message already shows the frame that differs.
     check.await.map_err(|_| "the conversation does not follow the protocol, see above".to_owned())?;
     println!("smoke: {url} works: two users talked with two devices each, in {:.1?}", start.elapsed());
     Ok(())
@@ -77,7 +77,7 @@ fn users() -> Result<[User; 2], String> {
     }
 }
 
-/// Reads the user id without checking the token, which is the chat's job.
+/// Reads the user id without verifying the token; the chat verifies it.
 fn user_of_token(variable: &str, token: &str) -> Result<User, String> {
     let claim = env::var("USER_CLAIM").unwrap_or_else(|_| "sub".to_owned());
     let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());

@@ -22,15 +22,15 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, protocol::CloseFrame},
 };
 
-/// Small frames leave at once: a client waits for the reply to each.
+/// Small frames are sent at once, because a client waits for the reply to each.
 const DISABLE_NAGLE: bool = true;
 
-/// Where to cut the socket of a request, for tests of lost frames.
+/// Where to cut the socket while a request is sent, for tests of lost frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// After half of the frame's bytes.
+    /// After the first half of the frame's text.
     InsideFrame,
-    /// After the whole frame, before its reply.
+    /// After the whole frame is sent, before the reply arrives.
     AfterFrame,
 }
 
@@ -39,7 +39,7 @@ pub enum Cut {
 pub enum RequestError {
     /// The connection is closed, or was closed before the reply came.
     Closed,
-    /// The reply didn't come in time. A later one is delivered as an unrequested frame.
+    /// The reply did not arrive in time. If it arrives later, `on_frame` receives it.
     Timeout,
 }
 
@@ -71,7 +71,8 @@ enum Status {
 }
 
 impl Connection {
-    /// Connects to `url`. `on_frame` gets each frame that is no reply to a request, in the order of arrival.
+    /// Connects to `url`. `on_frame` receives each frame that is not a reply to a request, in order
+    /// of arrival.
     ///
     /// # Errors
     /// [`Error::Http`] if the server refuses the upgrade; otherwise a network or protocol error.
@@ -86,10 +87,10 @@ impl Connection {
         Ok(Self { orders, pending, received, next_ref: AtomicU64::new(1), status })
     }
 
-    /// Sends a frame with a fresh `ref` and waits at most `patience` for the reply with the same `ref`. API Gateway's own
-    /// errors carry no `ref`; each goes to all requests that wait.
+    /// Sends a frame with a new `ref` and waits at most `patience` for the reply with that `ref`.
+    /// API Gateway's own errors have no `ref`, so each one is delivered to all pending requests.
     ///
-    /// With `cut`, the connection ends as described there.
+    /// If `cut` is given, cuts the socket at that point.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -111,7 +112,7 @@ impl Connection {
         }
     }
 
-    /// Sends a text frame as it is. A closed connection drops it.
+    /// Sends a text frame unchanged. Does nothing if the connection is closed.
     pub fn send_text(&self, text: &str) {
         self.order(Order::Send(text.to_owned(), None));
     }
@@ -136,7 +137,7 @@ impl Connection {
 
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
-        // Without a sender, the task has panicked.
+        // If the sender is gone, the task has panicked.
         matches!(*self.status.borrow(), Status::Closed(_)) || self.status.has_changed().is_err()
     }
 
@@ -146,12 +147,13 @@ impl Connection {
     }
 
     fn order(&self, order: Order) {
-        // A closed connection takes no orders; `status` and `pending` tell the caller.
+        // Sending fails if the connection is closed. `status` and `pending` report that to the
+        // caller.
         let _ = self.orders.send(order);
     }
 }
 
-/// The owner of the socket.
+/// The task that owns the socket: carries out orders and dispatches received frames.
 struct Task<F> {
     pending: Pending,
     received: Arc<AtomicU64>,
@@ -183,7 +185,8 @@ impl<F: Fn(Value)> Task<F> {
         }
         drop(socket);
         self.status.send_replace(Status::Closed(close_frame));
-        // After the status, so that a request that is added later sees it. Dropping the senders ends the waiting.
+        // Clear `pending` after setting the status: a request added later sees the status. Dropping
+        // the senders wakes the requests that wait.
         lock(&self.pending).clear();
     }
 
@@ -202,15 +205,15 @@ impl<F: Fn(Value)> Task<F> {
             (self.on_frame)(frame);
         } else {
             for request in requests {
-                // A caller that was dropped doesn't want the reply.
+                // An error means that the caller no longer waits for the reply.
                 let _ = request.send(frame.clone());
             }
         }
     }
 }
 
-/// Carries out an order. Returns whether the socket is to be cut. A failed write needs no handling because the next read
-/// fails too.
+/// Carries out an order. Returns true if the socket must be cut. A failed write is ignored, because
+/// the next read fails too.
 async fn obey(socket: &mut Socket, order: Order) -> bool {
     match order {
         Order::Send(text, Some(Cut::InsideFrame)) => {
@@ -234,7 +237,7 @@ fn is_gateway_error(frame: &Value) -> bool {
     frame["type"].is_null() && frame["message"].is_string()
 }
 
-/// The bytes of a client's text frame up to the middle of its text, masked with zeros.
+/// The first half of a client's text frame: the header and half of the text. The mask is zero.
 pub fn half_frame(text: &str) -> Vec<u8> {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
     let mut bytes = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];

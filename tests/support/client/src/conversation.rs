@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use crate::{ChatClient, InboxEntry, Message, Sent, User};
 
-/// Runs the conversation over the chat at `url`, local or on AWS. The two users may have talked before; no other client
-/// may use their names meanwhile.
+/// Runs the conversation against the chat at `url`, local or on AWS. The two users may already have
+/// messages. No other client may use their ids during the run.
 ///
 /// # Panics
-/// If anything differs from the protocol.
+/// If a frame differs from the protocol.
 pub async fn conversation(url: &str, users: &[User; 2]) {
     let script = Script::connect(url, users).await;
     let id = Uuid::new_v4().to_string();
@@ -27,7 +27,7 @@ struct Script {
     alice_2: ChatClient,
     bob: ChatClient,
     bob_2: ChatClient,
-    /// Newest sequence number before the script.
+    /// Newest sequence number of the conversation before the script runs.
     before: u64,
 }
 
@@ -60,7 +60,8 @@ impl Script {
         }
     }
 
-    /// A sender has read everything up to its own message; the other user marks it.
+    /// A send marks the conversation as read up to that message for the sender. The recipient uses
+    /// `markRead`.
     async fn a_reader_marks_the_conversation_read_on_all_devices(&self) {
         let Self { alice, alice_2, bob, bob_2, before } = self;
         let [of_alice, of_bob] = [inbox_entry(alice, &bob.user).await, inbox_entry(bob, &alice.user).await];
@@ -77,7 +78,8 @@ impl Script {
         assert_eq!(inbox_entry(bob, &alice.user).await.peer_read_seq, Some(before + 2));
     }
 
-    /// Sent from another device, as after a lost connection: stored once, and pushed again.
+    /// Repeats a send from another device, as after a lost connection. The message is stored once
+    /// and pushed again.
     async fn a_repeated_send_is_a_duplicate(&self, id: &str, first: &Sent) {
         let named = json!({ "clientMessageId": id, "lastSeq": self.before });
         let repeated = self.alice_2.send(&self.bob.user, "Hello, Bob!", named).await.expect("a repeat succeeds");

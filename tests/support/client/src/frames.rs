@@ -1,9 +1,9 @@
-//! Typed frames of the server. Field names and units are those of `docs/asyncapi.yaml`.
+//! Typed frames from the server. `docs/asyncapi.yaml` defines the field names and units.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-/// A stored message, as pushed and listed.
+/// A stored message, as in `message` pushes and `getMessages` pages.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -15,7 +15,7 @@ pub struct Message {
     pub content: String,
     pub created_at: u64,
     pub client_message_id: Option<String>,
-    /// Fields that this client doesn't know, so that two equal messages are equal in every field.
+    /// Fields that this client does not know. They are kept so that `==` compares every field.
     #[serde(flatten)]
     pub more: Map<String, Value>,
 }
@@ -33,7 +33,8 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// What a repeated send must agree on: message id, sequence number and time.
+    /// Message id, sequence number and creation time. They must be the same for every reply to a
+    /// repeated send.
     pub fn identity(&self) -> (&str, u64, u64) {
         (&self.message_id, self.seq, self.created_at)
     }
@@ -79,7 +80,7 @@ pub struct ReadReceipt {
     pub seq: u64,
 }
 
-/// `error`, or an error of API Gateway itself.
+/// An `error` frame, or an error from API Gateway itself.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorFrame {
@@ -87,11 +88,11 @@ pub struct ErrorFrame {
     #[serde(default)]
     pub code: String,
     pub message: String,
-    /// Milliseconds; only with `rate_limited`.
+    /// Milliseconds to wait before a retry. Present only with `rate_limited`.
     pub retry_after: Option<u64>,
 }
 
-/// The `value` of a reply of this type, or the error in its place.
+/// The `value` of a reply of this type. An error frame becomes `Err`.
 ///
 /// # Panics
 /// If the frame has another type, or lacks a field.

@@ -1,5 +1,5 @@
-//! WebSocket client of the chat protocol, and a scripted two-user conversation. For tests and tools: what can't happen
-//! with a correct server panics with the frame.
+//! WebSocket client for the chat protocol, and a scripted two-user conversation. For tests and
+//! tools: if the server violates the protocol, the client panics and prints the frame.
 
 mod connection;
 mod conversation;
@@ -18,7 +18,7 @@ pub use conversation::conversation;
 pub use frames::{ConversationsPage, ErrorFrame, InboxEntry, Message, MessagesPage, ReadReceipt, Sent};
 pub use tokio_tungstenite::tungstenite::{Error as ConnectError, protocol::CloseFrame};
 
-/// Longest wait for one frame. Long, so that a slow machine does not fail a test.
+/// Longest wait for one frame. It is long so that tests pass on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A user and the query string that authenticates them.
@@ -35,15 +35,15 @@ impl User {
         Self { id: id.to_owned(), query: format!("userId={query}") }
     }
 
-    /// A user in JWT mode. `id` must be the user id that the token's claim holds.
+    /// A user in JWT mode. `id` must equal the user id in the token's claim.
     pub fn with_token(id: &str, token: &str) -> Self {
         Self { id: id.to_owned(), query: format!("token={token}") }
     }
 }
 
-/// One connection of one user. Frames that are no reply to a request wait in a queue.
+/// One connection of one user. Frames that are not replies to requests are queued.
 pub struct ChatClient {
-    /// User id.
+    /// Id of the user who is connected.
     pub user: String,
     connection: Connection,
     frames: Mutex<mpsc::UnboundedReceiver<Value>>,
@@ -65,14 +65,14 @@ impl ChatClient {
     pub async fn connect_as(url: &str, user: &User) -> Result<Self, Box<ConnectError>> {
         let (frame_in, frames) = mpsc::unbounded_channel();
         let on_frame = move |frame| {
-            // A client that was dropped reads no more frames.
+            // An error means that the client was dropped.
             let _ = frame_in.send(frame);
         };
         let connection = Connection::open(&format!("{url}?{}", user.query), on_frame).await?;
         Ok(Self { user: user.id.clone(), connection, frames: Mutex::new(frames) })
     }
 
-    /// `sendMessage` with further fields.
+    /// Sends `sendMessage` with the additional fields in `more`.
     ///
     /// # Errors
     /// The `error` frame.
@@ -81,7 +81,7 @@ impl ChatClient {
         frames::reply(self.request(merge(frame, more)).await, "sent")
     }
 
-    /// `getMessages` with further fields.
+    /// Sends `getMessages` with the additional fields in `more`.
     ///
     /// # Errors
     /// The `error` frame.
@@ -90,7 +90,7 @@ impl ChatClient {
         frames::reply(self.request(merge(frame, more)).await, "messages")
     }
 
-    /// `getConversations` with further fields.
+    /// Sends `getConversations` with the additional fields in `more`.
     ///
     /// # Errors
     /// The `error` frame.
@@ -122,16 +122,16 @@ impl ChatClient {
         }
     }
 
-    /// Sends a frame with a fresh `ref` and waits for the reply, of any type.
+    /// Sends a frame with a new `ref` and waits for its reply, whatever its type.
     ///
     /// # Panics
-    /// If no reply comes.
+    /// If no reply arrives within a minute, or the connection closes.
     pub async fn request(&self, frame: Value) -> Value {
         let reply = self.connection.request(frame.clone(), PATIENCE, None).await;
         reply.unwrap_or_else(|error| panic!("{} got no reply to {frame}: {error:?}", self.user))
     }
 
-    /// Sends a text frame as it is.
+    /// Sends a text frame unchanged.
     ///
     /// # Panics
     /// If the connection is closed.
@@ -140,10 +140,10 @@ impl ChatClient {
         self.connection.send_text(text);
     }
 
-    /// The next frame that is no reply to a request.
+    /// Waits for the next frame that is not a reply to a request.
     ///
     /// # Panics
-    /// If none comes.
+    /// If no frame arrives within a minute, or the connection closes.
     pub async fn next_frame(&self) -> Value {
         match timeout(PATIENCE, async { self.frames.lock().await.recv().await }).await {
             Ok(Some(frame)) => frame,
@@ -169,7 +169,7 @@ impl ChatClient {
         frames::parse(frame)
     }
 
-    /// A frame that has arrived already, without waiting for one.
+    /// The next queued frame, if there is one. Does not wait.
     pub async fn buffered_frame(&self) -> Option<Value> {
         self.frames.lock().await.try_recv().ok()
     }
@@ -183,7 +183,7 @@ impl ChatClient {
     /// Waits until the connection is closed. Returns the server's close frame, if it sent one.
     ///
     /// # Panics
-    /// If it stays open.
+    /// If the connection is still open after a minute.
     pub async fn closed(&self) -> Option<CloseFrame> {
         let closed = timeout(PATIENCE, self.connection.closed()).await;
         closed.unwrap_or_else(|_| panic!("the connection of {} stays open", self.user))

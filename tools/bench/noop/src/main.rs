@@ -1,4 +1,5 @@
-//! No-op function: returns a fixed reply to every event, so that its cost is that of the Lambda runtime.
+//! No-op function: returns a fixed reply to every event, so that its cost is the cost of the Lambda
+//! runtime alone.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

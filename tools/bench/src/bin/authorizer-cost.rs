@@ -1,8 +1,10 @@
-//! `authorizer-cost`: time that token verification adds to `$connect`, compared with open mode.
+//! `authorizer-cost`: measures the time that token verification adds to `$connect`, compared with
+//! open mode.
 //!
-//! `cargo build --workspace --bins && target/debug/authorizer-cost` measures the authorizer's release binary as a process
-//! behind a Runtime API, all modes in turn, and prints medians. The issuer is on this machine and serves plain HTTP. A
-//! real one adds three network round trips to the first event: TCP, TLS and the request.
+//! `cargo build --workspace --bins && target/debug/authorizer-cost` runs the authorizer's release
+//! binary as a process behind a Runtime API, measures all modes in turn and prints medians. The
+//! issuer runs on this machine and serves plain HTTP. A real issuer adds three network round trips
+//! to the first event: TCP, TLS and the request.
 
 use std::{
     collections::BTreeMap,
@@ -73,7 +75,7 @@ impl Mode {
         self.cold.push(self.authorize().await);
     }
 
-    /// Processor time of the function so far.
+    /// Processor time that the process has used so far.
     fn cpu_time(&self) -> Duration {
         let id = self.functions.processes(FUNCTION)[0].id();
         let nanoseconds = fs::read_to_string(format!("/proc/{id}/schedstat")).unwrap();

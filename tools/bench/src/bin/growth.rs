@@ -18,8 +18,8 @@ const RATES: [f64; 7] = [1.0, 20.0, 50.0, 100.0, 125.0, 250.0, 500.0];
 /// Concurrent senders in one conversation.
 const SENDERS: [usize; 4] = [1, 10, 50, 100];
 
-/// Measures a user with more and more connections, a conversation with more and more messages per second, and a table
-/// with more and more messages.
+/// Measures three rising loads: connections of one user, messages per second in one conversation,
+/// and messages in the table.
 #[derive(Parser)]
 struct Arguments {
     /// Folder with the output of `cargo lambda build --release`.

@@ -1,5 +1,5 @@
-//! Rising load on one conversation: the real `send` on the template's tables, on a simulated clock. No user is connected,
-//! so nothing is pushed.
+//! Rising load on one conversation: runs the real `send` route with the template's tables and a
+//! simulated clock. No user is connected, so nothing is pushed.
 
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
@@ -15,9 +15,9 @@ use tokio::{
 
 use crate::simulated_clock::SimulatedDynamoDb;
 
-/// Messages of a round.
+/// Number of messages in a round.
 const MESSAGES: usize = 200;
-/// Minimum number of messages of a sender that waits for each acknowledgement.
+/// Minimum number of messages per sender in [`Load::Senders`].
 const MIN_MESSAGES_PER_SENDER: usize = 2;
 /// A function's deadline is on the system clock, which the simulated clock does not follow.
 const NO_DEADLINE_MS: u64 = 1_000_000_000;
@@ -25,9 +25,9 @@ const NO_DEADLINE_MS: u64 = 1_000_000_000;
 /// Load on the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
-    /// This number of senders, each of which waits for the acknowledgement before its next message.
+    /// This number of senders. Each waits for the acknowledgement before it sends the next message.
     Senders(usize),
-    /// This number of messages per second, which arrive at random.
+    /// This number of messages per second, arriving at random times.
     Rate(f64),
 }
 
@@ -57,7 +57,7 @@ pub fn measure(rounds: &[Load]) -> anyhow::Result<Vec<Row>> {
 async fn run_round(load: Load) -> anyhow::Result<Row> {
     let tables = SimulatedDynamoDb::new();
     let aws = tables.config().await;
-    // Limits that the load doesn't reach, and no second read of the connections.
+    // Sets limits that the load does not reach, and disables the second read of the connections.
     let configuration = Configuration::new(variable, aws);
     let context = send::Context::from_configuration(&configuration)?.with_fast_put(Duration::MAX);
     let began = Instant::now();
@@ -70,7 +70,7 @@ async fn run_round(load: Load) -> anyhow::Result<Row> {
         Load::Rate(rate) => {
             let (mut at, newest) = (began, Cell::new(0));
             let arrivals: Vec<_> = std::iter::repeat_with(|| {
-                // The messages of independent senders: pauses are exponentially distributed.
+                // Independent senders: the pauses between messages are exponentially distributed.
                 at += Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / rate);
                 at
             })

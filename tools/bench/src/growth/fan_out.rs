@@ -1,4 +1,5 @@
-//! Fan-out of one message to a rising number of connections: the release binaries with 5 ms per AWS call.
+//! Fan-out of one message to a rising number of connections. Measures the release binaries with 5
+//! ms per AWS call.
 
 use std::path::Path;
 

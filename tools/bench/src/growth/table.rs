@@ -1,4 +1,4 @@
-//! Rising number of messages in the table, half of them in the conversation that the actions use.
+//! Rising number of messages in the table. Half of them are in the measured conversation.
 
 use std::{collections::HashMap, path::Path};
 
@@ -12,9 +12,9 @@ use crate::{
     report::Measurement,
 };
 
-/// Messages of each other conversation.
+/// Messages in each of the other conversations.
 const MESSAGES_PER_OTHER_CONVERSATION: u64 = 1_000;
-/// Items of one import.
+/// Number of items in one import.
 const CHUNK: u64 = 50_000;
 
 /// Measures each action for each number of messages, the no-op function first.
@@ -25,7 +25,7 @@ pub async fn measure(binaries: &Path, sizes: &[u64]) -> anyhow::Result<Vec<(u64,
     let mut rows = Vec::new();
     for size in sizes {
         let database = support::tables();
-        // The real function writes the item that is copied, and the inbox entries of its conversation.
+        // The real function writes the inbox entries and one message, which `fill` copies.
         let mut first_message = actions::in_a_conversation(0);
         first_message.set_up = vec![actions::user_message("alice", "bob", 0)];
         first_message.actions.truncate(1);

@@ -31,7 +31,7 @@ use crate::{
     tls::CertificateAuthority,
 };
 
-/// The running functions of one folder, with services of their own.
+/// Running functions from one folder, with their own AWS services.
 pub struct Bench {
     services: AwsServices,
     functions: Functions,
@@ -41,8 +41,9 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Starts the functions of a folder on these tables, over TLS if there is an authority. With `memory` (MB) their
-    /// processes have the corresponding share of a processor after initialization, else a whole one.
+    /// Starts the functions in `folder` with these tables, over TLS if `authority` is given. If
+    /// `memory` (MB) is given, each process gets the corresponding share of a processor after
+    /// initialization; otherwise a whole one.
     ///
     /// # Errors
     /// If a binary is missing, or an event of the workload's set-up is refused.
@@ -89,7 +90,7 @@ impl Bench {
         self.services.set_delay(delay);
     }
 
-    /// For each action: starts a process and measures until its first reply.
+    /// For each action, starts a process and measures the time to its first reply.
     pub(super) async fn measure_fresh(&mut self, delayed: bool) -> anyhow::Result<()> {
         for index in 0..self.actions.len() {
             let function = self.actions[index].action.function;
@@ -107,8 +108,8 @@ impl Bench {
         Ok(())
     }
 
-    /// For each action: suspends the process, as Lambda does between events, closes its connections, resumes it and
-    /// measures the next event.
+    /// For each action, suspends the process as Lambda does between events, closes its connections,
+    /// resumes it and measures the next event.
     pub(super) async fn measure_resumed(&mut self) -> anyhow::Result<()> {
         for index in 0..self.actions.len() {
             self.invoke_next(index).await?;
@@ -123,7 +124,8 @@ impl Bench {
         Ok(())
     }
 
-    /// For each action: measures a block of events on a process that has handled this action before.
+    /// For each action, measures a block of events on a process that has already handled this
+    /// action.
     pub(super) async fn measure_warm(&mut self, delayed: bool) -> anyhow::Result<()> {
         for index in 0..self.actions.len() {
             self.invoke_next(index).await?;

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::Context;
 
-/// Processor time of all threads so far.
+/// Processor time that all threads of the process have used so far.
 pub(super) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
@@ -14,7 +14,7 @@ pub(super) fn cpu_time(process: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// The largest resident memory so far, in KB.
+/// Peak resident memory of the process so far, in KB.
 pub(super) fn peak_memory(process: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;

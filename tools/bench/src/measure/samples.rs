@@ -1,4 +1,4 @@
-//! `ActionSamples`: the samples of one action, which become its `Measurement`.
+//! `ActionSamples`: collects the samples of one action and computes its `Measurement`.
 
 use std::time::Duration;
 
@@ -58,10 +58,11 @@ impl ActionSamples {
     pub(super) fn record_calls(&mut self, calls: &[AwsCall], delayed: bool) {
         let measurement = &mut self.measurement;
         measurement.calls = calls.len();
-        // Starts at 0.0 because the sum of no numbers is -0.0, which would be printed with its sign.
+        // Start at 0.0, because `sum` of an empty iterator is -0.0 and prints with its sign.
         measurement.read_units = calls.iter().fold(0.0, |sum, call| sum + call.read_units);
         measurement.write_units = calls.iter().fold(0.0, |sum, call| sum + call.write_units);
-        // Without a delay, independent calls may not overlap.
+        // Without a delay, independent calls may run without overlap, which makes the depth too
+        // large.
         if delayed {
             measurement.depth = Some(measurement.depth.unwrap_or(usize::MAX).min(depth(calls)));
         }
@@ -91,7 +92,7 @@ impl Samples {
     }
 }
 
-/// The value that `percent` percent of the samples don't exceed; 0 without samples.
+/// The `percent`th percentile of the samples; 0 if there are none.
 fn percentile(samples: &mut [f64], percent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get((samples.len() * percent / 100).min(samples.len().saturating_sub(1))).copied().unwrap_or_default()
