@@ -1,4 +1,4 @@
-//! The checker: compares what clients saw with what the table holds.
+//! Checker: compares the messages that clients received with the rows of the table.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::history::ClientHistory;
 
-/// The rows of each conversation of a run, by conversation id, sorted by `seq`.
+/// Rows of the messages table by conversation id, sorted by `seq`.
 pub type Stored = BTreeMap<String, Vec<Value>>;
 
-/// Finds all violations. Messages must have been stored `during` the run, in milliseconds since the Unix epoch.
+/// Finds all violations. `during` is the time of the run in milliseconds since the Unix epoch;
+/// every message must have been stored in it.
 pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusive<u64>) -> Vec<String> {
     let mut violations = Vec::new();
     for (conversation, rows) in stored {
@@ -28,13 +29,15 @@ pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusi
     violations
 }
 
-/// The id of the conversation of two users, by the protocol's definition, without the code under test.
+/// Conversation id of two users, computed from the protocol's definition without the code under
+/// test.
 pub fn conversation_id(one: &str, other: &str) -> String {
     let (small, large) = (one.min(other), one.max(other));
     format!("dm:{}:{small}:{large}", small.len())
 }
 
-/// The rows have no gap and no duplicate, and each was sent by its sender during the run.
+/// Checks that the rows have no gap and no duplicate, and that each message was sent by its sender
+/// during the run.
 fn check_rows(
     conversation: &str,
     rows: &[Value],
@@ -76,7 +79,8 @@ fn check_rows(
     }
 }
 
-/// Every acknowledged message is stored as acknowledged, and all acknowledgements of a message agree.
+/// Checks that every acknowledged message is stored as acknowledged, and that all acknowledgements
+/// of a message agree.
 fn check_acknowledgements(
     device: &ClientHistory,
     histories: &[ClientHistory],
@@ -99,7 +103,8 @@ fn check_acknowledgements(
     }
 }
 
-/// Every message that a device received is stored as received, and belongs to its user.
+/// Checks that every message that a device received is stored as received, and that the device's
+/// user is a member of its conversation.
 fn check_seen(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
     const FIELDS: [&str; 6] = ["messageId", "senderId", "recipientId", "content", "createdAt", "clientMessageId"];
     for (source, message) in &device.seen {
@@ -114,8 +119,8 @@ fn check_seen(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(S
     }
 }
 
-/// Every draft that a device repeats until its acknowledgement is stored, in the order of the drafts if the device promises
-/// it.
+/// Checks that every draft with an id is stored, and that drafts are stored in order if the device
+/// promises it.
 fn check_drafts(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
     let mut newest = BTreeMap::new();
     for (peer, draft) in device.drafts.iter().filter(|(_, draft)| draft.id.is_some()) {
@@ -132,7 +137,7 @@ fn check_drafts(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut
     }
 }
 
-/// A device's views hold exactly the stored messages.
+/// Checks that a device's views hold exactly the stored messages.
 fn check_views(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
     let none = Vec::new();
     for (peer, view) in &device.views {

@@ -47,7 +47,7 @@ pub enum Fault {
     DisconnectLost,
     /// A client's socket is cut inside a frame.
     CutInFrame,
-    /// A client's socket is cut after a send, before its reply.
+    /// A client's socket is cut after a send, before the reply arrives.
     CutAfterSend,
     /// A client's socket is cut at any other time.
     Cut,
@@ -89,7 +89,8 @@ impl Fault {
         if self == Self::CutInFrame { Cut::InsideFrame } else { Cut::AfterFrame }
     }
 
-    /// How often a run may inject this fault. Limited if it costs seconds or a process.
+    /// How many times a run may inject this fault. Faults that take seconds or kill a process are
+    /// limited.
     pub fn limit_per_run(self) -> usize {
         match self {
             Self::TimedOut => 1,

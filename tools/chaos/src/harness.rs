@@ -1,4 +1,4 @@
-//! `Harness`: the whole system with the real functions, behind fault-injecting proxies.
+//! `Harness`: the complete system with the real functions and fault-injecting proxies.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ pub struct Harness {
     pub local: Local,
     /// Faults injected in all runs.
     pub total: Arc<FaultCounts>,
-    /// Longest time that a run may take after its last fault.
+    /// Longest time that a run may take to come to rest after its last fault.
     pub patience: Duration,
     proxies: Arc<Proxies>,
 }

@@ -37,7 +37,7 @@ impl Acknowledgement {
     }
 }
 
-/// All that one device sent and received, and its view of each conversation at the end.
+/// Everything that one device sent and received, and its final view of each conversation.
 #[derive(Debug, Clone, Default)]
 pub struct ClientHistory {
     /// Name in the log.
@@ -45,7 +45,7 @@ pub struct ClientHistory {
     pub user: String,
     /// Whether the device stopped for good during the run.
     pub retired: bool,
-    /// Messages to send, each with its peer.
+    /// Drafts to send, each with its peer.
     pub drafts: Vec<(String, Draft)>,
     /// Number of send requests.
     pub attempts: usize,
@@ -54,7 +54,7 @@ pub struct ClientHistory {
     pub seen: Vec<(Source, Value)>,
     /// Messages that the device holds at the end, by peer and sequence number.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,
-    /// Whether the device promises to store the drafts of a conversation in their order.
+    /// Whether the device promises that the drafts of a conversation are stored in order.
     pub in_order: bool,
     /// Violations that the device found itself.
     pub violations: Vec<String>,

@@ -24,14 +24,14 @@ pub struct ModulePaths {
     pub indexed_db: PathBuf,
 }
 
-/// The process is killed when this is dropped.
+/// The Node.js process. Dropping this kills it.
 pub struct Host {
     operations: mpsc::UnboundedSender<Value>,
     listeners: Arc<Listeners>,
     _child: Child,
 }
 
-/// By the device's name.
+/// Listeners by device name.
 type Listeners = Mutex<HashMap<String, Listener>>;
 type Listener = Arc<dyn Fn(Value) + Send + Sync>;
 
@@ -59,7 +59,7 @@ impl Host {
 
     /// Calls an operation of `host.mjs`.
     pub(crate) fn call(&self, operation: Value) {
-        // `read_events` reports a process that has ended.
+        // Ignore errors: `read_events` reports that the process has ended.
         let _ = self.operations.send(operation);
     }
 
@@ -78,7 +78,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 
 async fn write_operations(mut stdin: ChildStdin, mut operations: mpsc::UnboundedReceiver<Value>) {
     while let Some(operation) = operations.recv().await {
-        // `read_events` reports a process that has ended.
+        // Ignore errors: `read_events` reports that the process has ended.
         let _ = stdin.write_all(format!("{operation}\n").as_bytes()).await;
     }
 }
@@ -92,7 +92,7 @@ async fn read_events(mut lines: Lines<BufReader<ChildStdout>>, listeners: Arc<Li
             listener(event);
         }
     }
-    // An uncaught error ends the process. Without it, no result would be valid.
+    // An uncaught error ended the process. Without the process, no result is valid.
     if Arc::strong_count(&listeners) > 1 {
         eprintln!("chaos: Node.js has ended; its error is above");
         std::process::exit(1);

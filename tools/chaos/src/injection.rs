@@ -1,4 +1,4 @@
-//! Fault injection into the calls of the functions to DynamoDB and to `@connections`.
+//! Fault injection into the functions' calls to DynamoDB and `@connections`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{fault::Fault, processes::pause, proxies::Proxies, schedule::FaultSch
 
 /// Longer than a function waits for one attempt.
 const TOO_LATE: Duration = Duration::from_millis(1_200);
-/// How much older connections appear, in milliseconds.
+/// By how much [`age_connections`] makes connections older, in milliseconds.
 const AN_HOUR: i64 = 3_600_000;
 const TRACE_ID: &str = "x-amzn-trace-id";
 
@@ -104,7 +104,7 @@ fn effect_on_push(fault: Fault, rng: &mut fastrand::Rng) -> Option<Effect> {
     })
 }
 
-/// Returns the response; `None` if it is lost.
+/// Applies the effect to a call. Returns the response; `None` if it is lost.
 async fn carry_out(
     effect: Option<Effect>,
     proxies: &Proxies,
@@ -120,7 +120,8 @@ async fn carry_out(
         Some(Effect::Drop) => return std::future::pending().await,
         Some(Effect::ForwardLate(time)) => {
             let upstream = upstream.clone();
-            // In a task, because the server drops this future when the function closes its connection.
+            // Run in a task, because the server drops this future when the function closes its
+            // connection.
             schedule.tasks.spawn(async move {
                 sleep(time).await;
                 upstream.forward(call).await;
@@ -133,7 +134,7 @@ async fn carry_out(
         }
         Some(Effect::LoseResponse { kill }) => {
             let upstream = upstream.clone();
-            // In a task, for the same reason. The result is lost, even if it is an error.
+            // Run in a task, for the same reason. Drop the result, even if it is an error.
             let _ = schedule.tasks.spawn(async move { upstream.forward(call).await }).await;
             if kill {
                 proxies.processes.kill(&event).await;
@@ -153,7 +154,8 @@ async fn forward(upstream: &Upstream, call: HttpCall) -> Response<Body> {
     upstream.forward(call).await.map_or_else(lost_response, |response| response.map(Body::from))
 }
 
-/// The kinds of calls that a plan tells apart. A name seeds its faults, so another name is another run.
+/// The kind of a call, for the plan. The name seeds the random faults, so renaming a kind changes
+/// every run.
 fn kind_of(operation: &str, table: &str) -> &'static str {
     match (operation, table) {
         ("Query", "MessagesTable") => "Look",
@@ -166,7 +168,7 @@ fn kind_of(operation: &str, table: &str) -> &'static str {
     }
 }
 
-/// Chooses by the plan whether the new connection ends without a `$disconnect` event.
+/// Decides from the plan whether the new connection will lose its `$disconnect` event.
 fn choose_lost_disconnect(proxies: &Proxies, schedule: &FaultSchedule, request: &Value, number: u64) {
     let connection = request["Item"]["connectionId"]["S"].as_str().unwrap_or_default();
     let rate = schedule.plan.rate(Fault::DisconnectLost);
@@ -176,14 +178,16 @@ fn choose_lost_disconnect(proxies: &Proxies, schedule: &FaultSchedule, request: 
     }
 }
 
-/// Whether this call is the effect of a lost `$disconnect` event. Other functions still remove connections that are gone.
+/// Whether this call must be dropped to simulate a lost `$disconnect` event. Other functions can
+/// still delete the connection.
 fn is_lost_disconnect(proxies: &Proxies, call: &HttpCall, request: &Value) -> bool {
     let connection = request["Key"]["connectionId"]["S"].as_str().unwrap_or_default();
     let function = proxies.processes.function(call.header(TRACE_ID));
     proxies.is_disconnect_lost(connection) && function.as_deref() == Some("DisconnectFunction")
 }
 
-/// Makes connections an hour older, so that a 410 removes them. Their age protects those whose `$connect` is running.
+/// Makes connections an hour older, so that a 410 removes them. Connections whose `$connect` may
+/// still be running keep their age and stay protected.
 fn age_connections(proxies: &Proxies, response: Response<Bytes>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -1,12 +1,13 @@
 //! Chaos test: real clients exchange messages through the real functions while faults are injected, and a checker looks
 //! for lost, duplicated and reordered messages.
 //!
-//! A seed determines the [`plan`] of a run: devices, messages and faults. The order of concurrent calls is up to the
-//! machine, so a failed run also writes a full report. Modules in the order of their dependencies:
+//! A seed determines the [`plan`] of a run: devices, messages and faults. The order of concurrent
+//! calls depends on the machine, so a failed run also writes a full report. The modules, in the
+//! order of their dependencies:
 //!
-//! - [`fault`], [`plan`]: what a run does
-//! - [`schedule`]: its faults while it lasts
-//! - [`history`], [`checker`]: what the clients saw, compared with the table
+//! - [`fault`], [`plan`]: the actions and faults of a run
+//! - [`schedule`]: the faults of a run in progress
+//! - [`history`], [`checker`]: the messages that the clients received, compared with the table
 //! - [`host`], `relay`, [`device`]: the clients, one in Rust and one that runs `web/chat-client.js` in Node.js
 //! - `processes`, `proxies`, `injection`, [`harness`]: the system behind fault-injecting proxies
 //! - [`run`]: one run from its plan to its outcome

@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 
 /// Folder of the reports of failed runs.
 const REPORTS: &str = "target/chaos";
-/// Violations to print of one run; its report has all.
+/// Maximum number of violations to print per run. The report contains all of them.
 const PRINTED_VIOLATIONS: usize = 10;
 
 /// Runs the whole chat with injected faults, and checks that no message is lost, duplicated or reordered.
@@ -39,7 +39,7 @@ struct Arguments {
     /// Start no run after this number of seconds.
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
-    /// Longest time in seconds for a run to come to rest after its last fault.
+    /// Longest time in seconds that a run may take to come to rest after its last fault.
     #[arg(long, default_value_t = 300)]
     rest: u64,
     /// Continue after a failed run.
@@ -101,7 +101,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Sums over all runs.
+/// Totals of all runs.
 #[derive(Default)]
 struct Totals {
     runs: usize,

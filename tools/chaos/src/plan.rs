@@ -14,8 +14,8 @@ pub struct Plan {
     pub seed: u64,
     /// The devices of all users.
     pub devices: Vec<DevicePlan>,
-    /// Rate per thousand calls of each fault. Each run has only some of the faults, because with all of them each hides what
-    /// another would show (Groce et al., "Swarm Testing").
+    /// Rate of each fault per thousand calls. Each run uses only some of the faults, because some
+    /// faults hide the effects of others (Groce et al., "Swarm Testing").
     pub rates: BTreeMap<Fault, u32>,
     /// Whether each call is delayed by some milliseconds, which varies the order of concurrent calls.
     pub jitter: bool,
@@ -30,11 +30,11 @@ pub struct DevicePlan {
     pub user: String,
     /// Name in the log: `USER/NUMBER`.
     pub name: String,
-    /// The other users of its conversations.
+    /// The other member of each of its conversations.
     pub peers: Vec<String>,
-    /// How long it waits for a reply before it repeats a send.
+    /// How long the device waits for a reply before it repeats a send.
     pub patience: Duration,
-    /// `limit` of its pages.
+    /// `limit` in its page requests.
     pub page: u64,
     /// Its steps in order, each with the time to wait before it.
     pub steps: Vec<(Duration, Step)>,
@@ -46,7 +46,7 @@ pub enum Step {
     Send(String, Draft),
     /// Lose the connection.
     Cut,
-    /// Stay unconnected for this time.
+    /// Stay disconnected for this duration.
     Away(Duration),
     /// Stop for good.
     Retire,
@@ -61,7 +61,7 @@ pub struct Draft {
     pub content: String,
     /// Whether to send `lastSeq`.
     pub with_last_seq: bool,
-    /// Cuts the connection at the first attempt.
+    /// Where to cut the connection at the first attempt, if at all.
     pub cut: Option<Fault>,
 }
 
@@ -71,7 +71,7 @@ impl Plan {
         let mut rng = Rng::with_seed(seed);
         let mut rates = BTreeMap::new();
         for (fault, highest) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
-            // Rare, because a function that times out takes ten seconds.
+            // This fault is rare, because a function takes ten seconds to time out.
             let is_chosen = if fault == Fault::TimedOut { rng.u32(0..40) == 0 } else { rng.bool() };
             if is_chosen {
                 rates.insert(fault, rng.u32(highest / 5..=highest));
@@ -85,9 +85,10 @@ impl Plan {
         Self { seed, devices, rates, jitter, aged, tabs: false }
     }
 
-    /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each `clientMessageId` and always sends
-    /// `lastSeq`, so two devices can't send the same draft, except as tabs that share an outbox. It waits longer after a
-    /// failure, so all steps take longer.
+    /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each
+    /// `clientMessageId` and always sends `lastSeq`, so two devices can't send the same draft,
+    /// except as tabs that share an outbox. The module waits longer after a failure, so the waits
+    /// before all steps are longer.
     pub fn for_module(mut self) -> Self {
         let mut contents = BTreeSet::new();
         for device in &mut self.devices {
@@ -103,7 +104,8 @@ impl Plan {
         self
     }
 
-    /// The fault of the `number`-th call of this kind, if any. Depends on nothing else that happens in the run.
+    /// The fault for the `number`-th call of this kind, if any. It depends only on the plan, not on
+    /// other events in the run.
     pub fn fault(&self, kind: &str, number: u64, faults: &[(Fault, u32)]) -> Option<Fault> {
         let mut rng = self.rng(kind, number);
         faults.iter().map(|(fault, _)| *fault).find(|fault| rng.u32(0..1_000) < self.rate(*fault))
@@ -197,7 +199,7 @@ impl Builder {
         (1..=devices).map(|number| self.device(&ann, number, std::slice::from_ref(&ann), 3)).collect()
     }
 
-    /// A user id with the seed, so that a proxy finds the run of a call.
+    /// A user id that contains the seed, so that a proxy can find the run that a call belongs to.
     fn user(&self, name: &str) -> String {
         format!("~{}~{name}", self.seed)
     }
@@ -232,7 +234,7 @@ impl Builder {
         Duration::from_millis(self.rng.u64(0..100))
     }
 
-    /// Makes two devices of a user send the same drafts, each of which must be stored once.
+    /// Makes two devices of a user send the same drafts. Each draft must be stored once.
     fn share_drafts(&mut self, devices: &mut [DevicePlan]) {
         for one in 0..devices.len() {
             let other =
@@ -253,7 +255,7 @@ impl Builder {
             let at = self.rng.usize(..=device.steps.len());
             device.steps.insert(at, (self.wait(), step));
         }
-        // The first device of each user stays, so that the checker has a view.
+        // The first device of each user never retires, so that the checker has a view.
         if !device.name.ends_with("/1") && self.rng.u32(0..10) == 0 {
             device.steps.push((self.wait(), Step::Retire));
         }

@@ -18,7 +18,7 @@ pub(crate) struct Processes {
     events: Mutex<Events>,
 }
 
-/// The current event of each process. Events have their `X-Amzn-Trace-Id` as their name.
+/// The current event of each process. An event is identified by its `X-Amzn-Trace-Id`.
 #[derive(Default)]
 struct Events {
     by_event: HashMap<String, ProcessRef>,
@@ -26,13 +26,13 @@ struct Events {
 }
 
 impl Processes {
-    /// Sets the processes' owner, once.
+    /// Sets the functions that own the processes. Call it once.
     pub(crate) fn set_functions(&self, functions: &Arc<Functions>) {
-        // Only the harness calls this.
+        // Only the harness calls this, once, so it can't fail.
         let _ = self.functions.set(Arc::downgrade(functions));
     }
 
-    /// A process begins to handle an event.
+    /// Records that a process begins to handle an event.
     pub(crate) fn begin(&self, process: ProcessRef, event: String) {
         let mut events = self.lock();
         if let Some(previous) = events.by_process.insert(process.clone(), event.clone()) {
@@ -41,7 +41,7 @@ impl Processes {
         events.by_event.insert(event, process);
     }
 
-    /// A process has ended.
+    /// Records that a process has ended.
     pub(crate) fn end(&self, process: &ProcessRef) {
         let mut events = self.lock();
         if let Some(event) = events.by_process.remove(process) {
@@ -78,12 +78,12 @@ impl Processes {
     }
 }
 
-/// Stops a process for this time.
+/// Suspends a process for this duration.
 pub(crate) async fn pause(process: Arc<Process>, time: Duration) {
     let signal = move |signal| {
         let pid = Pid::from_raw(process.id().cast_signed()).filter(|_| !process.has_ended());
         if let Some(pid) = pid {
-            // The process may have ended in this moment.
+            // The process may have just ended.
             let _ = kill_process(pid, signal);
         }
     };

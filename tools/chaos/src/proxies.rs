@@ -1,5 +1,5 @@
-//! `Proxies`: what the fault-injecting proxies know of the system: which run a call belongs to, which process made it, and
-//! which connections are open.
+//! `Proxies`: shared state of the fault-injecting proxies: the run of each call, the process that
+//! made it, and the connections that were opened.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use crate::{
     schedule::FaultSchedule,
 };
 
-/// Every how many cold starts one is slow.
+/// One in this many cold starts is slow.
 const SLOW_STARTS: u64 = 7;
 /// API Gateway may respond with 410 for a connection whose `$connect` is still running.
 const CONNECTING: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ struct State {
     opened: HashMap<String, Instant>,
     /// Connections whose `$disconnect` event is lost.
     without_disconnect: HashSet<String>,
-    /// Events that functions are handling, by the system's number.
+    /// Events that functions are handling, by invocation number.
     running: HashMap<u64, TaskTrackerToken>,
     cold_starts: u64,
 }
@@ -61,7 +61,8 @@ impl Proxies {
         self.state().runs.get(&seed).cloned()
     }
 
-    /// Whether the connection was open before, or has been for a while.
+    /// Whether the connection's `$connect` succeeded more than [`CONNECTING`] ago. The connection
+    /// may be closed by now.
     pub(crate) fn was_opened(&self, connection: &str) -> bool {
         self.state().opened.get(connection).is_some_and(|opened| opened.elapsed() > CONNECTING)
     }
@@ -76,7 +77,7 @@ impl Proxies {
         self.state().without_disconnect.contains(connection)
     }
 
-    /// Follows the system.
+    /// Updates the state from an event of the system.
     pub(crate) fn observe(self: &Arc<Self>, event: Event) {
         match event {
             Event::Request(record) if record.route == "$connect" && record.status == 200 => {
@@ -98,11 +99,11 @@ impl Proxies {
                     state.cold_starts += 1;
                     state.cold_starts
                 };
-                // The run is not known yet, so this depends on no plan.
+                // The run is not known yet, so this fault does not depend on a plan.
                 if number.is_multiple_of(SLOW_STARTS) {
                     self.total.add(Fault::SlowStart);
                     let proxies = self.clone();
-                    // In a task, because the process is not in the list yet.
+                    // Run in a task, because the process is not in the list yet.
                     tokio::spawn(async move {
                         if let Some(process) = proxies.processes.find(&process) {
                             pause(process, Duration::from_millis(100 + number % 9 * 100)).await;

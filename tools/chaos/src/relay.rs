@@ -51,7 +51,7 @@ impl Relay {
         self.cut.notify_waiters();
     }
 
-    /// Relays connections until this is dropped.
+    /// Relays connections until the returned future is dropped.
     pub(crate) async fn run<O: Observer>(&self, observer: impl Fn() -> O) {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = self.listener.accept().await {
@@ -64,7 +64,7 @@ impl Relay {
 async fn relay(stream: TcpStream, mut observer: impl Observer, cut: Arc<Notify>) {
     let mut cut = std::pin::pin!(cut.notified());
     cut.as_mut().enable();
-    // A connection that fails here fails for the client too, which tries again.
+    // If a connection fails here, it also fails for the client, which retries.
     let Some(mut gateway) = connect(&observer.upstream()).await else { return };
     let Ok(mut client) = accept_async(stream).await else { return };
     observer.opened();

@@ -1,5 +1,5 @@
-//! One run: faults strike while the devices carry out the plan, then the system quiesces, every conversation gets one more
-//! message, and the checker compares the histories with the table.
+//! One run: faults are injected while the devices carry out the plan. Then the system quiesces,
+//! every conversation gets more messages, and the checker compares the histories with the table.
 
 use std::{
     sync::Arc,
@@ -24,8 +24,8 @@ use crate::{
 const FAULTS: Duration = Duration::from_secs(6);
 /// Longest time for a push without faults.
 const PUSH: Duration = Duration::from_secs(3);
-/// A connected device may miss this many pushes without faults, because a slow machine delays them. A device that misses
-/// all of them is no longer pushed to.
+/// Number of pushes to try per device without faults. On a slow machine a device may miss some of
+/// them. If it misses all, the check fails.
 const ROUNDS: usize = 6;
 
 /// The result of a run.
@@ -39,11 +39,12 @@ pub struct Outcome {
     /// Number of send requests.
     pub attempts: usize,
     pub duration: Duration,
-    /// Plan, log and stored messages; empty without a violation.
+    /// Plan, log, stored messages and the sequence numbers that each device holds. Empty if there
+    /// is no violation.
     pub report: String,
 }
 
-/// Does one run. With a host, the devices' client is `web/chat-client.js`.
+/// Carries out one run. With `host`, the devices run `web/chat-client.js`.
 pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
     let (start, start_time) = (Instant::now(), now());
     let schedule = harness.begin(plan);
@@ -89,7 +90,7 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
     }
 }
 
-/// Waits until nothing happens any more, and checks that every connected device still gets pushes.
+/// Waits until the system is at rest, and checks that every connected device still gets pushes.
 async fn settle(schedule: &FaultSchedule, devices: &[Device]) -> Vec<String> {
     all_at_rest(devices).await;
     schedule.functions_idle().await;
@@ -156,7 +157,8 @@ async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String>
         }));
         let reached = reached.await;
         unreached.retain(|name| !reached.iter().flatten().any(|reached| reached == name));
-        // Another round if any device missed this push: it learns of the message from the next push or sync.
+        // Do another round if any device missed this push. That device gets the message with the
+        // next push or sync.
         if (unreached.is_empty() && reached.iter().all(Option::is_some)) || devices.len() == 1 {
             return Vec::new();
         }

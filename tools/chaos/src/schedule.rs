@@ -1,4 +1,4 @@
-//! `FaultSchedule`: the faults of one run while it lasts, and its log.
+//! `FaultSchedule`: the faults of a run in progress, and its log.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use crate::{
     plan::Plan,
 };
 
-/// Decides by the plan which call meets which fault, until [`FaultSchedule::quiesce`].
+/// Decides from the plan which fault each call gets, until [`FaultSchedule::quiesce`].
 #[derive(Debug)]
 pub struct FaultSchedule {
     pub plan: Plan,
@@ -62,8 +62,8 @@ impl FaultSchedule {
         self.note("no more faults");
     }
 
-    /// Waits until no function handles an event of this run, because a function whose caller is gone may still store a
-    /// message.
+    /// Waits until no function handles an event of this run. A function may still store a message
+    /// after its caller has disconnected.
     pub async fn functions_idle(&self) {
         self.events.close();
         self.events.wait().await;
@@ -83,7 +83,8 @@ impl FaultSchedule {
         *number
     }
 
-    /// The fault that the plan has for this call, if any. Records it as injected.
+    /// The fault that the plan has for this call, if faults have not stopped and its limit is not
+    /// reached. Records it as injected.
     pub fn fault(&self, kind: &'static str, number: u64, faults: &[(Fault, u32)]) -> Option<Fault> {
         let fault = self.plan.fault(kind, number, faults).filter(|_| !self.is_quiet())?;
         if self.injected.count(fault) >= fault.limit_per_run() {

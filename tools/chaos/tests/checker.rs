@@ -1,4 +1,5 @@
-//! The checker finds every kind of violation in a correct history that is altered in one way at a time.
+//! Tests of the checker: each test alters a correct history in one way and expects the matching
+//! violation.
 
 use chaos::{
     checker::{Stored, check, conversation_id},

@@ -1,7 +1,8 @@
-//! No acknowledged message is lost, duplicated or reordered when the whole local system is killed repeatedly with SIGKILL
-//! while many clients send.
+//! Kills the complete local system repeatedly with SIGKILL while many clients send, and checks that
+//! no acknowledged message is lost, duplicated or reordered.
 //!
-//! This test has its own `main` because it is also the program that it kills.
+//! This test has its own `main`, because the program that it kills is another process of the same
+//! executable.
 
 use std::{
     collections::BTreeMap,
@@ -25,18 +26,18 @@ use tokio::{task::JoinSet, time::timeout};
 
 /// Number of kills.
 const KILLS: u64 = 6;
-/// Number of plans that run at once.
+/// Number of plans that run concurrently.
 const GROUPS: u64 = 20;
-/// Longest time for the whole test. Long, so that a slow machine does not fail it.
+/// Longest time for the whole test. It is long so that the test passes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Set for a process of this program that runs the system.
+/// Environment variable that makes this program run the system.
 const VICTIM: &str = "CHAOS_VICTIM";
 
 fn main() -> ExitCode {
     if env::var_os(VICTIM).is_some() {
         return ws_local::cli::main();
     }
-    // Test runners ask every test program for its list of tests.
+    // Test runners start every test program with `--list`.
     if env::args().nth(1).as_deref() != Some("--list") {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             timeout(PATIENCE, every_acknowledged_message_survives_repeated_kills()).await.expect("it ends in time");
@@ -70,7 +71,7 @@ async fn every_acknowledged_message_survives_repeated_kills() {
     }
     while plays.join_next().await.is_some() {}
     all_at_rest(&devices).await;
-    // A client learns of a last message whose push was lost when it syncs.
+    // If the push of the last message was lost, a client gets that message only when it syncs.
     devices.iter().for_each(Device::reconnect);
     all_at_rest(&devices).await;
     devices.iter().for_each(Device::stop);
@@ -104,7 +105,7 @@ impl Victim {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.by_ref().any(|line| line.unwrap().contains("Ready")), "the system starts");
-        // Read its output, so that a full pipe does not stop it.
+        // Keep reading the output, so that the process does not block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, addresses: serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap() }
     }
@@ -126,7 +127,7 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        // If the test succeeded, it is dead already.
+        // If the test succeeded, the process has already ended.
         let _ = self.child.kill();
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn time_of_day(millis: i64) -> String {
     timestamp(millis).strftime("%H:%M:%S%.3f").to_string()
 }
 
-/// A time after the year 9999 becomes 1970, because no clock shows one.
+/// A time after the year 9999 becomes 1970. No real clock returns such a time.
 fn timestamp(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_default()
 }

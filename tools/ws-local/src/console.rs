@@ -17,7 +17,7 @@ use crate::{
     template::Stack,
 };
 
-/// Prints lines on a thread of its own, so that a blocked terminal blocks nothing else.
+/// Prints lines on its own thread, so that a blocked terminal does not block the system.
 #[derive(Debug)]
 pub(crate) struct Console {
     lines: Sender<Option<String>>,
@@ -31,7 +31,8 @@ impl Console {
         let thread = thread::spawn(move || {
             let mut output = io::stdout();
             while let Ok(Some(line)) = queue.recv() {
-                // An error means that the reader has gone (`| head`). The system still serves.
+                // An error means that the reader has ended (`| head`). The system continues to
+                // serve.
                 let _ = writeln!(output, "{line}");
             }
         });
@@ -49,7 +50,8 @@ impl Console {
         })
     }
 
-    /// The functions may have to be built first. Cargo then shows its own progress on standard error.
+    /// Printed first, because the functions may have to be built. Cargo shows its own progress on
+    /// standard error.
     pub(crate) fn starting(&self) {
         print(&self.lines, "Building the functions; the first build takes a few minutes.".to_owned());
     }
@@ -81,7 +83,7 @@ impl Console {
 
 /// Prints an error and its causes as one line on standard error.
 pub(crate) fn error(error: &anyhow::Error) {
-    // If standard error is closed, there is nowhere to report that.
+    // Ignore errors: if standard error is closed, the error can't be reported.
     let _ = writeln!(io::stderr(), "error: {error:#}");
 }
 

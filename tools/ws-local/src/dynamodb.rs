@@ -1,7 +1,7 @@
 //! `DynamoDb`: the tables of a stack, served by dynoxide from a file or from memory.
 //!
-//! dynoxide uses SQLite's WAL mode. An acknowledged write is in the log, so it survives a kill of the process: the next
-//! start reads the log.
+//! dynoxide uses SQLite's WAL mode. An acknowledged write is in the log, so it survives if the
+//! process is killed. The next start reads the log.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ use crate::template::Table;
 /// How often expired rows are deleted. DynamoDB itself promises deletion only "within a few days".
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a stop waits for running requests.
+/// How long [`DynamoDb::stop`] waits for running requests.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// Where the tables are stored.
@@ -29,13 +29,14 @@ const STOPPING: Duration = Duration::from_secs(5);
 pub enum Storage {
     /// In memory, until the process ends.
     Memory,
-    /// In this folder, which is made if it is missing.
+    /// In this folder, which is created if it is missing.
     Directory(PathBuf),
 }
 
 impl Storage {
-    /// Reserves the folder for one system while the returned file lives, because two systems would each find the other's
-    /// connections in the tables and treat them as gone. Serving only the tables needs no lock.
+    /// Reserves the folder for one system until the returned file is dropped. Two systems would
+    /// each find the other's connections in the tables and treat them as gone. A program that
+    /// serves only the tables needs no lock.
     pub(crate) fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Directory(directory) = self else { return Ok(None) };
         let folder = directory.display();
@@ -71,7 +72,7 @@ impl DynamoDb {
         let sweeper = Sweeper(tokio::spawn(sweep(database.clone())));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async {
-            // Both a message and the end of the sender stop the server.
+            // The server stops when a message arrives or the sender is dropped.
             let _ = stopped.await;
         }));
         Ok(Self { address, stop, server, sweeper })
@@ -87,7 +88,8 @@ impl DynamoDb {
         drop(self.sweeper);
         // An error means that the server has ended already.
         let _ = self.stop.send(());
-        // After the time-out the running requests are dropped, which a file survives as it survives a kill.
+        // After the time-out, the running requests are dropped. The file stays consistent, as after
+        // a kill.
         let _ = time::timeout(STOPPING, self.server).await;
     }
 }
@@ -147,7 +149,7 @@ fn ensure_table(database: &Database, table: &Table, storage: &Storage) -> anyhow
     let stored = serde_json::to_value(database.describe_time_to_live(serde_json::from_value(name)?)?)?;
     let stored = stored["TimeToLiveDescription"]["AttributeName"].as_str();
     let wanted = table.ttl_attribute.as_deref();
-    // DynamoDB accepts another attribute only after the first one is disabled.
+    // DynamoDB accepts a different TTL attribute only after the current one is disabled.
     let disable = stored.filter(|_| stored != wanted).map(|attribute| (attribute, false));
     let enable = wanted.filter(|_| stored != wanted).map(|attribute| (attribute, true));
     for (attribute, enabled) in disable.into_iter().chain(enable) {

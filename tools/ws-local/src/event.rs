@@ -1,4 +1,4 @@
-//! `Event`: everything that a running system reports, for the console, for logs and for tests.
+//! `Event`: the reports of a running system, for the console, logs and tests.
 
 use std::{
     fmt,
@@ -10,19 +10,19 @@ use axum::body::Bytes;
 
 use crate::clock;
 
-/// One report of the gateway, of a function's process, or of a build.
+/// One report from the gateway, a function's process or a build.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The gateway has handled a connection, a message, a disconnect or an `@connections` call.
     Request(RequestRecord),
-    /// The gateway wants a function invoked. The process for it may still have to be started.
+    /// The gateway has requested an invocation. The process for it may still have to be started.
     InvocationQueued {
         /// Counts the invocations of all functions, from 1.
         number: u64,
-        /// What the function is to handle.
+        /// The event for the function.
         payload: Payload,
     },
-    /// The invocation with this number is over: it succeeded, failed, or found no process.
+    /// The invocation with this number has ended: it succeeded, failed, or no process was free.
     InvocationEnded {
         /// As in [`Event::InvocationQueued`].
         number: u64,
@@ -31,7 +31,8 @@ pub enum Event {
     InvocationSent {
         /// The process that handles it.
         process: ProcessRef,
-        /// Unique per invocation. The process sends it with its AWS calls, in the header `X-Amzn-Trace-Id`.
+        /// Unique id of the invocation. The process sends it in the header `X-Amzn-Trace-Id` of its
+        /// AWS calls.
         trace_id: String,
     },
     /// A process was started. It is not ready for an invocation yet.
@@ -47,17 +48,18 @@ pub enum Event {
     Printed {
         /// The process that printed it.
         process: ProcessRef,
-        /// Without its line ending.
+        /// The line, without its line ending.
         line: String,
     },
     /// A process has ended.
     ProcessEnded {
         /// The process that ended.
         process: ProcessRef,
-        /// Its exit status and the last lines of its standard error.
+        /// Exit status of the process and the last lines of its standard error.
         reason: String,
     },
-    /// The sources changed and were built. Holds the functions whose executable differs, by logical id.
+    /// The sources changed and were built. Holds the logical ids of the functions with a new
+    /// executable.
     Rebuilt(Vec<String>),
     /// The sources changed and can't be built, so the processes of the last build continue. The compiler's messages
     /// are on standard error.
@@ -118,8 +120,8 @@ impl fmt::Display for RequestRecord {
 pub struct EventSink(Arc<dyn Fn(Event) + Send + Sync>);
 
 impl EventSink {
-    /// Calls `receive` for each event, on the task where it happens. So `receive` must not block, and must not call
-    /// back into the functions.
+    /// Calls `receive` for each event, on the task that reports it. Therefore `receive` must not
+    /// block or call back into the functions.
     pub fn new(receive: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Arc::new(receive))
     }

@@ -19,7 +19,8 @@ use super::{
     request::{RequestFailure, request},
 };
 
-/// The device's open connection, if any. Locked only while the device's state is locked, so that both agree.
+/// The device's open connection, if any. Lock it only while the device's state is locked, so that
+/// both stay consistent.
 #[derive(Default)]
 pub(super) struct CurrentConnection(Mutex<Option<Arc<Connection>>>);
 
@@ -40,7 +41,7 @@ pub(super) struct ConversationTask<'a> {
     pub(super) peer: &'a str,
 }
 
-/// What the conversation needs next.
+/// Next action of the conversation.
 enum Step {
     Sync { after: u64, newest: u64 },
     Send { draft: Draft, attempt: u32, last_seq: u64 },
@@ -54,7 +55,7 @@ impl ConversationTask<'_> {
         loop {
             changes.borrow_and_update();
             let Some((step, connection)) = self.next_step() else {
-                // The sender lives as long as the device.
+                // The sender exists as long as the device, so this can't fail.
                 let _ = changes.changed().await;
                 continue;
             };
@@ -111,7 +112,7 @@ impl ConversationTask<'_> {
             conversation.stale |= has_more;
             let high = conversation.high;
             if !has_more && high < newest {
-                // Without this, the device would sync for ever.
+                // Without this assignment, the device would sync forever.
                 conversation.newest = high;
                 let violation = format!("a page ends at {high}, but {newest} was received before");
                 state.history.violations.push(violation);
@@ -156,7 +157,8 @@ impl ConversationTask<'_> {
                     Ok(())
                 }
                 Err(failure) => {
-                    // Without an id the draft must not be sent twice. The next sync shows whether it is stored.
+                    // A draft without an id must not be sent again. The next sync shows whether it
+                    // was stored.
                     if draft.id.is_none() {
                         conversation.outbox.retain(|(one, _)| *one != draft);
                         conversation.stale = true;
@@ -169,7 +171,7 @@ impl ConversationTask<'_> {
 
     fn send_message(&self, draft: &Draft, last_seq: u64) -> Value {
         let mut frame = json!({ "action": "sendMessage", "recipientId": self.peer, "content": draft.content });
-        // The service must ignore a client's clock. This one is wrong by hours.
+        // The service must ignore the client's clock. This value is wrong by hours.
         let error = self.core.plan.name.len() as u128 * 3_600_000;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         frame["createdAt"] = json!((now - error) as u64);
@@ -182,8 +184,9 @@ impl ConversationTask<'_> {
         frame
     }
 
-    /// Doubles with every attempt, and is the longest without faults: otherwise a slow machine would get the same request
-    /// again and again, and never respond in time.
+    /// How long to wait for a reply. Doubles with each attempt and is [`PATIENCE`] when faults have
+    /// stopped. Otherwise, a slow machine would receive the same request repeatedly and never reply
+    /// in time.
     fn patience(&self, attempt: u32) -> Duration {
         match self.core.schedule.is_quiet() {
             true => PATIENCE,

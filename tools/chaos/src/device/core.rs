@@ -1,4 +1,4 @@
-//! `DeviceCore`: what all devices have in common: plan, state, log and end.
+//! `DeviceCore`: the parts that all devices share: plan, state, log and cancellation.
 
 use std::{
     fmt::Display,
@@ -44,7 +44,7 @@ impl DeviceCore {
         }
     }
 
-    /// Connects to another URL from the next connection on.
+    /// Sets the URL for all later connections.
     pub(super) fn move_to(&self, websocket: &str) {
         websocket.clone_into(&mut self.websocket.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -59,7 +59,7 @@ impl DeviceCore {
         self.state().history.retired
     }
 
-    /// Whether a message with this content was received in this way.
+    /// Whether a message with this content was received from `source`.
     pub(super) fn has_received(&self, content: &str, source: Source) -> bool {
         let state = self.state();
         match source {
@@ -87,7 +87,8 @@ impl DeviceCore {
         state.history.retired || (is_connected && is_quiet)
     }
 
-    /// Adds a draft to the outbox, unless another device of the user has sent it already.
+    /// Adds a draft to the outbox, unless the device already holds the message because another
+    /// device of the user sent it.
     pub(super) fn queue(&self, peer: &str, draft: Draft) {
         self.change(|state| {
             state.history.drafts.push((peer.to_owned(), draft.clone()));
@@ -111,7 +112,7 @@ impl DeviceCore {
     pub(super) async fn until(&self, holds: impl Fn() -> bool) {
         let mut changes = self.changes.subscribe();
         while !holds() {
-            // The sender lives as long as the device.
+            // The sender exists as long as the device, so this can't fail.
             let _ = changes.changed().await;
         }
     }
@@ -121,7 +122,8 @@ impl DeviceCore {
         format!("{}?userId={}", self.websocket.lock().unwrap_or_else(PoisonError::into_inner), self.plan.user)
     }
 
-    /// Waits before another attempt. Shorter than in `web/chat-client.js`, because a run lasts only seconds.
+    /// Waits before another attempt. The wait is shorter than in `web/chat-client.js`, because a
+    /// run lasts only seconds.
     pub(super) async fn back_off(&self, failures: u32) {
         let longest = 20 << failures.min(4);
         sleep(Duration::from_millis(fastrand::u64(longest / 2..longest))).await;

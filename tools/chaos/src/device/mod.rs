@@ -1,4 +1,4 @@
-//! `Device`: one client of a user, which carries out its part of the plan.
+//! `Device`: one client of a user. It carries out its part of the plan.
 
 mod conversation;
 mod core;
@@ -21,7 +21,7 @@ use crate::{
 
 use self::{core::DeviceCore, module::ModuleDevice, protocol::ProtocolDevice};
 
-/// Clones are the same device.
+/// A handle to a device. Clones refer to the same device.
 #[derive(Clone)]
 pub struct Device(Client);
 
@@ -32,7 +32,8 @@ enum Client {
 }
 
 impl Device {
-    /// A device that speaks the protocol itself. It connects to `websocket` once it [lives](Device::live).
+    /// A device that implements the protocol itself. It connects to `websocket` when
+    /// [`Device::live`] runs.
     pub fn new(plan: DevicePlan, websocket: &str, schedule: Arc<FaultSchedule>) -> Self {
         let core = DeviceCore::new(plan, websocket, schedule);
         Self(Client::Protocol(Arc::new(ProtocolDevice::new(core))))
@@ -85,7 +86,7 @@ impl Device {
         }
     }
 
-    /// Sends a message, repeatedly until it is acknowledged.
+    /// Sends a message and repeats it until it is acknowledged.
     pub fn send(&self, peer: &str, draft: Draft) {
         let content = draft.content.clone();
         self.core().queue(peer, draft);
@@ -94,7 +95,7 @@ impl Device {
         }
     }
 
-    /// Closes the connection; another one follows.
+    /// Closes the connection. The client then opens another one.
     pub fn reconnect(&self) {
         match &self.0 {
             Client::Protocol(device) => device.reconnect(),
@@ -102,14 +103,14 @@ impl Device {
         }
     }
 
-    /// Makes the client wait as long as it needs, because faults have stopped.
+    /// Makes the client use its full timeouts. Call it when faults have stopped.
     pub fn quiesce(&self) {
         if let Client::Module(device) = &self.0 {
             device.quiesce();
         }
     }
 
-    /// Makes the client read all that it may not have read yet.
+    /// Makes the client read every conversation completely.
     pub async fn read_all(&self) {
         if let Client::Module(device) = &self.0 {
             device.read_all().await;
@@ -138,7 +139,7 @@ impl Device {
         self.core().is_retired()
     }
 
-    /// Whether a message with this content was received in this way.
+    /// Whether a message with this content was received from `source`.
     pub fn has_received(&self, content: &str, source: Source) -> bool {
         self.core().has_received(content, source)
     }
@@ -148,7 +149,7 @@ impl Device {
         self.core().history()
     }
 
-    /// Connects to another URL from the next connection on.
+    /// Sets the URL for all later connections.
     pub fn move_to(&self, websocket: &str) {
         self.core().move_to(websocket);
     }

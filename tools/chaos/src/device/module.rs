@@ -32,7 +32,8 @@ pub(super) struct ModuleDevice {
     pub(super) core: Arc<DeviceCore>,
     host: Arc<Host>,
     relay: Relay,
-    /// The URL that the module was given, which names its stored outbox. Tabs of one browser have the same.
+    /// The URL that the module receives. It names the stored outbox, so tabs of one browser use the
+    /// same URL.
     origin: String,
     /// Number of page loads.
     life: AtomicU64,
@@ -40,7 +41,8 @@ pub(super) struct ModuleDevice {
     sent_by_tabs: SentByTabs,
 }
 
-/// Contents that any tab of a run reports as sent. A tab that is not loaded at that time gets no report of its own.
+/// Contents that any tab of a browser has reported as sent. A tab that isn't loaded when a message
+/// is sent doesn't report it.
 #[derive(Clone, Default)]
 pub(super) struct SentByTabs(Arc<Mutex<HashSet<String>>>);
 
@@ -55,12 +57,12 @@ impl SentByTabs {
 }
 
 impl ModuleDevice {
-    /// A device in a browser of its own, or in a tab of the browser of another device.
+    /// A device in its own browser, or in a tab of the browser of another device.
     pub(super) async fn new(core: DeviceCore, host: &Arc<Host>, browser: Option<&Self>) -> io::Result<Arc<Self>> {
         let relay = Relay::bind().await?;
         let origin = browser.map_or_else(|| relay.url().to_owned(), |device| device.origin.clone());
         let sent_by_tabs = browser.map(|device| device.sent_by_tabs.clone()).unwrap_or_default();
-        // Without Web Locks, which Node.js 20 lacks, tabs may overtake each other.
+        // Tabs may send out of order, because Node.js 20 lacks Web Locks.
         core.state().history.in_order = !core.schedule.plan.tabs;
         let device = Arc::new(Self {
             core: Arc::new(core),
@@ -94,7 +96,7 @@ impl ModuleDevice {
         self.host.call(json!({ "operation": "send", "device": device, "peer": peer, "content": content }));
     }
 
-    /// Cuts the connections and forgets what they synced; others follow.
+    /// Cuts all connections and forgets their sync state. The module then opens new ones.
     pub(super) fn reconnect(&self) {
         self.core.change(|state| state.connections.clear());
         self.relay.cut_all();
@@ -108,7 +110,7 @@ impl ModuleDevice {
         }
     }
 
-    /// Closes the page for this time.
+    /// Closes the page for this duration, then loads it again.
     pub(super) async fn go_away(&self, time: Duration) {
         self.close();
         sleep(time).await;
@@ -124,11 +126,11 @@ impl ModuleDevice {
         }
     }
 
-    /// Reads every conversation to its beginning, into the view.
+    /// Reads every conversation back to its beginning and stores it as the view.
     pub(super) async fn read_all(&self) {
         if !self.core.is_retired() {
             self.host.call(json!({ "operation": "view", "device": self.core.plan.name }));
-            // The sender lives as long as the device.
+            // The sender exists as long as the device, so this can't fail.
             let _ = self.has_view.subscribe().wait_for(|has_view| *has_view).await;
         }
     }
@@ -137,7 +139,7 @@ impl ModuleDevice {
         self.core.is_at_rest(|draft: &Draft| self.sent_by_tabs.contains(&draft.content))
     }
 
-    /// Loads the page, which has nothing but its stored outbox.
+    /// Loads the page. It starts with only its stored outbox.
     fn load(&self) {
         self.core.change(|state| {
             state.connections.clear();
@@ -152,7 +154,7 @@ impl ModuleDevice {
 
     fn open_operation(&self, life: u64) -> Value {
         let (plan, is_quiet) = (&self.core.plan, self.core.schedule.is_quiet());
-        // The module does not wait longer at later attempts, so a short timeout might never suffice.
+        // The module uses the same timeout for every attempt, so a short one might never suffice.
         let answer = if is_quiet { PATIENCE } else { PATIENCE.min(plan.patience * 4) };
         let answer = answer.max(Duration::from_millis(200)).as_millis() as u64;
         let mut times = json!({ "answer": answer, "longest": 1_000 });
@@ -162,7 +164,7 @@ impl ModuleDevice {
         json!({
             "operation": "open", "device": plan.name, "life": life, "user": plan.user, "peers": plan.peers,
             "origin": self.origin, "address": self.relay.url(), "pageSize": plan.page.min(100), "times": times,
-            // Other pages learn of a conversation only from the inbox and from pushes.
+            // The other pages learn about a conversation only from the inbox and from pushes.
             "opensConversations": !plan.page.is_multiple_of(4),
         })
     }
@@ -171,7 +173,7 @@ impl ModuleDevice {
         self.host.call(json!({ "operation": "close", "device": self.core.plan.name }));
     }
 
-    /// Handles an event of the module. Some events of an earlier page load are void.
+    /// Handles an event of the module. Ignores some events from an earlier page load.
     fn receive(&self, mut event: Value) {
         let is_current = event["life"].as_u64() == Some(self.life.load(Ordering::Relaxed));
         let peer = event["peer"].as_str().unwrap_or_default();
@@ -210,7 +212,8 @@ impl ModuleDevice {
     }
 }
 
-/// The module shows a message as new, which must be the next one.
+/// Records a message that the module shows as new. Its sequence number must directly follow the
+/// previous one.
 fn show(state: &mut State, message: Value) {
     let (peer, seq) = (state.history.peer_of(&message), seq(&message));
     let previous = state.conversation(&peer).shown.replace(seq);
@@ -221,7 +224,7 @@ fn show(state: &mut State, message: Value) {
     state.history.seen.push((Source::Shown, message));
 }
 
-/// Takes the module's messages as the views.
+/// Replaces the views with the module's messages.
 fn replace_views(state: &mut State, views: &Value) {
     for (peer, conversation) in &mut state.conversations {
         let messages = views[peer].as_array().into_iter().flatten();

@@ -44,7 +44,7 @@ impl ProtocolDevice {
         }
     }
 
-    /// Closes the connection; another one follows.
+    /// Closes the connection. The device then opens another one.
     pub(super) fn reconnect(&self) {
         if let Some(connection) = self.disconnect() {
             connection.close();
@@ -59,7 +59,7 @@ impl ProtocolDevice {
         }
     }
 
-    /// Stays unconnected for this time.
+    /// Stays disconnected for this duration.
     pub(super) async fn go_away(&self, time: Duration) {
         self.is_away.store(true, Ordering::Relaxed);
         self.reconnect();

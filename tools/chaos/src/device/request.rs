@@ -1,11 +1,12 @@
-//! Requests of a device, and the failures that it tells apart.
+//! Requests of a device, and the kinds of failure that it distinguishes.
 
 use std::time::Duration;
 
 use chat_client::{Connection, Cut, RequestError};
 use serde_json::Value;
 
-/// Cut a silent connection only after this time, because a device may be configured with less patience.
+/// Cut a silent connection only if the timeout is longer than this, because a device may be
+/// configured with a shorter timeout.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Error codes after which the same request may succeed.
 const RETRYABLE: [&str; 4] = ["unavailable", "internal", "out_of_date", "rate_limited"];
@@ -23,7 +24,8 @@ pub(super) enum RequestFailure {
     Permanent(String),
 }
 
-/// Sends a request and returns the `value` of its reply. Cuts a connection that is silent, as it may be dead.
+/// Sends a request and returns the `value` of its reply. If a long timeout passes without any
+/// frame, cuts the connection, because it may be dead.
 pub(super) async fn request(
     connection: &Connection,
     frame: Value,

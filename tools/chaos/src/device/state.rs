@@ -1,4 +1,4 @@
-//! `State`: what a device knows of its conversations, and what it has to send.
+//! `State`: a device's view of its conversations, and the drafts that it must send.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +10,8 @@ use crate::{
 };
 
 pub(super) struct State {
-    /// Open connections by number, each with whether it has synced. From then on every new message is pushed over it.
+    /// Open connections by number, each with a flag: whether it has synced. After the sync, every
+    /// new message is pushed over the connection.
     pub(super) connections: BTreeMap<u64, bool>,
     /// Number of connections so far.
     opened: u64,
@@ -53,7 +54,7 @@ impl State {
         self.opened
     }
 
-    /// The conversation with `peer`; a new one if there is none.
+    /// The conversation with `peer`. Creates it if there is none.
     pub(super) fn conversation(&mut self, peer: &str) -> &mut Conversation {
         self.conversations.entry(peer.to_owned()).or_default()
     }
@@ -83,7 +84,7 @@ impl State {
     }
 }
 
-/// Whether `message` is what this user's draft was stored as.
+/// Whether `message` is the stored form of this user's draft.
 pub(super) fn is_sent_as(user: &str, draft: &Draft, message: &Value) -> bool {
     draft.id.is_some() && message["senderId"] == user && message["clientMessageId"].as_str() == draft.id.as_deref()
 }

@@ -21,7 +21,7 @@ use crate::{
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    // The watchdog is a second copy of this program. Its argument is not one of the documented ones.
+    // The watchdog is a second copy of this program, started with an undocumented argument.
     if env::args().nth(1).as_deref() == Some(watchdog::SUBCOMMAND) {
         watchdog::main();
         return ExitCode::SUCCESS;
@@ -44,13 +44,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let console = Console::new();
     let runtime = tokio::runtime::Runtime::new().context("can't start")?;
     let served = runtime.block_on(serve(arguments, &console));
-    // Doesn't wait for a blocking task, such as a build.
+    // Does not wait for blocking tasks, such as a build.
     runtime.shutdown_background();
     console.finish();
     served
 }
 
-/// Runs the system until the first signal. A second signal ends it without waiting for its stop.
+/// Runs the system until the first signal, then stops it. A second signal ends the program without
+/// waiting for the stop.
 async fn serve(arguments: Arguments, console: &Console) -> anyhow::Result<()> {
     let mut shutdown = Shutdown::new()?;
     let (ready_file, only_dynamodb) = (arguments.ready_file.clone(), arguments.only_dynamodb);

@@ -1,18 +1,18 @@
-//! The ready file: the addresses as JSON, there only while clients can connect.
+//! The ready file: the addresses as JSON. It exists only while clients can connect.
 
 use std::{fs, io, path::Path};
 
 use anyhow::Context;
 use serde_json::Value;
 
-/// Writes the file in one step, so that no reader sees half of it.
+/// Writes the file atomically, so that a reader never sees a partial file.
 pub(super) fn write(file: &Path, addresses: &Value) -> anyhow::Result<()> {
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
     let written = fs::write(&draft, addresses.to_string()).and_then(|()| fs::rename(draft, file));
     written.with_context(|| format!("can't write {}", file.display()))
 }
 
-/// Removes the file of this run or an earlier one. A missing file is no error.
+/// Removes the file, whether this run or an earlier one wrote it. A missing file is not an error.
 pub(super) fn remove(file: &Path) -> anyhow::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

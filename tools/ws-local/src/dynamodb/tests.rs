@@ -59,7 +59,7 @@ async fn rows_survive_a_kill() {
     start(&storage, &[table("Rows", "n", None)]).await.unwrap().stop().await;
     let database = open(&storage).unwrap();
     put(&database, "1");
-    // A kill leaves what the files hold while the database is open.
+    // Copy the files while the database is open: a kill leaves them in this state.
     let killed = directory.path().join("killed");
     fs::create_dir(&killed).unwrap();
     for file in fs::read_dir(directory.path().join("living")).unwrap() {

@@ -1,4 +1,5 @@
-//! `Builder`: builds the functions' executables with Cargo, and finds them and their sources from its messages.
+//! `Builder`: builds the functions' executables with Cargo, and reads their paths and source
+//! folders from Cargo's messages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,14 +22,14 @@ use crate::template::Stack;
 /// The results of one build.
 #[derive(Debug, Default)]
 pub(super) struct Built {
-    /// By logical id.
+    /// Executables by logical id.
     pub(super) executables: BTreeMap<String, Executable>,
     /// The folders of all local packages that the executables were built from.
     pub(super) packages: BTreeSet<PathBuf>,
 }
 
 impl Built {
-    /// Executables that were built before: `NAME/bootstrap` below `folder` for each function.
+    /// Finds executables that are already built: `NAME/bootstrap` below `folder` for each function.
     pub(super) fn find(stack: &Stack, folder: &Path) -> anyhow::Result<Self> {
         let mut built = Self::default();
         for (id, function) in &stack.functions {
@@ -41,7 +42,8 @@ impl Built {
     }
 }
 
-/// One version of an executable: equal paths with different modification times are different versions.
+/// One version of an executable. Equal paths with different modification times are different
+/// versions.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Executable {
     pub(super) path: PathBuf,
@@ -58,7 +60,7 @@ impl Executable {
 /// Builds the functions of one stack.
 #[derive(Debug)]
 pub(super) struct Builder {
-    /// By folder: logical id, and the binary if the template names it.
+    /// By folder: the logical id of each function, and its binary if the template names it.
     folders: BTreeMap<PathBuf, Vec<(String, Option<String>)>>,
     release: bool,
     watchdog: Option<Arc<Watchdog>>,
@@ -74,8 +76,8 @@ impl Builder {
         Self { folders, release, watchdog }
     }
 
-    /// Builds what has changed, with one call of Cargo per folder. Cargo's progress and the compiler's messages go to
-    /// standard error at once.
+    /// Builds everything that has changed, with one call of Cargo per folder. Cargo's progress and
+    /// the compiler's messages go to standard error at once.
     pub(super) async fn build(&self) -> anyhow::Result<Built> {
         let mut built = Built::default();
         for (folder, functions) in &self.folders {
@@ -138,8 +140,9 @@ impl Builder {
     async fn cargo(&self, folder: &Path, arguments: &[String], errors: Stdio) -> anyhow::Result<Output> {
         let mut command = Command::new("cargo");
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        // `cargo run` and `cargo test` describe the package that they run. Build scripts such as ring's depend on these
-        // variables, so that Cargo would compile them, and all that depends on them, again.
+        // `cargo run` and `cargo test` set variables that describe the package. Build scripts such
+        // as ring's depend on these variables. If they were inherited, Cargo would recompile those
+        // crates and everything that depends on them.
         for (name, _) in env::vars_os().filter(|(name, _)| describes_a_package(name)) {
             command.env_remove(name);
         }

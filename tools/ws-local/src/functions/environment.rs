@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::FunctionOptions;
 use crate::template::{Function, Stack};
 
-/// All variables except those that differ from process to process. Lambda's own replace the template's, because they are
-/// reserved, and `options.environment` replaces both.
+/// All variables except those that differ between processes. Lambda's variables override the
+/// template's, because their names are reserved. `options.environment` overrides both.
 pub(super) fn environment(stack: &Stack, function: &Function, options: &FunctionOptions) -> BTreeMap<String, String> {
     let defaults = [
         ("LANG", "en_US.UTF-8"),
         ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
         ("TZ", ":UTC"),
-        // The SDK refuses to sign without credentials. No service on this machine checks them.
+        // The SDK needs credentials to sign requests. No service on this machine checks them.
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
     ];

@@ -7,8 +7,8 @@ use tokio::process::{Child, Command};
 
 use super::watchdog::{Watchdog, kill_group};
 
-/// A process group that ends with this value. If there is a watchdog, the group also ends with this program, however
-/// the program ends.
+/// A process group that is killed when this value is dropped. If there is a watchdog, the group is
+/// also killed when this program ends, even by SIGKILL.
 #[derive(Debug)]
 pub(super) struct Group {
     id: Pid,
@@ -16,8 +16,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Starts `command` as the leader of a new group. A terminal's Ctrl-C does not reach it, so this program decides
-    /// when it ends.
+    /// Starts `command` as the leader of a new group. Ctrl-C in a terminal does not reach the
+    /// group, so this program decides when it ends.
     pub(super) fn spawn(command: &mut Command, watchdog: Option<Arc<Watchdog>>) -> io::Result<(Child, Self)> {
         let child = command.process_group(0).spawn()?;
         let id = child

@@ -1,7 +1,8 @@
-//! `Functions`: the functions of a template, run as processes behind a Lambda Runtime API each.
+//! `Functions`: the functions of a template. They run as processes, each with its own Lambda
+//! Runtime API.
 //!
-//! A process handles one invocation at a time, like a Lambda execution environment. Its environment holds the variables
-//! of Lambda and of the template, and nothing of this program's own environment.
+//! A process handles one invocation at a time, like a Lambda execution environment. It gets the
+//! environment variables of Lambda and the template, and none of this program's own.
 
 mod cargo;
 mod environment;
@@ -46,8 +47,8 @@ use crate::{
 /// Lambda's own limit on the initialization of a process.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// All functions of a stack. Dropping it kills idle processes at once, and the others after their invocation.
-/// [`Functions::stop`] kills all of them and waits for their end.
+/// All functions of a stack. Dropping it kills idle processes at once and busy ones after their
+/// invocation. [`Functions::stop`] kills all of them and waits for their end.
 pub struct Functions {
     shared: Arc<Shared>,
     watch: Option<AbortHandle>,
@@ -58,16 +59,16 @@ pub struct Functions {
 pub struct FunctionOptions {
     /// Build with `--release`.
     pub release: bool,
-    /// Don't build. Take the executables `NAME/bootstrap` from this folder, as `cargo lambda build` leaves them. Every
-    /// function of the template must then name its binary.
+    /// Don't build. Use the executables `NAME/bootstrap` in this folder, as written by `cargo
+    /// lambda build`. Every function of the template must then name its binary.
     pub prebuilt: Option<PathBuf>,
     /// The largest number of processes per function. When all of them are busy, an invocation waits.
     pub processes: usize,
     /// Variables for every function, which replace those of the template.
     pub environment: BTreeMap<String, String>,
-    /// How long a process may take until it asks for its first invocation; 10 s on Lambda.
+    /// How long a process may take to ask for its first invocation; 10 s on Lambda.
     pub init_timeout: Duration,
-    /// Build again when a source file changes, and replace the processes.
+    /// Rebuild when a source file changes, and replace the processes.
     pub watch: bool,
     /// The program to start as a watchdog, with the argument [`watchdog::SUBCOMMAND`].
     pub watchdog: Option<PathBuf>,
@@ -164,7 +165,7 @@ impl Invoke for Functions {
         let pool = shared.pool(function);
         Box::pin(async move {
             let (pool, payload) = (pool?, Bytes::from(payload));
-            // On a task of its own, because the function continues when its caller stops waiting.
+            // Run on its own task, because the function continues if its caller stops waiting.
             let invocation = tokio::spawn(async move {
                 let number = shared.invocations.fetch_add(1, Ordering::Relaxed) + 1;
                 shared.events.send(Event::InvocationQueued { number, payload: Payload(payload.clone()) });
@@ -177,7 +178,7 @@ impl Invoke for Functions {
     }
 }
 
-/// What [`Functions`], its invocations and its rebuilds share.
+/// State that [`Functions`], its invocations and its rebuilds share.
 struct Shared {
     /// By logical id.
     pools: BTreeMap<String, Arc<Pool>>,
@@ -192,7 +193,7 @@ impl Shared {
         self.pools.get(function).cloned().ok_or_else(unknown)
     }
 
-    /// Uses these executables from now on, and returns the functions whose executable differs.
+    /// Uses these executables from now on. Returns the functions whose executable changed.
     fn replace(&self, executables: BTreeMap<String, Executable>) -> Vec<String> {
         let replaced = executables.into_iter().filter(|(id, executable)| self.pools[id].replace(executable.clone()));
         replaced.map(|(id, _)| id).collect()
@@ -200,7 +201,8 @@ impl Shared {
 }
 
 async fn rebuild(shared: Arc<Shared>, mut sources: Sources) {
-    // The first build doesn't wait for a change, because one may have come before the sources were watched.
+    // The first build does not wait for a change, because a file may have changed before the watch
+    // started.
     let mut seen_a_change = false;
     loop {
         let built = shared.builder.build().await.and_then(|built| {

@@ -1,5 +1,5 @@
-//! `Pool`: the processes of one function. An idle one takes the next invocation; if there is none, another is started,
-//! up to a limit.
+//! `Pool`: the processes of one function. An idle process handles the next invocation. If none is
+//! idle, another one is started, up to a limit.
 
 use std::{
     io,
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::invoke::{InvokeError, InvokeResult};
 
-/// How often to try an executable that a build is replacing at this moment, and the pause between two attempts.
+/// Number of attempts to start an executable that a build is replacing, and the pause between two
+/// attempts.
 const START_ATTEMPTS: usize = 25;
 const START_PAUSE: Duration = Duration::from_millis(20);
 
@@ -60,8 +61,9 @@ impl Pool {
         }
     }
 
-    /// Handles one invocation. Above the function's reserved concurrency it fails at once, as on AWS. Above the size of
-    /// the pool, a limit of this machine only, it waits at most as long as the function's time-out.
+    /// Handles one invocation. Above the function's reserved concurrency it fails at once, as on
+    /// AWS. If all processes are busy, it waits at most for the function's time-out; AWS has no
+    /// such limit.
     pub(super) async fn invoke(&self, payload: Bytes) -> InvokeResult {
         let _reserved = match &self.reserved {
             Some((free, limit)) => Some(free.try_acquire().map_err(|_| InvokeError::Throttled(*limit))?),
@@ -108,8 +110,8 @@ impl Pool {
         self.state().started
     }
 
-    /// Uses `executable` for all further invocations; processes of the old one end after their invocation. False if it
-    /// is the executable that is in use already.
+    /// Uses `executable` for all later invocations. Idle processes of the old executable end at
+    /// once, busy ones after their invocation. Returns false if `executable` is already in use.
     pub(super) fn replace(&self, executable: Executable) -> bool {
         let mut state = self.state();
         if state.executable == executable {
@@ -120,7 +122,7 @@ impl Pool {
         true
     }
 
-    /// Kills all processes, waits for their end, and lets no more start.
+    /// Kills all processes, waits for their end, and prevents new ones from starting.
     pub(super) async fn stop(&self) {
         self.state().stopped = true;
         let processes = self.processes();
@@ -135,7 +137,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The process that was used last, because its memory is the likeliest to be in the processor's caches.
+    /// Takes the process that was used last, because its memory is most likely still in the
+    /// processor's caches.
     fn take_idle(&self) -> Option<(Worker, Executable)> {
         let mut state = self.state();
         state.idle.retain(|(worker, _)| !worker.process.has_ended());

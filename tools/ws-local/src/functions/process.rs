@@ -29,13 +29,14 @@ use crate::{
     template::Function,
 };
 
-/// How many lines of a process's standard error its end is reported with.
+/// Number of last lines of standard error to report when a process ends.
 const LAST_LINES: usize = 10;
 
-/// How long to read output after a process has ended, because a process that it started may have kept the pipe open.
+/// How long to read output after a process has ended. The limit is needed because a child process
+/// may keep the pipe open.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// A process that was started for a function; it may have ended.
+/// A process that was started for a function. It may already have ended.
 #[derive(Debug)]
 pub struct Process {
     this: ProcessRef,
@@ -50,7 +51,8 @@ impl Process {
         self.this.process
     }
 
-    /// The time from its start until it first asked for an invocation. `None` until then.
+    /// The time from the start of the process to its first request for an invocation. `None` before
+    /// that request.
     pub fn first_poll(&self) -> Option<Duration> {
         self.first_poll.get().copied()
     }
@@ -75,7 +77,7 @@ impl Process {
     }
 }
 
-/// What all processes of one function have in common.
+/// Settings that all processes of one function share.
 pub(super) struct Launch {
     /// The function's logical id.
     pub(super) id: String,
@@ -88,11 +90,11 @@ pub(super) struct Launch {
     pub(super) events: EventSink,
 }
 
-/// The owner of a process. Dropping it kills the process.
+/// Owns a process and its Runtime API. Dropping it kills the process.
 pub(super) struct Worker {
     pub(super) process: Arc<Process>,
     api: RuntimeApi,
-    /// The open call of the process for its next invocation.
+    /// The process's pending request for its next invocation.
     waiter: Option<oneshot::Sender<Invocation>>,
     started: Instant,
     launch: Arc<Launch>,
@@ -187,7 +189,7 @@ impl Worker {
             match self.call().await {
                 Some(RuntimeCall::Next(waiter)) => return Ok(waiter),
                 Some(RuntimeCall::InitFailure(error)) => return Err(InitFailed(Some(error))),
-                // The result of an invocation that is over.
+                // Ignore the result of an invocation that has already ended.
                 Some(RuntimeCall::Response(..) | RuntimeCall::Failure(..)) => {}
                 None => return Err(InitFailed(None)),
             }
@@ -201,7 +203,8 @@ impl Worker {
                 Some(RuntimeCall::Failure(id, error)) if id == request_id => {
                     return Err(InvokeError::Failed(error));
                 }
-                // It asks for the next invocation without a response to this one, so this one will time out.
+                // The process asks for the next invocation without responding to this one, so this
+                // one will time out.
                 Some(RuntimeCall::Next(waiter)) => self.waiter = Some(waiter),
                 Some(_) => {}
                 None => return Err(InvokeError::Exited(self.process.ended().await)),
@@ -245,7 +248,7 @@ async fn supervise(
             child.wait().await
         }
     };
-    // Kills the processes that this one started, which closes their output.
+    // Kill the child processes, which closes their output.
     drop(group);
     let last_lines = timeout(DRAIN, async { (output.await, errors.await).1 }).await;
     let mut reason = match status {
@@ -261,7 +264,7 @@ async fn supervise(
     events.send(Event::ProcessEnded { process: process.this.clone(), reason });
 }
 
-/// Reports each line that a process prints, and returns the last ones.
+/// Reports each line that a process prints. Returns the last [`LAST_LINES`] lines.
 async fn forward(output: Option<impl AsyncRead + Unpin>, process: ProcessRef, events: EventSink) -> VecDeque<String> {
     let mut last = VecDeque::new();
     let Some(output) = output else { return last };

@@ -1,8 +1,9 @@
 //! `RuntimeApi`: the Lambda Runtime API (2018-06-01) of one process.
 //!
-//! Each process has a listener of its own, so that its address is a plain `HOST:PORT` as on Lambda, and so that every
-//! call is known to come from that process. A path in the address would not work: `lambda_runtime` accepts one only
-//! after `http://`, which Lambda doesn't write.
+//! Each process has its own listener. The address is therefore a plain `HOST:PORT`, as on Lambda,
+//! and every call is known to come from that process. A shared listener with a path per process
+//! would not work, because `lambda_runtime` accepts a path only after `http://`, and Lambda's
+//! address has no scheme.
 
 use std::{
     io,
@@ -31,7 +32,7 @@ const MAX_RESPONSE: usize = 6_291_556;
 /// One call of a process on its Runtime API.
 #[derive(Debug)]
 pub(super) enum RuntimeCall {
-    /// It waits for an invocation.
+    /// The process asks for an invocation.
     Next(oneshot::Sender<Invocation>),
     /// The response to the invocation with this request id.
     Response(String, Bytes),
@@ -51,12 +52,12 @@ pub(super) struct Invocation {
     pub(super) payload: Bytes,
 }
 
-/// The server of one process, which ends when this is dropped.
+/// The Runtime API server of one process. It stops when this value is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub(super) address: SocketAddr,
-    /// In the order in which the process made them.
+    /// Calls of the process, in order.
     pub(super) calls: mpsc::UnboundedReceiver<RuntimeCall>,
     server: AbortHandle,
 }
@@ -70,7 +71,7 @@ impl RuntimeApi {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
-            // Without the option the calls are only slower.
+            // Ignore errors: without the option, calls are only slower.
             let _ = stream.set_nodelay(true);
         });
         let (sender, calls) = mpsc::unbounded_channel();
@@ -98,7 +99,7 @@ async fn next(State(calls): Calls) -> Response {
     let sent = calls.send(RuntimeCall::Next(waiter));
     match invocation.await {
         Ok(invocation) if sent.is_ok() => invocation.into_response(),
-        // The waiter was dropped, because the process is about to be killed.
+        // The sender was dropped, because the process is about to be killed.
         _ => StatusCode::GONE.into_response(),
     }
 }

@@ -11,7 +11,8 @@ use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{sync::mpsc, time::timeout};
 
-/// How long no file must change before a build, because an editor saves several files, and a file in several steps.
+/// How long the files must be unchanged before a build. Editors save several files, and each file
+/// in several steps.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// The folders of the packages that the functions are built from.
@@ -69,7 +70,7 @@ impl Sources {
         }
     }
 
-    /// Whether this is a source file, and not the output of a build below a watched folder.
+    /// Whether `path` is a source file in a watched folder and not below a `target` folder.
     fn holds(&self, path: &Path) -> bool {
         let inside = |folder: &PathBuf| path.strip_prefix(folder).ok();
         is_source(path)

@@ -1,7 +1,9 @@
-//! `Watchdog`: kills the functions' processes if this program is killed and can't do it itself.
+//! `Watchdog`: kills the functions' processes if this program is killed before it can kill them
+//! itself.
 //!
-//! The watchdog is a second copy of the program in a process group of its own. Its standard input is a pipe from the
-//! first. When the pipe closes, for whatever reason, the watchdog kills every group that it guards, and ends.
+//! The watchdog is a second copy of the program in a process group of its own. Its standard input
+//! is a pipe from the first copy. When the pipe closes for any reason, the watchdog kills every
+//! group that it guards, then exits.
 
 use std::{
     collections::BTreeSet,
@@ -34,9 +36,9 @@ pub fn main() {
     groups.into_iter().filter_map(Pid::from_raw).for_each(kill_group);
 }
 
-/// Kills every process of a group. A group that has ended already is no error.
+/// Kills every process of a group. It is not an error if the group has already ended.
 pub(super) fn kill_group(group: Pid) {
-    // For a group of our own the only possible failure is that it has ended.
+    // For one of this program's own groups, the only possible failure is that the group has ended.
     let _ = kill_process_group(group, Signal::KILL);
 }
 
@@ -82,7 +84,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         let (process, pipe) = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
         drop(pipe.take());
-        // It ends as soon as the pipe is closed. Waiting leaves no zombie, and its status is of no use.
+        // The watchdog exits as soon as the pipe is closed. Wait for it, so that it does not become
+        // a zombie. Its status is irrelevant.
         let _ = process.wait();
     }
 }
