@@ -1,4 +1,4 @@
-//! `Invoke`: the interface between the gateway and whatever runs the functions.
+//! `Invoke`: the interface between the gateway and the component that runs the functions.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -7,8 +7,8 @@ pub type InvokeResult = Result<Vec<u8>, InvokeError>;
 
 /// Runs functions.
 pub trait Invoke: Send + Sync + 'static {
-    /// Invokes the function with this logical id and waits for its result, at most as long as the function's own
-    /// time-out. `payload` is JSON.
+    /// Invokes the function with this logical id and waits for its result, at most for the
+    /// function's own time-out. `payload` is JSON.
     fn invoke(&self, function: &str, payload: Vec<u8>) -> Pin<Box<dyn Future<Output = InvokeResult> + Send>>;
 }
 
@@ -24,7 +24,8 @@ pub enum InvokeError {
     /// The process ended before it responded. Holds its exit status and last lines.
     #[error("the function's process ended before it responded ({0})")]
     Exited(String),
-    /// The function already handles as many invocations as it may: Lambda's `TooManyRequestsException`.
+    /// The function already handles its maximum number of invocations. Corresponds to Lambda's
+    /// `TooManyRequestsException`.
     #[error("too many invocations at once (limit {0})")]
     Throttled(usize),
     /// The function is unknown, or its process can't be started.

@@ -19,15 +19,15 @@ use uuid::Uuid;
 /// The file of the key pair in the data folder.
 const FILE: &str = "issuer.pk8";
 
-/// A key pair of this machine. A process that can read its file can sign a token for any user of a system that trusts this
-/// key.
+/// A key pair of this machine. A process that can read the key file can sign tokens for any user of
+/// a system that trusts the key.
 #[derive(Debug)]
 pub struct Issuer {
     pair: Ed25519KeyPair,
 }
 
 impl Issuer {
-    /// Opens the key in this folder, and makes it if there is none.
+    /// Opens the key in `folder`. Creates it if there is none.
     ///
     /// # Errors
     /// If the file can't be read or written, or does not hold a key.
@@ -67,7 +67,7 @@ impl Issuer {
     }
 }
 
-/// Makes the file in one step, so that two programs that do it at once use the same key.
+/// Creates the file atomically, so that two programs that start at once use the same key.
 fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow!("no randomness"))?;
     fs::create_dir_all(folder)?;

@@ -1,9 +1,9 @@
-//! `ws-local`: runs a SAM WebSocket project on one machine. It emulates API Gateway, Lambda and DynamoDB as the
-//! project's `template.yaml` describes them. It knows no project: the crate contains no name of a route, a table or a
-//! function.
+//! `ws-local`: runs a SAM WebSocket project on one machine. It emulates API Gateway, Lambda and
+//! DynamoDB as the project's `template.yaml` describes them. It does not depend on a particular
+//! project: the crate contains no names of routes, tables or functions.
 //!
-//! [`system::start`] starts a template's [`gateway`], [`functions`] and tables ([`dynamodb`]), and reports every
-//! [`event::Event`]. The program is [`cli::main`].
+//! [`system::start`] starts a template's [`gateway`], [`functions`] and tables ([`dynamodb`]), and
+//! reports every [`event::Event`]. [`cli::main`] is the entry point of the program.
 
 #![warn(missing_docs, clippy::unwrap_used)]
 

@@ -8,8 +8,9 @@ use toml::{Table, Value};
 /// SAM's default environment.
 const DEFAULT_ENVIRONMENT: &str = "default";
 
-/// Reads `parameter_overrides` of `[ENVIRONMENT.deploy.parameters]`, else of `[ENVIRONMENT.global.parameters]`. A missing
-/// file gives no values, but an `environment` that the caller names must be in the file.
+/// Reads `parameter_overrides` from `[ENVIRONMENT.deploy.parameters]`, or else from
+/// `[ENVIRONMENT.global.parameters]`. If the file is missing, there are no values. If the caller
+/// names an `environment`, it must be in the file.
 pub fn parameter_overrides(template: &Path, environment: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
     let path = template.with_file_name("samconfig.toml");
     let text = match fs::read_to_string(&path) {
@@ -51,14 +52,14 @@ pub(crate) fn pair(text: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), unquoted(value).to_owned()))
 }
 
-/// Values in a list often have quotes of their own inside TOML's.
+/// Removes one pair of quotes. Values in a list often have their own quotes inside the TOML quotes.
 fn unquoted(value: &str) -> &str {
     let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     quoted('"').or_else(|| quoted('\'')).unwrap_or(value)
 }
 
-/// Splits a line as SAM does: at white space outside quotes. A library for shell words would not do, because SAM takes a
-/// backslash as an escape also within single quotes.
+/// Splits a line as SAM does: at whitespace outside quotes. A library for shell words can't be
+/// used, because SAM also treats a backslash as an escape within single quotes.
 fn words(line: &str) -> anyhow::Result<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

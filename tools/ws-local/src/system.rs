@@ -30,11 +30,11 @@ const DYNAMODB_PORT: u16 = 8000;
 /// The variable that sets the endpoint of DynamoDB in every AWS SDK.
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
-/// What to run, and how it differs from AWS.
+/// What to run, and with which ports, storage and limits.
 pub struct SystemOptions {
     /// The SAM template.
     pub template: PathBuf,
-    /// Values of its parameters, which replace those of `samconfig.toml`.
+    /// Values of template parameters. They override the values in `samconfig.toml`.
     pub parameters: BTreeMap<String, String>,
     /// The environment of `samconfig.toml`; `default` if absent.
     pub environment: Option<String>,
@@ -42,8 +42,8 @@ pub struct SystemOptions {
     pub port: u16,
     /// The port of DynamoDB; 0 selects a free one. `None` is 8000, or a free one if that is taken.
     pub dynamodb_port: Option<u16>,
-    /// The address that DynamoDB listens on. There is no authentication, so on any address but the loopback every machine
-    /// of the network can read and write the tables.
+    /// The address that DynamoDB listens on. There is no authentication: on any address except
+    /// loopback, every machine on the network can read and write the tables.
     pub dynamodb_host: IpAddr,
     /// Where rows are stored.
     pub storage: Storage,
@@ -79,7 +79,8 @@ impl SystemOptions {
     }
 }
 
-/// A running system. Dropping it ends it at once; [`RunningSystem::stop`] closes its connections first.
+/// A running system. Dropping it stops it at once; [`RunningSystem::stop`] closes its connections
+/// first.
 pub struct RunningSystem {
     /// The URL of the page: `http://127.0.0.1:PORT/`.
     pub page: String,
@@ -176,13 +177,14 @@ async fn bind_dynamodb(host: IpAddr, port: Option<u16>) -> anyhow::Result<TcpLis
         Some(port) => bind(host, port).await,
         None => match bind(host, DYNAMODB_PORT).await {
             Ok(listener) => Ok(listener),
-            // The default port is taken, and the caller named none.
+            // The default port is in use, and the caller did not choose one.
             Err(_) => bind(host, 0).await,
         },
     }
 }
 
-/// Replaces the API's address on AWS by its address here, in all variables of the functions.
+/// Replaces the API's address on AWS with its local address, in all environment variables of the
+/// functions.
 fn localize(stack: &mut Stack, address: &str) {
     let host = format!("{}.execute-api.{}.amazonaws.com", stack.api.api_id, stack.region);
     for value in stack.functions.values_mut().flat_map(|function| function.environment.values_mut()) {
@@ -235,7 +237,7 @@ mod tests {
         assert!(missing.to_string().starts_with("there is no folder"), "{missing}");
     }
 
-    /// A project with executables in place of a build. None of them is started.
+    /// A project with prebuilt executables. None of them is started.
     fn project() -> (tempfile::TempDir, SystemOptions) {
         let directory = tempfile::tempdir().unwrap();
         let template = directory.path().join("template.yaml");

@@ -1,7 +1,7 @@
-//! No process remains when the program that runs functions is killed.
+//! Checks that no process remains when the program that runs functions is killed.
 //!
-//! This test has a `main` of its own, because it is three programs: the test, the program that it kills, and the watchdog
-//! of that program.
+//! This test has its own `main`, because the executable has three roles: the test, the program that
+//! it kills, and the watchdog of that program.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod project;
@@ -35,7 +35,8 @@ fn a_program_that_is_killed_leaves_no_process() {
     let address = listener.local_addr().unwrap().to_string();
     let mut victim =
         Command::new(env::current_exe().unwrap()).args(["victim", &address]).stdin(Stdio::null()).spawn().unwrap();
-    // Two processes hold a connection each. The event of one of them holds the third, and blocks on reading from it.
+    // Two processes each hold one connection. The event handled by one of them holds the third and
+    // blocks while reading from it.
     let held: Vec<_> = (0..3).map(|_| listener.accept().unwrap().0).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();

@@ -1,5 +1,5 @@
-//! The program as a developer starts it: its messages, its exit status and its ready file. The functions are those of the
-//! fixture project.
+//! Tests of the program as a developer starts it: messages, exit status and ready file. The
+//! functions come from the fixture project.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod project;
@@ -21,7 +21,7 @@ use ws_local::issuer::Issuer;
 
 const AUCTION: &str = include_str!("templates/auction.yaml");
 
-/// The template of the auction, with the code of its functions in the fixture project.
+/// The auction template, with its functions' code in the fixture project.
 fn auction() -> String {
     let folder = Project::shared().folder;
     let [all, enter] = ["", "/enter"].map(|package| format!("CodeUri: {}{package}\n", folder.display()));
@@ -46,7 +46,7 @@ fn refusal(template: &str, arguments: &[&str]) -> String {
     message
 }
 
-/// A program that is killed when the test fails.
+/// A running program. Dropping it kills the program, for example when a test fails.
 struct Started {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -78,7 +78,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // An error means that it has ended, as it does in a test that passes.
+        // An error means that the program has already ended, as in a test that passes.
         let _ = self.child.kill();
     }
 }
@@ -152,7 +152,7 @@ fn a_token_is_printed_and_nothing_else() {
     assert_eq!(claims["name"], "李雷");
     assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
 
-    // The system, started in the same folder, serves the public key.
+    // Start the system in the same folder. It must serve the public key.
     command.args(["--port", "0", "--memory", "--ready-file", "ready.json"]);
     let folder = command.get_current_dir().unwrap().to_owned();
     let mut program = Started::new(command);

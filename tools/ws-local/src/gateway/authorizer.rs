@@ -1,4 +1,4 @@
-//! The authorizer of an API: invoked once per connection, on `$connect`.
+//! The authorizer of an API. It is invoked once per connection, on `$connect`.
 
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -60,7 +60,8 @@ struct AuthorizerResponse {
 }
 
 impl AuthorizerResponse {
-    /// The error is the key of a value that can't become a string.
+    /// Converts all values to strings. If one is not a string, number or boolean, returns its key
+    /// as the error.
     fn into_context(self) -> Result<AuthorizerContext, String> {
         let mut context = AuthorizerContext::new();
         for (key, value) in self.context.unwrap_or_default() {
@@ -76,8 +77,8 @@ impl AuthorizerResponse {
     }
 }
 
-/// The value of an identity source, such as `route.request.querystring.token`. Stage variables, the only other kind,
-/// always count as missing, because a SAM `WebSocketApi` has none here.
+/// The value of an identity source, such as `route.request.querystring.token`. Stage variables, the
+/// only other kind, always count as missing, because this crate does not support them.
 fn identity<'a>(source: &str, upgrade: &'a UpgradeRequest, context: &'a Value) -> Option<&'a str> {
     if let Some(name) = source.strip_prefix("route.request.header.") {
         upgrade.header(name)
@@ -89,7 +90,8 @@ fn identity<'a>(source: &str, upgrade: &'a UpgradeRequest, context: &'a Value) -
     }
 }
 
-/// Whether the authorizer failed with the error `"Unauthorized"`, the only one that gives 401.
+/// Whether the authorizer failed with the error `"Unauthorized"`, the only error that results in
+/// 401.
 fn is_unauthorized(error: &IntegrationError) -> bool {
     let IntegrationError::Invoke(InvokeError::Failed(payload)) = error else {
         return false;

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-/// The code and reason that `$disconnect` gets, and who closed the connection.
+/// The code and reason for `$disconnect`, and which side closed the connection.
 pub(super) struct Close {
     pub(super) code: u16,
     pub(super) reason: String,
@@ -17,8 +17,8 @@ pub(super) struct Close {
 pub(super) enum ClosedBy {
     Client,
     Gateway,
-    /// By the gateway, after a violation of the protocol. No more frames can be read, because the next frame boundary
-    /// is unknown.
+    /// By the gateway, after the client violated the protocol. No more frames can be read, because
+    /// the next frame boundary is unknown.
     Violation,
     /// By the network: there was no closing handshake.
     Network,
@@ -33,17 +33,17 @@ impl Close {
         Self::new(ClosedBy::Network, CloseCode::Abnormal, "Connection closed abnormally")
     }
 
-    /// By a time-out of the connection, or because the gateway stops.
+    /// Closed by a time-out, or because the gateway stops.
     pub(super) fn going_away() -> Self {
         Self::new(ClosedBy::Gateway, CloseCode::Away, "Going away")
     }
 
-    /// By a `DELETE` of `@connections`.
+    /// Closed by a `DELETE` call to `@connections`.
     pub(super) fn deleted() -> Self {
         Self::new(ClosedBy::Gateway, CloseCode::Normal, "")
     }
 
-    /// By a binary message.
+    /// Closed because the client sent a binary message.
     pub(super) fn binary() -> Self {
         Self::new(ClosedBy::Gateway, CloseCode::Unsupported, "Binary frames are not supported")
     }

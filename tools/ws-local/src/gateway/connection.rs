@@ -1,4 +1,4 @@
-//! `Connection`: one client's connection, and `Connections`: all that are open.
+//! `Connection`: one client's connection. `Connections`: all open connections.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     pub(super) connected_at: i64,
     pub(super) source_ip: IpAddr,
     pub(super) user_agent: Option<String>,
-    /// The `domainName` of its events.
+    /// `domainName` in the connection's events.
     pub(super) host: String,
     /// `principalId` and the authorizer's context. All values are strings.
     pub(super) authorizer: Option<Map<String, Value>>,
@@ -72,7 +72,8 @@ impl Connection {
         })
     }
 
-    /// Waits for room in the queue and queues a message. If the connection closes meanwhile, the message is dropped.
+    /// Waits for room in the queue and queues a message. If the connection closes while it waits,
+    /// the message is dropped.
     pub(super) async fn reply(&self, message: String) {
         // An error means that the connection is closed, which its own task handles.
         let _ = self.queue.send(message).await;
@@ -90,7 +91,7 @@ impl Connection {
         self.connected_at.saturating_add_unsigned(active)
     }
 
-    /// Returns when there has been no frame for `limit`.
+    /// Returns after no frame has been received or sent for `limit`.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
             let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
@@ -103,7 +104,7 @@ impl Connection {
     }
 }
 
-/// All open connections, by id: those that were accepted and not yet closed.
+/// All open connections by id: accepted and not yet closed.
 #[derive(Debug, Default)]
 pub(super) struct Connections(Mutex<HashMap<String, Arc<Connection>>>);
 

@@ -1,4 +1,5 @@
-//! The opening handshake: throttles, authorizer, `$connect` function, and then an open connection.
+//! The opening handshake: checks the throttles, invokes the authorizer and the `$connect` function,
+//! then opens the connection.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -25,7 +26,8 @@ use super::{
     upgrade_request::UpgradeRequest,
 };
 
-/// `GET /STAGE`: responds once the `$connect` function has, or an earlier check refuses.
+/// Handles `GET /STAGE`. Responds when the `$connect` function has responded or an earlier check
+/// has refused the request.
 pub(super) async fn upgrade(
     State(state): State<Arc<GatewayState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -33,8 +35,9 @@ pub(super) async fn upgrade(
 ) -> Response {
     let (response, responded) = oneshot::channel();
     let parts = request.into_parts().0;
-    // On a task of its own, because this future is dropped when the client goes away. The `$connect` function may have
-    // stored the connection by then, so it must end and `$disconnect` must run.
+    // Run on its own task, because this future is dropped when the client disconnects. By then, the
+    // `$connect` function may have stored the connection, so it must finish and `$disconnect` must
+    // run.
     state::spawn(&state, accept(Arc::clone(&state), parts, peer, response));
     let stopping = |_| StatusCode::SERVICE_UNAVAILABLE.into_response();
     responded.await.unwrap_or_else(stopping)
@@ -57,20 +60,21 @@ async fn accept(state: Arc<GatewayState>, mut parts: Parts, peer: SocketAddr, re
             record(&state, &connection.id, "$connect", 200, started, None);
             let connection = Arc::new(connection);
             state.connections.insert(Arc::clone(&connection));
-            // An error means that the client has gone, which `on_upgrade` then reports.
+            // An error means that the client has disconnected. `on_upgrade` reports that.
             let _ = responder.send(response);
             socket::serve(state, connection, queue, on_upgrade).await;
         }
         Err(refusal) => {
             let HttpRefusal { status, detail, .. } = &refusal;
             record(&state, &connection.id, "$connect", status.as_u16(), started, detail.clone());
-            // An error means that the client has gone and needs no response.
+            // An error means that the client has disconnected and needs no response.
             let _ = responder.send(refusal.response(&connection.id, &request));
         }
     }
 }
 
-/// The checks that need no function. Returns the pending upgrade and the value of `Sec-WebSocket-Accept`.
+/// Runs the checks that do not invoke a function. Returns the pending upgrade and the value of
+/// `Sec-WebSocket-Accept`.
 fn check_request(
     state: &GatewayState,
     parts: &Parts,

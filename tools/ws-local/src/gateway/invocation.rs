@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{proxy_response::InvalidResponse, state::GatewayState};
 use crate::invoke::InvokeError;
 
-/// Why there is no usable response of a function.
+/// Why a function returned no usable response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntegrationError {
     #[error(transparent)]
@@ -19,7 +19,8 @@ pub(super) enum IntegrationError {
 }
 
 impl IntegrationError {
-    /// The HTTP status. Only the integration's time-out is 504; the function's own time-out is 502 like other failures.
+    /// The HTTP status. Only a time-out of the integration is 504. A time-out of the function is
+    /// 502, like other failures.
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::TimedOut(_) => 504,
@@ -33,7 +34,8 @@ impl IntegrationError {
     }
 }
 
-/// Invokes a function and waits at most for `limit` and for the gateway's own limit.
+/// Invokes a function and waits at most for `limit`, or for the gateway's own limit if that is
+/// shorter.
 pub(super) async fn call(
     state: &GatewayState,
     function: &str,

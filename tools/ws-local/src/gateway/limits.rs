@@ -9,12 +9,13 @@ use axum::http::Uri;
 
 use super::refusal::HttpRefusal;
 
-/// The quotas of a WebSocket API. The default has the quotas of a new AWS account.
+/// The quotas of a WebSocket API. The default values are the quotas of a new AWS account.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The longest message in bytes, in either direction.
     pub message: usize,
-    /// The longest frame in bytes. Longer messages must be split into several frames, in either direction.
+    /// The longest frame in bytes. Longer messages must be split into several frames. Applies in
+    /// both directions.
     pub frame: usize,
     /// The longest duration of a connection.
     pub connection: Duration,
@@ -57,16 +58,17 @@ impl Default for Limits {
     }
 }
 
-/// The setting of a throttle.
+/// Rate and burst of a throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// The number of requests per second that is allowed in the long run.
+    /// Number of requests per second that are allowed on average.
     pub per_second: u32,
-    /// The number of requests that is allowed at once after a pause.
+    /// Number of requests that are allowed at once after a pause.
     pub burst: u32,
 }
 
-/// Refuses a URL that is too long. The client's URL counts, with the scheme and the host that it called.
+/// Refuses a URL that is too long. The length includes the scheme and host of the URL that the
+/// client called.
 pub(super) fn check_url(limits: &Limits, host: &str, uri: &Uri) -> Result<(), HttpRefusal> {
     let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
     let length = "wss://".len() + host.len() + target;
@@ -76,7 +78,8 @@ pub(super) fn check_url(limits: &Limits, host: &str, uri: &Uri) -> Result<(), Ht
     Ok(())
 }
 
-/// A token bucket. Not the crate `governor`, because its rate can't be zero, which tests use for exact counts.
+/// A token bucket. Does not use the crate `governor`, because its rate can't be zero, and tests use
+/// a zero rate for exact counts.
 #[derive(Debug)]
 pub(super) struct Bucket {
     rate: Rate,

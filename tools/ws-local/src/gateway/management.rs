@@ -1,4 +1,4 @@
-//! `@connections`: the HTTP API with which functions send to, inspect and close connections.
+//! `@connections`: the HTTP API that functions use to send to, inspect and close connections.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::clock;
 
-/// The longest body that is read before the 413 response. A longer one loses its connection.
+/// Longest body that is read before the 413 response. If a body is longer, its HTTP connection is
+/// dropped.
 const MAX_READ: usize = 10 * 1024 * 1024;
 
 /// One call, before any check.
@@ -71,7 +72,7 @@ pub(super) async fn post(call: ManagementCall, body: Body) -> Response {
     call.respond(result.await)
 }
 
-/// `GET`: when it was opened, from which address, and when it was last active.
+/// `GET`: returns the connection's opening time, source address and last activity.
 pub(super) async fn get(call: ManagementCall) -> Response {
     let result = call.check().and_then(|()| call.connection()).map(|connection| {
         let mut identity = json!({"sourceIp": connection.source_ip});
@@ -88,7 +89,8 @@ pub(super) async fn get(call: ManagementCall) -> Response {
     call.respond(result)
 }
 
-/// `DELETE`: later calls get 410 at once; the socket is then closed with 1000.
+/// `DELETE`: closes the connection with 1000. Later calls get 410 at once, even before the socket
+/// is closed.
 pub(super) async fn delete(call: ManagementCall) -> Response {
     let result = call.check().and_then(|()| {
         let connection = call.state.connections.remove(&call.id).ok_or_else(gone)?;
@@ -99,7 +101,7 @@ pub(super) async fn delete(call: ManagementCall) -> Response {
 }
 
 impl ManagementCall {
-    /// The checks of every call: the length of its URL, its signature, and the throttle.
+    /// Checks a call: URL length, signature and throttle.
     fn check(&self) -> Result<(), HttpRefusal> {
         let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         check_url(&self.state.limits, host.unwrap_or_default(), &self.uri)?;
@@ -130,8 +132,8 @@ impl ManagementCall {
     }
 }
 
-/// Whether there is a Signature Version 4 for `execute-api`. Only its format is checked, because there are no keys to
-/// verify it with.
+/// Whether the headers contain a Signature Version 4 for `execute-api`. Only the format is checked,
+/// because there are no keys to verify the signature.
 fn has_signature(headers: &HeaderMap) -> bool {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(fields) = authorization.and_then(|text| text.strip_prefix("AWS4-HMAC-SHA256 ")) else {

@@ -1,4 +1,5 @@
-//! The handling of one message: select its route, invoke the function, and reply if the route does.
+//! Handles one message: selects its route, invokes the function, and sends the reply if the route
+//! has one.
 
 use std::{sync::Arc, time::Instant};
 
@@ -15,7 +16,8 @@ use super::{
 };
 use crate::template::Route;
 
-/// Handles one message. Each runs on a task of its own, so the order of two messages is not guaranteed, as on AWS.
+/// Handles one message. Each message is handled on its own task. As on AWS, the order of two
+/// messages is not guaranteed.
 pub(super) async fn handle(state: Arc<GatewayState>, connection: Arc<Connection>, body: String) {
     let started = Instant::now();
     let request = new_id();
@@ -61,7 +63,8 @@ async fn respond(
     Ok((status, text))
 }
 
-/// The route with this key, else `$default`. A message can't select `$connect` or `$disconnect`.
+/// The route with this key, or `$default` if there is none. A message can't select `$connect` or
+/// `$disconnect`.
 fn find_route<'s>(state: &'s GatewayState, key: &str) -> Option<(&'s str, &'s Route)> {
     let routes = &state.stack.api.routes;
     let exact = (!matches!(key, "$connect" | "$disconnect")).then(|| routes.get_key_value(key));

@@ -1,10 +1,11 @@
-//! `Gateway`: the WebSocket API of a stack. It serves sockets at `/STAGE`, `@connections` below that, the public keys of
-//! the token issuer, and a folder of static files at `/`.
+//! `Gateway`: the WebSocket API of a stack. It serves WebSockets at `/STAGE`, `@connections` below
+//! that path, the token issuer's public keys, and a folder of static files at `/`.
 //!
-//! [`handshake`] turns a request for a socket into a [`connection`]: throttles, authorizer, `$connect` function.
-//! [`socket`] then reads its messages, which [`message`] routes to functions, and sends what [`management`] and the
-//! functions' responses put into its queue. [`events`] builds the payloads of the functions. All of them share one
-//! [`state`].
+//! [`handshake`] turns an upgrade request into a [`connection`]: it checks the throttles and
+//! invokes the authorizer and the `$connect` function. [`socket`] then reads the client's messages,
+//! and [`message`] routes them to functions. [`socket`] also sends the messages that [`management`]
+//! and the functions' responses queue for the client. [`events`] builds the payloads for the
+//! functions. All modules share one [`state`].
 
 mod authorizer;
 mod close;
@@ -50,13 +51,14 @@ use crate::{event::EventSink, invoke::Invoke, issuer::Issuer, template::Stack};
 /// The path of the token issuer's public keys.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 
-/// A gateway that serves. Dropping it ends it at once; [`Gateway::stop`] closes its connections first.
+/// A running gateway. Dropping it stops it at once; [`Gateway::stop`] closes its connections first.
 pub struct Gateway {
     state: Arc<GatewayState>,
     server: JoinHandle<()>,
 }
 
-/// How a gateway differs from one on AWS. The default has AWS's limits and serves neither files nor keys.
+/// Options of a gateway that differ from API Gateway on AWS. The default has AWS's limits and
+/// serves neither files nor keys.
 #[derive(Debug, Default)]
 pub struct GatewayOptions {
     /// The quotas.
@@ -65,7 +67,7 @@ pub struct GatewayOptions {
     pub web: Option<PathBuf>,
     /// The folder with the token issuer's key, whose public half is served at [`JWKS_PATH`].
     pub issuer: Option<PathBuf>,
-    /// Receives one [`crate::event::Event::Request`] per request.
+    /// Receives an [`crate::event::Event::Request`] for every request.
     pub events: EventSink,
 }
 
@@ -108,7 +110,7 @@ impl Gateway {
         let router = router(&state, web, issuer).into_make_service_with_connect_info::<SocketAddr>();
         let closing = state.closing.clone();
         let listener = listener.tap_io(|stream| {
-            // Without the option small frames are only slower.
+            // Ignore errors: without the option, small frames are only slower.
             let _ = stream.set_nodelay(true);
         });
         let server = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
@@ -119,7 +121,7 @@ impl Gateway {
         Ok(Self { state, server })
     }
 
-    /// Where it listens.
+    /// Address that the gateway listens on.
     pub fn address(&self) -> SocketAddr {
         self.state.address
     }
@@ -129,8 +131,8 @@ impl Gateway {
         self.state.connections.count()
     }
 
-    /// Closes every connection with 1001, runs the `$disconnect` functions, and waits for running invocations, but at
-    /// most for [`Limits::stopping`].
+    /// Closes every connection with 1001, runs the `$disconnect` functions, and waits for running
+    /// invocations, for at most [`Limits::stopping`].
     pub async fn stop(mut self) {
         let state = Arc::clone(&self.state);
         state.closing.cancel();
@@ -180,7 +182,8 @@ fn router(state: &Arc<GatewayState>, web: Option<PathBuf>, issuer: Option<PathBu
         .with_state(Arc::clone(state))
 }
 
-/// The issuer's public keys. The key file is read each time, because it may be deleted and made again at any time.
+/// The issuer's public keys. The key file is read for each request, because it may be deleted and
+/// created again at any time.
 fn jwks(folder: &Path) -> Response {
     match Issuer::open(folder) {
         Ok(issuer) => Json(issuer.jwks()).into_response(),

@@ -32,7 +32,7 @@ enum Effect {
     Deny,
 }
 
-/// Has no values, so that only `null` or an absent element parses.
+/// A type without values, so that the element parses only if it is absent or `null`.
 #[derive(Debug, Deserialize)]
 enum Unsupported {}
 
@@ -74,7 +74,8 @@ impl Policy {
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // The last star and the text it matches so far. If the rest doesn't match, the star takes one more character.
+    // Position of the last star and the text that it matches so far. If the rest does not match,
+    // the star matches one more character.
     let mut star = None;
     while t < text.len() {
         match pattern.get(p) {

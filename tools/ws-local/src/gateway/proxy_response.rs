@@ -25,7 +25,8 @@ pub(super) struct ProxyResponse {
 /// Why a function's response can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InvalidResponse {
-    // Only the position, because serde's own message quotes the response, which may hold a user's text.
+    // Contains only the position, because serde's message quotes the response, which may contain
+    // message text.
     #[error("the function's response is not {{statusCode, headers, body}}: see line {line}, column {column}")]
     Shape { line: usize, column: usize },
     #[error("the function's response has isBase64Encoded, but its body is not base64")]

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 
-/// The name of the error. The AWS SDKs select their exception by this header.
+/// Header with the name of the error. The AWS SDKs select the exception by this header.
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 

@@ -25,7 +25,8 @@ impl RouteSelection {
 
     /// The route key in this message: `""` if there is none or the message isn't JSON.
     ///
-    /// Only the path to the key is parsed, so that the rest of the message need not be valid beyond its syntax.
+    /// Only the path to the key is parsed. The rest of the message must be valid JSON syntax but
+    /// may contain any values.
     pub(super) fn route_key(&self, message: &str) -> String {
         self.find(message).unwrap_or_default()
     }
@@ -93,8 +94,8 @@ mod tests {
     proptest! {
         #![proptest_config(support::strategies::cases(2_000))]
 
-        /// The result is that of a JSON parser that reads the whole message. If that one fails, any result is allowed, but no
-        /// panic.
+        /// The result must equal the result of a JSON parser that reads the whole message. If that
+        /// parser fails, any result is allowed, but no panic.
         #[test]
         fn every_message_selects_a_route(
             message in support::strategies::mutated(vec![

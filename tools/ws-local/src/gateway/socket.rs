@@ -44,11 +44,12 @@ pub(super) async fn serve(
             let mut writer = Writer::new(sink, state.limits.frame);
             let close = exchange(&state, &connection, &mut stream, &mut writer, &mut queue).await;
             state.connections.remove(&connection.id);
-            // Whether the handshake completes, fails or times out, the socket is dropped next.
+            // Ignore the result: whether the handshake completes, fails or times out, the socket is
+            // dropped next.
             let _ = timeout(state.limits.closing, close_socket(&close, stream, writer, &mut queue)).await;
             close
         }
-        // The client went away while the `$connect` function ran.
+        // The client disconnected while the `$connect` function ran.
         Err(_) => {
             state.connections.remove(&connection.id);
             Close::lost()
@@ -108,7 +109,7 @@ async fn send(connection: &Connection, writer: &mut Writer, queue: &mut mpsc::Re
     std::future::pending().await
 }
 
-/// Closes the socket, with a closing handshake if the client is still there.
+/// Closes the socket, with a closing handshake unless the network connection was lost.
 async fn close_socket(
     close: &Close,
     mut stream: SplitStream<Socket>,
@@ -129,7 +130,8 @@ async fn close_socket(
     if let Some(frame) = close.frame() {
         sink.send(Message::Close(Some(frame))).await?;
     }
-    // Until the end of the closing handshake. This also sends the reply to the client's own close frame.
+    // Read until the closing handshake ends. This also sends the reply to the client's own close
+    // frame.
     let unreadable = loop {
         match stream.next().await {
             Some(Ok(_)) => {}
@@ -138,8 +140,8 @@ async fn close_socket(
         }
     };
     if let (true, Ok(mut socket)) = (unreadable, sink.reunite(stream)) {
-        // Read and drop what the client still sends. With unread bytes the system would reset the connection, and the
-        // close frame would be lost.
+        // Read and discard everything that the client still sends. If bytes remained unread, the
+        // operating system would reset the connection and the close frame would be lost.
         let io = socket.get_mut();
         io.shutdown().await?;
         copy(io, &mut tokio::io::sink()).await?;

@@ -1,4 +1,4 @@
-//! `GatewayState`: what all parts of one gateway share.
+//! `GatewayState`: the state that all parts of one gateway share.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ pub(super) struct GatewayState {
     pub(super) invoke: Arc<dyn Invoke>,
     pub(super) events: EventSink,
     pub(super) limits: Limits,
-    /// Where the gateway listens.
+    /// Address that the gateway listens on.
     pub(super) address: SocketAddr,
     pub(super) connections: Connections,
     pub(super) new_connections: Bucket,

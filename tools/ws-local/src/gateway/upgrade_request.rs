@@ -1,4 +1,4 @@
-//! `UpgradeRequest`: the request that opens a connection, as functions see it.
+//! `UpgradeRequest`: the request that opens a connection, in the form that functions receive.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -46,8 +46,9 @@ impl UpgradeRequest {
         self.query.iter().rev().find(found).map(|(_, value)| value.as_str())
     }
 
-    /// Adds headers and query parameters to an event, each in a map with the last and one with all values. Without query
-    /// parameters both of their maps are absent.
+    /// Adds headers and query parameters to an event. Each gets two maps: one with the last value
+    /// per name, one with all values. If there are no query parameters, both of their maps are
+    /// absent.
     pub(super) fn add_to(&self, event: &mut Map<String, Value>) {
         event.insert("headers".into(), last_of_each(&self.headers));
         event.insert("multiValueHeaders".into(), all_of_each(&self.headers));

@@ -18,8 +18,8 @@ use tokio_tungstenite::{
 
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Sends texts in frames of limited size. If a call is cancelled, the next one continues with the unsent frames, so no
-/// message is sent in part.
+/// Sends messages in frames of limited size. If a call is cancelled, the next call first sends the
+/// remaining frames, so no message is left incomplete.
 pub(super) struct Writer {
     pub(super) sink: SplitSink<Socket, Message>,
     frame: usize,
@@ -45,7 +45,7 @@ impl Writer {
     /// Sends the frames that are left from earlier calls.
     pub(super) async fn flush(&mut self) -> Result<(), Error> {
         while !self.unsent.is_empty() {
-            // Not `feed`: if it were cancelled while it waits, it would drop the frame that it holds.
+            // Don't use `feed`: if it is cancelled while it waits, it drops its frame.
             poll_fn(|context| self.sink.poll_ready_unpin(context)).await?;
             if let Some(frame) = self.unsent.pop_front() {
                 self.sink.start_send_unpin(frame)?;

@@ -11,10 +11,10 @@ use super::{
     stack::{Api, Authorizer, Route},
 };
 
-/// API Gateway's own limit, and its default.
+/// Maximum integration time-out of API Gateway, and also its default.
 const MAX_INTEGRATION: Duration = Duration::from_secs(29);
 
-/// The properties of a route. SAM ignores others silently, so they are refused here.
+/// Valid properties of a route. SAM silently ignores all others, so this crate refuses them.
 const ROUTE_PROPERTIES: [&str; 8] = [
     "ApiKeyRequired",
     "FunctionArn",

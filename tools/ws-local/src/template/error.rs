@@ -1,4 +1,5 @@
-//! `TemplateError`: an error in a template. Every message names the place and what to change there.
+//! `TemplateError`: an error in a template. Every message names the place and says what to change
+//! there.
 
 use std::{io, path::PathBuf};
 
@@ -14,7 +15,7 @@ pub enum TemplateError {
         #[source]
         source: io::Error,
     },
-    /// AWS SAM or this crate can't use it.
+    /// The template is invalid for SAM or not supported by this crate.
     #[error("{}:{fault}", path.display())]
     Invalid {
         /// The file.
@@ -67,7 +68,7 @@ pub enum Problem {
     /// A name that the template doesn't declare.
     #[error("`{0}` is not a parameter, resource or pseudo parameter of this template; correct the name or declare it")]
     UnknownReference(String),
-    /// An attribute that the resource doesn't have, or that has no value on this machine.
+    /// An attribute that the resource does not have or that has no value on this machine.
     #[error("`{attribute}` of `{resource}` has no value on this machine; remove it, or make it depend on a parameter")]
     UnknownAttribute {
         /// Logical id.
@@ -124,7 +125,8 @@ pub enum Problem {
     /// An unknown property of a route. SAM ignores it silently.
     #[error("a route has no property `{0}`; correct or remove it")]
     RouteProperty(String),
-    /// Another spelling. SAM has treated such a value as "no authorizer", which opens the API to every client.
+    /// An `AuthType` in another spelling. SAM treats such a value as "no authorizer", which opens
+    /// the API to every client.
     #[error("the AuthType {0:?} must be CUSTOM or NONE, in capitals")]
     AuthType(String),
     /// There is an authorizer but no `$connect` route, on which it would run.

@@ -1,5 +1,5 @@
-//! The resources that SAM generates for an API. Other resources may refer to them, although the template doesn't declare
-//! them.
+//! Resources that SAM generates for an API. The template does not declare them, but other resources
+//! may refer to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,19 +11,21 @@ use super::node::{Node, Value};
 pub(super) struct Generated {
     /// The API's logical id.
     pub(super) api: String,
-    /// `Ref` of a stage returns its name. `Ref` of another generated resource returns an id that nothing here uses.
+    /// Whether the resource is a stage. `Ref` of a stage returns its name; `Ref` of another
+    /// generated resource returns an id that this crate does not use.
     pub(super) is_stage: bool,
 }
 
-/// The logical id that SAM generates for a route, with Python's `capitalize()`: all letters but the first are lower case.
+/// Logical id that SAM generates for a route. SAM uses Python's `capitalize()`, which makes all
+/// letters except the first lower case.
 pub(super) fn route_id(api: &str, route_key: &str) -> String {
     let key = route_key.trim_start_matches('$');
     let (first, rest) = key.split_at_checked(1).unwrap_or((key, ""));
     format!("{api}{}{}Route", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
 }
 
-/// The generated resources by logical id. Reads the unevaluated template, because SAM makes these ids before it evaluates
-/// any function but `Ref` of a parameter.
+/// Generated resources by logical id. Reads the unevaluated template, because SAM creates these ids
+/// before it evaluates any function except `Ref` of a parameter.
 pub(super) fn generated(root: &Node) -> BTreeMap<String, Generated> {
     let mut generated = BTreeMap::new();
     let apis = resources_of(root).filter(|(_, node)| kind_of(node).as_deref() == Some("AWS::Serverless::WebSocketApi"));

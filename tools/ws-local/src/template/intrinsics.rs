@@ -1,4 +1,4 @@
-//! The intrinsic functions of CloudFormation.
+//! Evaluates the intrinsic functions of CloudFormation.
 
 use std::rc::Rc;
 
@@ -42,7 +42,7 @@ pub(super) fn evaluate<'s>(place: &Place<'s>, name: &str, argument: &Rc<Node>) -
 pub(super) fn condition(place: &Place<'_>) -> Result<bool, Fault> {
     let (name, argument) = match &place.node.value {
         Value::Call(name, argument) => (name.as_str(), argument),
-        // The long form. In other places it is a property of a resource.
+        // The long form `{Condition: NAME}`. Elsewhere, `Condition` is a property of a resource.
         Value::Map(entries) if matches!(&entries[..], [(key, _)] if key == "Condition") => ("Condition", &entries[0].1),
         _ => {
             return Err(place.fault(Problem::Expected("a condition: Equals, Not, And, Or or Condition")));
@@ -68,7 +68,8 @@ pub(super) fn condition(place: &Place<'_>) -> Result<bool, Fault> {
             (Some(condition), None) => Ok(!condition?),
             _ => Err(arguments(place, name, "a list with one condition")),
         },
-        // Evaluates every operand, so that an error in one is reported with any values of the parameters.
+        // Evaluates every operand, so that an error in any of them is reported whatever the
+        // parameter values are.
         "Fn::And" | "Fn::Or" => match all.collect::<Result<Vec<_>, _>>()? {
             values if !(2..=10).contains(&values.len()) => Err(arguments(place, name, "2 to 10 conditions")),
             values if name == "Fn::And" => Ok(!values.contains(&false)),
@@ -114,7 +115,8 @@ fn join(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
     Ok(parts.join(separator))
 }
 
-/// `Fn::Sub`: `${Name}`, `${Resource.Attribute}` and `${!Literal}`. The long form declares names of its own.
+/// `Fn::Sub`: `${Name}`, `${Resource.Attribute}` and `${!Literal}`. The long form also defines its
+/// own variables.
 fn substitute(place: &Place<'_>, argument: &Rc<Node>) -> Result<String, Fault> {
     let (template, own) = match (&argument.value, list(argument)) {
         (Value::Text(template), _) => (template, None),
@@ -162,7 +164,7 @@ fn variable(place: &Place<'_>, name: &str, own: Option<&Place<'_>>) -> Result<St
 fn list(argument: &Node) -> &[Rc<Node>] {
     match &argument.value {
         Value::List(items) => items,
-        // The functions that take a list refuse an empty one, so a single value is refused too.
+        // Return an empty list for a single value: functions that take a list refuse an empty list.
         _ => &[],
     }
 }

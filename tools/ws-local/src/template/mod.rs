@@ -1,9 +1,10 @@
 //! `Stack`: the resources of a SAM template that run on one machine, with every parameter, condition and intrinsic
 //! function resolved.
 //!
-//! `node` parses YAML. `place` and `scope` evaluate it on demand with `intrinsics`, and `parameters`, `resources` and
-//! `api` read the result. `place`, `intrinsics` and `scope` import one another, because the language is recursive: a value
-//! may be a function, whose arguments are values, and a reference leads to another value of the same template.
+//! `node` parses YAML. `place` and `scope` evaluate it on demand with `intrinsics`, and
+//! `parameters`, `resources` and `api` read the result. `place`, `intrinsics` and `scope` import
+//! each other, because the language is recursive: a value may be a function with values as
+//! arguments, and a reference leads to another value in the template.
 
 mod api;
 mod error;
@@ -27,8 +28,8 @@ use place::Place;
 use resources::Resource;
 use scope::Scope;
 
-/// Reads the template at `path` with these values of its parameters. Only what runs here is evaluated, so that policies,
-/// alarms, outputs and resources of other types may use any function.
+/// Reads the template at `path` with these parameter values. Only resources that run on this
+/// machine are evaluated, so policies, alarms, outputs and other resources may use any function.
 pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Stack, TemplateError> {
     let source =
         fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
@@ -68,7 +69,7 @@ fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -
     Ok(Stack { region: scope::REGION.to_owned(), account_id: scope::ACCOUNT_ID.to_owned(), api, functions, tables })
 }
 
-/// The logical id of the function with this ARN. The function must run here.
+/// Logical id of the function with this ARN. Fails if the function can't run on this machine.
 fn function_of(
     arn: &Place<'_>,
     resources: &[Resource<'_>],

@@ -6,10 +6,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::error::{Fault, Problem};
 
-/// The deepest nesting of lists and maps, so that parsing can't overflow the stack.
+/// Maximum nesting of lists and maps. The limit prevents a stack overflow in the parser.
 const MAX_DEPTH: usize = 100;
 
-/// One value of a template, not evaluated.
+/// One unevaluated value of a template.
 #[derive(Debug, PartialEq)]
 pub(super) struct Node {
     /// Counted from 1.
@@ -24,7 +24,8 @@ pub(super) enum Value {
     Text(String),
     List(Vec<Rc<Node>>),
     Map(Vec<(String, Rc<Node>)>),
-    /// An intrinsic function by its long name (`Fn::Sub`, `Ref`, `Condition`), in whichever form the template has it.
+    /// A call of an intrinsic function, by its long name (`Fn::Sub`, `Ref`, `Condition`), whichever
+    /// form the template uses.
     Call(String, Rc<Node>),
 }
 

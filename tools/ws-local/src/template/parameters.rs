@@ -47,7 +47,8 @@ fn parameter(place: &Place<'_>, given: Option<&String>) -> Result<Parameter, Fau
     Ok(Parameter::Text(value))
 }
 
-/// CloudFormation's rules: `AllowedValues`, `AllowedPattern`, and the limits of length and value.
+/// Checks a value against CloudFormation's rules: `AllowedValues`, `AllowedPattern`, and the limits
+/// on length and value.
 fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
     let limit = |name: &str| {
         let limit = place.get(name)?.map(|limit| Ok((limit.text()?, limit)));
@@ -69,7 +70,8 @@ fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
     }
     if let Some(pattern) = place.get("AllowedPattern")? {
         let pattern = pattern.text()?;
-        // CloudFormation's patterns are Java's. One that Rust can't parse is checked only at deployment.
+        // CloudFormation uses Java's pattern syntax. A pattern that Rust can't parse is checked
+        // only at deployment.
         let matches = Regex::new(&format!("^(?:{pattern})$")).map(|regex| regex.is_match(value));
         if matches == Ok(false) {
             return broken(format!("it must match {pattern}"));

@@ -1,5 +1,5 @@
-//! `Place`: a value of a template and its path, so that every error can name its place. Functions are evaluated when their
-//! value is read, and not before.
+//! `Place`: a value of a template and its path, so that every error can name its place. Functions
+//! are evaluated only when their value is read.
 
 use std::{ops::RangeInclusive, rc::Rc};
 
@@ -57,7 +57,7 @@ impl<'s> Place<'s> {
         self.get(key)?.ok_or_else(|| self.fault(Problem::Missing(key)))
     }
 
-    /// The entries of a map in the template's order, without those that are `AWS::NoValue`.
+    /// The entries of a map in the template's order, except those that are `AWS::NoValue`.
     pub(super) fn entries(&self) -> Result<Vec<(String, Self)>, Fault> {
         let mut entries = Vec::new();
         for (key, node) in self.map()? {
@@ -71,7 +71,7 @@ impl<'s> Place<'s> {
         Ok(entries)
     }
 
-    /// The items of a list, without those that are `AWS::NoValue`.
+    /// The items of a list, except those that are `AWS::NoValue`.
     pub(super) fn items(&self) -> Result<Vec<Self>, Fault> {
         let Value::List(nodes) = &self.node.value else {
             return Err(self.fault(Problem::Expected("a list")));

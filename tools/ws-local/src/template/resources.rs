@@ -9,7 +9,8 @@ use super::{
     stack::{Function, Table},
 };
 
-/// The types that are read. Resources of other types are skipped with their conditions.
+/// Resource types that this crate reads. Resources of other types are skipped, including their
+/// conditions.
 const TYPES: [&str; 5] = [
     "AWS::ApiGatewayV2::RouteResponse",
     "AWS::DynamoDB::Table",
@@ -38,7 +39,7 @@ impl<'s> Resource<'s> {
         Ok(resources)
     }
 
-    /// The property of the resource, else of `Globals` for its type.
+    /// The property of the resource, or of `Globals` for its type if the resource does not have it.
     pub(super) fn property(&self, name: &str) -> Result<Option<Place<'s>>, Fault> {
         let properties = self.place.get("Properties")?;
         match properties {
@@ -91,7 +92,7 @@ impl<'s> Resource<'s> {
         self.property(name)?.map(|number| number.number(range, needs)).transpose()
     }
 
-    /// The variables of `Globals`, replaced by the function's own.
+    /// The variables of `Globals`, overridden by the function's own variables.
     fn environment(&self) -> Result<BTreeMap<String, String>, Fault> {
         let mut variables = BTreeMap::new();
         for layer in [self.globals()?, self.place.get("Properties")?].into_iter().flatten() {
@@ -158,7 +159,7 @@ impl<'s> Resource<'s> {
     }
 }
 
-/// Without the provisioned capacity, because every table here is on demand.
+/// An index definition without its provisioned capacity, because every local table is on demand.
 fn index(index: &Place<'_>) -> Result<serde_json::Value, Fault> {
     Ok(serde_json::json!({
         "IndexName": index.need("IndexName")?.text()?,

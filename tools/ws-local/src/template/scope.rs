@@ -19,13 +19,13 @@ const STACK_NAME: &str = "local";
 const URL_SUFFIX: &str = "amazonaws.com";
 const PARTITION: &str = "aws";
 
-/// The deepest nesting of conditions, references and functions. A deeper one must be a cycle.
+/// Maximum nesting of conditions, references and functions. Deeper nesting is reported as a cycle.
 const MAX_NESTING: usize = 200;
 
 pub(super) struct Scope {
     root: Rc<Node>,
     parameters: Parameters,
-    /// By logical id.
+    /// Resources that SAM generates, by logical id.
     generated: BTreeMap<String, Generated>,
     nesting: Cell<usize>,
 }
@@ -46,7 +46,7 @@ pub(super) enum Parameter {
 }
 
 impl Scope {
-    /// Without parameters, to read `Parameters` itself.
+    /// A scope without parameters, used to read `Parameters` itself.
     pub(super) fn without_parameters(root: Rc<Node>) -> Self {
         Self { root, parameters: Parameters::new(), generated: BTreeMap::new(), nesting: Cell::new(0) }
     }
@@ -62,7 +62,7 @@ impl Scope {
         Place { scope: self, node: Rc::clone(&self.root), path: String::new() }
     }
 
-    /// Runs `evaluate`, or fails if the nesting is so deep that it must be a cycle.
+    /// Runs `evaluate` one level deeper. Fails with [`Problem::Cycle`] at [`MAX_NESTING`].
     pub(super) fn nested<T>(&self, place: &Place<'_>, evaluate: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         if self.nesting.get() >= MAX_NESTING {
             return Err(place.fault(Problem::Cycle));
@@ -136,7 +136,7 @@ impl Scope {
         }
     }
 
-    /// The resource's name on AWS: its name property, else its logical id.
+    /// The resource's name on AWS: its name property, or its logical id if it has none.
     fn physical_id(&self, id: &str, user: &Place<'_>) -> Result<String, Fault> {
         let Some(resource) = self.resource(id)? else {
             return Err(user.fault(Problem::UnknownReference(id.to_owned())));
@@ -184,7 +184,7 @@ pub(super) fn exists(resource: &Place<'_>) -> Result<bool, Fault> {
 
 /// An API id in AWS's format of ten letters and digits, derived from the logical id.
 pub(super) fn api_id(logical_id: &str) -> String {
-    // FNV-1a. Different ids need only look different.
+    // FNV-1a. The result need not be unpredictable, only different for different logical ids.
     let hash = logical_id
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

@@ -1,4 +1,4 @@
-//! `Stack`: a resolved template. The rest of the crate knows nothing else about a project.
+//! `Stack`: a resolved template. It is everything that the rest of the crate knows about a project.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -51,24 +51,25 @@ pub struct Route {
 pub struct Authorizer {
     /// Logical id of the function.
     pub function: String,
-    /// Such as `route.request.querystring.token`. Every one must be present and not empty, else the client gets 401.
+    /// Such as `route.request.querystring.token`. Each must be present and not empty; otherwise,
+    /// the client gets 401.
     pub identity_sources: Vec<String>,
 }
 
 /// An `AWS::Serverless::Function` with the build method `rust-cargolambda`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
-    /// `FunctionName`, else the logical id.
+    /// `FunctionName`, or the logical id if there is none.
     pub name: String,
-    /// The Cargo binary. `None` is the only binary of the package.
+    /// Name of the Cargo binary. `None` means the only binary of the package.
     pub binary: Option<String>,
     /// The folder of its `Cargo.toml`.
     pub code_uri: PathBuf,
-    /// The variables of `Globals`, replaced by the function's own.
+    /// The variables of `Globals`, overridden by the function's own variables.
     pub environment: BTreeMap<String, String>,
     /// In MB.
     pub memory: u32,
-    /// A process that exceeds it is killed.
+    /// Maximum time for one invocation. A process that exceeds it is killed.
     pub timeout: Duration,
     /// `ReservedConcurrentExecutions`: the largest number of simultaneous invocations.
     pub reserved_concurrency: Option<u32>,
@@ -77,10 +78,11 @@ pub struct Function {
 /// An `AWS::DynamoDB::Table`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// The value of `Ref`: `TableName`, else the logical id.
+    /// The value of `Ref`: `TableName`, or the logical id if there is none.
     pub name: String,
     /// A `CreateTable` request with the template's keys, attributes and indexes, billed on demand.
     pub create: serde_json::Value,
-    /// The attribute with a row's expiry, in seconds since the Unix epoch. `None` if TTL is not enabled.
+    /// Attribute that holds a row's expiry time, in seconds since the Unix epoch. `None` if TTL is
+    /// not enabled.
     pub ttl_attribute: Option<String>,
 }

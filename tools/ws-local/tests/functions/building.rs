@@ -1,4 +1,4 @@
-//! How executables are found, built and replaced.
+//! Tests of finding, building and replacing executables.
 
 use std::fs;
 
@@ -79,7 +79,7 @@ async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
     assert_eq!(word(&functions).await, "first");
     let old = functions.processes("Worker").remove(0);
 
-    // In a package that the function depends on, outside its own folder.
+    // Edit a package that the function depends on, outside the function's own folder.
     project.edit("word/src/lib.rs", "\"first\"", "\"second\"");
     assert_eq!(outcome(&mut events).await, Ok(vec!["Worker".to_owned()]));
     assert_eq!(word(&functions).await, "second");
@@ -90,7 +90,7 @@ async fn a_changed_source_replaces_the_processes_and_a_broken_one_does_not() {
     assert_eq!(word(&functions).await, "second");
     assert_eq!(functions.started("Worker"), 2);
 
-    // Other files start no build, so the next outcome is that of the repair.
+    // Changes to other files do not start a build, so the next outcome belongs to the fix.
     fs::write(project.folder.join("word/notes.txt"), "nothing").unwrap();
     project.edit("word/src/lib.rs", "\"second", "\"third\"");
     assert_eq!(outcome(&mut events).await, Ok(vec!["Worker".to_owned()]));

@@ -91,8 +91,8 @@ async fn an_event_that_finds_no_process_free_within_the_time_out_is_throttled() 
     let options = FunctionOptions { processes: 1, ..FunctionOptions::default() };
     let (functions, mut events) = run(&stack, options).await;
     functions.warm("Worker").await.unwrap();
-    // The first event gets the process. The second has waited for the whole time-out when the first times out, so chance
-    // decides whether it is handled. The third, behind both, is always throttled.
+    // The first event gets the only process. When the first times out, the second has also waited
+    // for the whole time-out, so it may or may not be handled. The third is always throttled.
     let (first, second, third) =
         tokio::join!(invoke(&functions, "hang"), invoke(&functions, "hang"), invoke(&functions, "hang"),);
     assert!(matches!(first, Err(InvokeError::TimedOut(_))), "{first:?}");
@@ -137,7 +137,7 @@ async fn a_function_that_reports_an_error_lives_on() {
 #[tokio::test]
 async fn a_response_may_have_six_megabytes_and_no_more() {
     let (functions, _events) = run(&Project::shared().stack(|_| {}), FunctionOptions::default()).await;
-    // With its two quotes, 6,291,556 bytes.
+    // Including the two quotes, the response has 6,291,556 bytes.
     assert_eq!(invoke(&functions, "big 6291554").await.unwrap().len(), 6_291_556);
     let result = invoke(&functions, "big 6291555").await;
     let Err(InvokeError::Failed(error)) = result else { panic!("it passed") };

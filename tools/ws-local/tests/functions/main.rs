@@ -1,4 +1,4 @@
-//! `Functions`, with real processes.
+//! Tests of `Functions` with real processes.
 
 mod building;
 mod handling;

@@ -1,4 +1,4 @@
-//! The start, the reports and the end of processes.
+//! Starting processes, their reported output, and their end.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `@connections`, with plain HTTP and with the SDK that functions use.
+//! Tests of `@connections`, with plain HTTP and with the SDK that functions use.
 
 use aws_sdk_apigatewaymanagement::{
     Client as Management,

@@ -1,5 +1,5 @@
-//! Random bytes instead of frames and requests: that connection ends with a `$disconnect`, and other connections
-//! continue.
+//! Random bytes instead of frames and requests. The affected connection ends with a `$disconnect`;
+//! other connections continue.
 
 use proptest::{prelude::*, sample::select};
 use tokio::{

@@ -37,7 +37,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 type BoxFuture = Pin<Box<dyn Future<Output = InvokeResult> + Send>>;
 type Body = Box<dyn Fn(Value) -> BoxFuture + Send + Sync>;
 
-/// Functions by name, each a closure. Every event that reaches one goes to `seen`.
+/// Functions by name, each a closure. Every event that a function receives is sent to `seen`.
 struct Functions {
     bodies: HashMap<String, Body>,
     seen: mpsc::UnboundedSender<(String, Value)>,
@@ -69,7 +69,7 @@ pub(crate) fn fail(message: &str) -> InvokeResult {
     Err(InvokeError::Failed(json!({"errorType": "E", "errorMessage": message}).to_string()))
 }
 
-/// A function that waits for `go` before it returns.
+/// A function body that waits for `go` before it returns.
 pub(crate) fn after(
     go: &Arc<Notify>,
     result: fn() -> InvokeResult,
@@ -103,7 +103,7 @@ pub(crate) fn stack() -> Stack {
     }
 }
 
-/// A stack under construction. Each route is added with its function.
+/// Builder for a stack and its functions. Each route is added with its function.
 pub(crate) struct Setup {
     stack: Stack,
     bodies: HashMap<String, Body>,
@@ -195,7 +195,7 @@ impl TestGateway {
         self.gateway.address()
     }
 
-    /// The next event that reaches this function. Events of other functions are kept.
+    /// Waits for the next event of this function. Keeps events of other functions.
     pub(crate) async fn event(&self, function: &str) -> Value {
         soon(std::future::poll_fn(|context| {
             let (arriving, kept) = &mut *self.events.lock().unwrap();
@@ -210,7 +210,7 @@ impl TestGateway {
         .await
     }
 
-    /// The number of events that have reached this function and that [`Self::event`] has not returned.
+    /// Number of events that this function has received and [`Self::event`] has not returned yet.
     pub(crate) fn waiting(&self, function: &str) -> usize {
         let (arriving, kept) = &mut *self.events.lock().unwrap();
         while let Ok(event) = arriving.try_recv() {

@@ -1,4 +1,4 @@
-//! The gateway over real sockets: what a client gets, and what a function gets.
+//! Tests of the gateway over real sockets: what clients and functions receive.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Messages: the selected route, the client's reply, and the order.
+//! Messages: the selected route, the reply to the client, and the order.
 
 use std::sync::Arc;
 

@@ -79,7 +79,8 @@ impl Client {
         serde_json::from_str(&self.text().await).unwrap()
     }
 
-    /// The code and reason that the gateway closes with, once the closing handshake is done and the stream has ended.
+    /// Waits until the closing handshake is complete and the stream has ended. Returns the code and
+    /// reason of the gateway.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         let mut end = None;
         while let Some(Ok(message)) = soon(self.socket.next()).await {
@@ -92,7 +93,8 @@ impl Client {
     }
 }
 
-/// The bytes of a masked frame, to send what the client library refuses. The mask is zero.
+/// The bytes of a masked frame, for frames that the client library refuses to send. The mask is
+/// zero.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -111,7 +113,8 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first byte of a whole text frame, and of the first, a middle and the last frame of a fragmented one.
+/// First bytes of frames: of an unfragmented text message, and of the first, a middle and the last
+/// frame of a fragmented one.
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const TEXT_FIRST: u8 = 0x01;
 pub(crate) const TEXT_NEXT: u8 = 0x00;
@@ -133,7 +136,8 @@ pub(crate) async fn raw(gateway: &TestGateway) -> TcpStream {
     stream
 }
 
-/// The code and reason of the next frame on a raw stream, which must be a close frame and the last frame.
+/// Code and reason of the next frame on a raw stream. Panics unless it is a close frame and the
+/// last frame.
 pub(crate) async fn raw_close(stream: &mut TcpStream) -> (u16, String) {
     let (first, length) = (soon(stream.read_u8()).await.unwrap(), stream.read_u8().await.unwrap());
     assert_eq!(first, 0x88, "not a close frame");

@@ -1,4 +1,4 @@
-//! The fixture project, copied to a folder in which a test may build and change it.
+//! `Project`: a copy of the fixture project that a test may build and change.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The copy that all tests share and none changes, so that it is built once.
+    /// The copy that all tests share. No test may change it, so it is built only once.
     pub(crate) fn shared() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixture-project");
         copy(&original(), &folder).unwrap();
@@ -87,7 +87,7 @@ pub(crate) async fn run(stack: &Stack, options: FunctionOptions) -> (Functions, 
 pub(crate) struct Events(UnboundedReceiver<Event>);
 
 impl Events {
-    /// What `pick` returns for the next event that it accepts.
+    /// Waits for the next event for which `pick` returns a value, and returns that value.
     pub(crate) async fn find<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
         let found = async {
             loop {
@@ -104,8 +104,8 @@ fn original() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture-project")
 }
 
-/// Skips files that are equal already, so that nothing is built without need. Replaces the others in one step, so that no
-/// other test reads half a file.
+/// Copies a folder. Skips files that are already equal, so that nothing is rebuilt needlessly.
+/// Replaces the others atomically, so that no other test reads a partial file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in from.read_dir()? {

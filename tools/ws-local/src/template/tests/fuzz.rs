@@ -35,7 +35,7 @@ const VALUES: [&str; 24] = [
     "'\u{0}\u{feff}'",
 ];
 
-/// A good template with lines removed, repeated, indented or outdented, or with other values.
+/// A valid template with lines removed, repeated, indented or unindented, or with changed values.
 fn edited() -> impl Strategy<Value = String> {
     let edit = (any::<prop::sample::Index>(), 0..6, select(VALUES.to_vec()));
     (select(GOOD.to_vec()), prop::collection::vec(edit, 1..5)).prop_map(|(template, edits)| {

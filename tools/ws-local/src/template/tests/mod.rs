@@ -1,4 +1,4 @@
-//! Whole templates become stacks.
+//! Tests that load complete templates.
 
 mod fuzz;
 mod parameters;

@@ -1,4 +1,4 @@
-//! Templates that are refused, and the messages.
+//! Templates that are refused, and the error messages.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Each intrinsic function, and the errors for wrong ones.
+//! Each intrinsic function, and the errors for incorrect use.
 
 use super::*;
 

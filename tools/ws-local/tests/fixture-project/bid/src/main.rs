@@ -1,4 +1,4 @@
-//! Responds to a message with the message.
+//! Replies to each message with the same message.
 
 use runtime::Runtime;
 
@@ -6,7 +6,7 @@ fn main() {
     let mut runtime = Runtime::connect();
     loop {
         let (id, event) = runtime.next();
-        // The body is the only string in the event that holds escaped quotes, so this end is its own.
+        // Only the body contains escaped quotes, so the first unescaped quote ends it.
         let (_, body) = event.split_once(r#""body":""#).unwrap();
         let end = body.replace(r#"\""#, "  ").find('"').unwrap();
         runtime.respond(&id, &format!(r#"{{"statusCode":200,"body":"{}"}}"#, &body[..end]));

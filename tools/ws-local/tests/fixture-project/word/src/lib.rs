@@ -1,4 +1,4 @@
-//! The source file that tests change, to see that functions which depend on it are built again.
+//! Tests change this file to check that functions that depend on it are rebuilt.
 
 /// The response to the event `"word"`.
 pub const WORD: &str = "first";

@@ -1,7 +1,8 @@
-//! A function that does what its event says.
+//! A function that carries out the command in its event.
 //!
-//! An event is a JSON string of a verb and an optional argument. The variable `INIT` selects a failure before the first
-//! event. `HOLD` is an address to keep a connection to, so that a test sees when the process ends.
+//! An event is a JSON string with a verb and an optional argument. The environment variable `INIT`
+//! selects a failure before the first event. `HOLD` is an address: the process keeps a connection
+//! to it open, so that a test can detect when the process ends.
 
 use std::{env, io::Read, net::TcpStream, process::exit, thread::park};
 
@@ -48,7 +49,7 @@ fn main() {
     }
 }
 
-/// Connects to `address`, and responds when it sends a byte.
+/// Connects to `address` and returns when it receives a byte.
 fn wait(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.read_exact(&mut [0]).unwrap();

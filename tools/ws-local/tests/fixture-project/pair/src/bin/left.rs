@@ -1,3 +1,3 @@
-//! One of two binaries, so that a template has to name the one it means.
+//! One of two binaries in this package, so a template must name the binary that it uses.
 
 fn main() {}
