@@ -218,7 +218,7 @@ def container_gateway():
     if found.returncode != 0:
         raise Failure(f"Docker does not respond: {found.stderr.strip()}")
     network = json.loads(found.stdout)
-    # Some versions of Docker omit the gateway, which is then the first address.
+    # Some versions of Docker omit the gateway. It is then the first address of the subnet.
     gateway = network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
     try:
         with socket.socket() as probe:

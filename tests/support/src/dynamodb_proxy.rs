@@ -23,7 +23,7 @@ pub struct Call {
     pub body: Value,
 }
 
-/// What the proxy does with a call.
+/// How the proxy handles a call.
 #[derive(Clone)]
 pub enum Outcome {
     Forward,
@@ -61,7 +61,8 @@ impl DynamoDbProxy {
         proxy
     }
 
-    /// Starts a proxy without an upstream, for a system that must know the proxy's address before its own DynamoDB runs.
+    /// Starts a proxy without an upstream, for a system that needs the proxy's address before its
+    /// DynamoDB has started.
     pub async fn unbound() -> Self {
         let state = Arc::new(Shared {
             calls: Mutex::default(),

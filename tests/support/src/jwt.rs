@@ -189,7 +189,7 @@ impl JwksServer {
         server
     }
 
-    /// Serves these keys from now on.
+    /// Makes the endpoint serve these keys.
     pub fn publish(&self, keys: &[&Key]) {
         self.respond_with(JwksResponse::Keys(keys.iter().map(|key| key.jwk()).collect()));
     }

@@ -1,4 +1,5 @@
-//! `CpuShare`: the share of a processor that Lambda assigns to a function, as a Linux control group.
+//! `CpuShare`: a Linux control group that limits a function to the share of a processor that Lambda
+//! assigns to it.
 //!
 //! Lambda assigns a whole processor during initialization. From the first event on, the share is
 //! proportional to the function's memory.

@@ -13,8 +13,8 @@ use clap::Parser;
 /// Tests in `tests/observability` check the length of the line.
 const LOG_BYTES: f64 = 648.0;
 
-/// Measures the functions as they are deployed: each one is a process behind a Lambda Runtime API, with an embedded
-/// DynamoDB and an `@connections` endpoint whose calls take a configurable time.
+/// Measures the functions as they are deployed. Each function is a process behind a Lambda Runtime
+/// API. It calls an embedded DynamoDB and an `@connections` endpoint.
 #[derive(Parser)]
 struct Arguments {
     /// Folders with the output of `cargo lambda build --release`. The actions of all folders take

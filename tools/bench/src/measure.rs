@@ -1,8 +1,8 @@
 //! Measures actions on fresh and warm processes, with and without a delay of each AWS call, over
 //! plain HTTP and TLS.
 //!
-//! All actions take turns in blocks, so that other load on the machine affects all of them alike. Results are compared
-//! with those of the no-op function in the same run.
+//! All actions take turns in blocks, so that other load on the machine affects all of them equally.
+//! Results are compared with the results of the no-op function in the same run.
 
 mod bench;
 mod process;

@@ -1,4 +1,4 @@
-//! `ClientHistory`: what one client sent and received, for the checker.
+//! `ClientHistory`: the messages that one client sent and received, for the checker.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub struct ClientHistory {
     /// Number of send requests.
     pub attempts: usize,
     pub acknowledged: Vec<Acknowledgement>,
-    /// Every message that the device ever received.
+    /// Every message that the device received, with its source.
     pub seen: Vec<(Source, Value)>,
     /// Messages that the device holds at the end, by peer and sequence number.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,

@@ -1,4 +1,4 @@
-//! `chaos`: many runs, each with its own seed and faults.
+//! `chaos`: carries out many runs, each with its own seed and faults.
 
 use std::{
     fs,

@@ -17,7 +17,7 @@ pub struct Plan {
     /// Rate of each fault per thousand calls. Each run uses only some of the faults, because some
     /// faults hide the effects of others (Groce et al., "Swarm Testing").
     pub rates: BTreeMap<Fault, u32>,
-    /// Whether each call is delayed by some milliseconds, which varies the order of concurrent calls.
+    /// Whether each call is delayed by a few milliseconds, to vary the order of concurrent calls.
     pub jitter: bool,
     /// Whether connections appear an hour old, so that a 410 removes them.
     pub aged: bool,

@@ -65,7 +65,7 @@ impl Processes {
         functions.processes(&process.function).into_iter().find(|found| found.id() == process.process)
     }
 
-    /// Kills the process that handles an event, and waits until it is dead.
+    /// Kills the process that handles an event, and waits until the process has ended.
     pub(crate) async fn kill(&self, event: &str) {
         if let Some(process) = self.handling(event) {
             process.kill();

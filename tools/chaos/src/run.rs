@@ -129,7 +129,7 @@ async fn devices(harness: &Harness, schedule: &Arc<FaultSchedule>, host: Option<
     devices
 }
 
-/// Waits until all devices are connected, have nothing to send, and miss no message that they know of.
+/// Waits until [`Device::is_at_rest`] is true for all devices.
 pub async fn all_at_rest(devices: &[Device]) {
     loop {
         join_all(devices.iter().map(|device| device.until(Device::is_at_rest))).await;

@@ -28,7 +28,7 @@ pub struct FaultSchedule {
     total: Arc<FaultCounts>,
     /// Pending effects of faults: late calls, and stopped processes.
     pub tasks: TaskTracker,
-    /// Events that functions are handling, even if their caller no longer waits.
+    /// Events that functions are handling, including those whose caller has stopped waiting.
     pub events: TaskTracker,
     /// Number of acknowledged messages.
     pub acknowledged: watch::Sender<usize>,

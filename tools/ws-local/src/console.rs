@@ -88,7 +88,7 @@ pub(crate) fn error(error: &anyhow::Error) {
 }
 
 fn print(lines: &Sender<Option<String>>, line: String) {
-    // An error means that the printing thread has ended, which is no reason to stop serving.
+    // Ignore errors: they mean that the printing thread has ended. The system continues to serve.
     let _ = lines.send(Some(line));
 }
 

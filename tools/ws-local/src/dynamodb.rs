@@ -162,7 +162,8 @@ fn ensure_table(database: &Database, table: &Table, storage: &Storage) -> anyhow
     Ok(())
 }
 
-/// The properties that can't change while a table has rows: its keys and those of its indexes, with their types.
+/// Properties of a table that can't change after its creation: the keys of the table and of its
+/// indexes, with their types.
 fn keys(table: &Value) -> BTreeSet<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let kind = |name: &Value| {

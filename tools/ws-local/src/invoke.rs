@@ -12,7 +12,7 @@ pub trait Invoke: Send + Sync + 'static {
     fn invoke(&self, function: &str, payload: Vec<u8>) -> Pin<Box<dyn Future<Output = InvokeResult> + Send>>;
 }
 
-/// Why an invocation has no result. The gateway decides what the client gets instead.
+/// Why an invocation has no result. The gateway selects the error that the client gets.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
     /// The function reported an error. Holds its payload: `{"errorType", "errorMessage"}`.

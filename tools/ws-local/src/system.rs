@@ -51,7 +51,7 @@ pub struct SystemOptions {
     pub functions: FunctionOptions,
     /// The folder of the files served at `/`. `None` is the folder `web` beside the template, if there is one.
     pub web: Option<PathBuf>,
-    /// The folder of the token issuer's key, whose public half the gateway serves.
+    /// Folder of the token issuer's key. The gateway serves the public key.
     pub issuer: Option<PathBuf>,
     /// API Gateway's quotas.
     pub limits: Limits,

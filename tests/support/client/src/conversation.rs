@@ -1,4 +1,4 @@
-//! A scripted conversation of two users with two devices each, which checks every frame.
+//! A scripted conversation between two users with two devices each. It checks every frame.
 
 use serde_json::json;
 use uuid::Uuid;

@@ -19,7 +19,7 @@ use crate::simulated_clock::SimulatedDynamoDb;
 const MESSAGES: usize = 200;
 /// Minimum number of messages per sender in [`Load::Senders`].
 const MIN_MESSAGES_PER_SENDER: usize = 2;
-/// A function's deadline is on the system clock, which the simulated clock does not follow.
+/// A deadline far in the future. Deadlines use the system clock, not the simulated clock.
 const NO_DEADLINE_MS: u64 = 1_000_000_000;
 
 /// Load on the conversation.

@@ -76,8 +76,8 @@ impl DeviceCore {
         history
     }
 
-    /// Whether the device is connected, has nothing to send, and misses no message that it knows of. Drafts that are
-    /// `sent_elsewhere` do not count.
+    /// Whether the device is connected, has nothing to send, and holds every message that it knows
+    /// about. Drafts that are `sent_elsewhere` do not count.
     pub(super) fn is_at_rest(&self, sent_elsewhere: impl Fn(&Draft) -> bool) -> bool {
         let state = self.state();
         let is_connected = state.connections.last_key_value().is_some_and(|(_, is_synced)| *is_synced);

@@ -39,7 +39,8 @@ impl Device {
         Self(Client::Protocol(Arc::new(ProtocolDevice::new(core))))
     }
 
-    /// A device whose client is `web/chat-client.js`, in a browser of its own or in a tab of another device's browser.
+    /// A device whose client is `web/chat-client.js`, in its own browser or in a tab of another
+    /// device's browser.
     ///
     /// # Errors
     /// If no port is free.
@@ -117,7 +118,8 @@ impl Device {
         }
     }
 
-    /// Whether the device is connected, has nothing to send, and misses no message that it knows of.
+    /// Whether the device is connected, has nothing to send, and holds every message that it knows
+    /// about. Also true for a device that has stopped for good.
     pub fn is_at_rest(&self) -> bool {
         match &self.0 {
             Client::Protocol(device) => device.core.is_at_rest(|_| false),

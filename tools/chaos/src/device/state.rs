@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) history: ClientHistory,
 }
 
-/// One conversation as the device knows it.
+/// A device's view of one conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
     /// By sequence number.

@@ -157,8 +157,8 @@ fn describes_a_package(variable: &OsStr) -> bool {
     variable.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// The name of a function's binary: the one that the template names, anywhere in the workspace, or the only one of the
-/// package in `folder`.
+/// Name of a function's binary. If the template names a binary, it may be anywhere in the
+/// workspace. Otherwise, it is the only binary of the package in `folder`.
 fn binary<'a>(folder: &Path, packages: &'a [Package], wanted: Option<&str>) -> anyhow::Result<&'a str> {
     let all = || packages.iter().flat_map(|package| binaries(package).map(move |name| (package, name)));
     let name = match wanted {

@@ -64,7 +64,7 @@ pub struct FunctionOptions {
     pub prebuilt: Option<PathBuf>,
     /// The largest number of processes per function. When all of them are busy, an invocation waits.
     pub processes: usize,
-    /// Variables for every function, which replace those of the template.
+    /// Environment variables for every function. They override the variables of the template.
     pub environment: BTreeMap<String, String>,
     /// How long a process may take to ask for its first invocation; 10 s on Lambda.
     pub init_timeout: Duration,
@@ -134,7 +134,7 @@ impl Functions {
         self.shared.pools.get(function).map(|pool| pool.processes()).unwrap_or_default()
     }
 
-    /// The number of processes of a function that were ever started.
+    /// Number of processes of a function that have been started so far.
     pub fn started(&self, function: &str) -> usize {
         self.shared.pools.get(function).map(|pool| pool.started()).unwrap_or_default()
     }

@@ -148,9 +148,9 @@ impl Worker {
         }))
     }
 
-    /// Hands the process an invocation and waits for its result. `None` if the process ended before it took the
-    /// invocation, so that another process can handle it. After any error but [`InvokeError::Failed`] the process is
-    /// dead.
+    /// Hands the process an invocation and waits for its result. `None` if the process ended before
+    /// it took the invocation, so that another process can handle it. After any error except
+    /// [`InvokeError::Failed`], the process has ended.
     pub(super) async fn handle(&mut self, payload: Bytes) -> Option<InvokeResult> {
         let time = self.launch.function.timeout;
         let request_id = Uuid::new_v4().to_string();

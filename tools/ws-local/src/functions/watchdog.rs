@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// The argument with which a program starts itself as a watchdog. It must then call [`main`].
+/// The argument that starts a program as a watchdog. A program that receives it must call [`main`].
 pub const SUBCOMMAND: &str = "watchdog";
 
 /// Runs the watchdog: reads lines `+GROUP` and `-GROUP` until standard input ends, then kills the groups that are left.
@@ -74,7 +74,7 @@ impl Watchdog {
     fn send(&self, line: std::fmt::Arguments<'_>) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = &mut process.1 {
-            // An error means that the watchdog was killed. The functions still run.
+            // Ignore errors: they mean that the watchdog was killed. The functions continue to run.
             let _ = pipe.write_all(line.to_string().as_bytes());
         }
     }

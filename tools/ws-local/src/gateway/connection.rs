@@ -75,7 +75,7 @@ impl Connection {
     /// Waits for room in the queue and queues a message. If the connection closes while it waits,
     /// the message is dropped.
     pub(super) async fn reply(&self, message: String) {
-        // An error means that the connection is closed, which its own task handles.
+        // An error means that the connection is closed. The connection's own task handles that.
         let _ = self.queue.send(message).await;
     }
 

@@ -35,7 +35,7 @@ pub struct Limits {
     pub queue: usize,
     /// How long the client may take to complete the closing handshake before the connection is dropped.
     pub closing: Duration,
-    /// How long a stopping gateway waits for running functions, including those of `$disconnect`.
+    /// How long a stopping gateway waits for running functions, including `$disconnect` functions.
     pub stopping: Duration,
 }
 

@@ -65,7 +65,7 @@ pub struct GatewayOptions {
     pub limits: Limits,
     /// The folder of the files served at `/`. Browsers must revalidate each file.
     pub web: Option<PathBuf>,
-    /// The folder with the token issuer's key, whose public half is served at [`JWKS_PATH`].
+    /// Folder of the token issuer's key. Its public key is served at [`JWKS_PATH`].
     pub issuer: Option<PathBuf>,
     /// Receives an [`crate::event::Event::Request`] for every request.
     pub events: EventSink,

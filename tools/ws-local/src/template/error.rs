@@ -129,7 +129,7 @@ pub enum Problem {
     /// the API to every client.
     #[error("the AuthType {0:?} must be CUSTOM or NONE, in capitals")]
     AuthType(String),
-    /// There is an authorizer but no `$connect` route, on which it would run.
+    /// There is an authorizer but no `$connect` route to run it on.
     #[error("an authorizer needs a $connect route; add one")]
     AuthWithoutConnect,
     /// A stage name that API Gateway refuses, or that can't be part of a path.

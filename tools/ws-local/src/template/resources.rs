@@ -43,7 +43,8 @@ impl<'s> Resource<'s> {
     pub(super) fn property(&self, name: &str) -> Result<Option<Place<'s>>, Fault> {
         let properties = self.place.get("Properties")?;
         match properties {
-            // The resource's own property replaces the one of `Globals`, even if it is AWS::NoValue.
+            // The resource's own property overrides the property of `Globals`, even if its value is
+            // AWS::NoValue.
             Some(properties) if properties.has(name) => properties.get(name),
             _ => self.globals()?.map_or(Ok(None), |globals| globals.get(name)),
         }
@@ -101,7 +102,8 @@ impl<'s> Resource<'s> {
                 continue;
             };
             let entries = own.entries()?;
-            // A variable that is AWS::NoValue removes the one of `Globals`.
+            // A variable whose value is AWS::NoValue removes the variable of the same name from
+            // `Globals`.
             variables.retain(|name: &String, _| !own.has(name));
             for (name, value) in entries {
                 variables.insert(name, value.text()?);

@@ -1,4 +1,4 @@
-//! `TestGateway`: a gateway whose functions are closures, with the events and records that it produces.
+//! `TestGateway`: a gateway with closures as functions. It collects the events and request records.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -219,7 +219,7 @@ impl TestGateway {
         kept.iter().filter(|(name, _)| name == function).count()
     }
 
-    /// The next record of this route. Earlier records of other routes are dropped.
+    /// Waits for the next record of this route. Drops earlier records of other routes.
     pub(crate) async fn record(&self, route: &str) -> RequestRecord {
         let mut records = self.records.lock().await;
         loop {
