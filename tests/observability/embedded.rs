@@ -8,11 +8,18 @@ use serde_json::{Value, json};
 /// Units that the functions use for their metrics.
 const UNITS: [&str; 3] = ["Bytes", "Count", "Milliseconds"];
 
-/// Parses a log line, which must be one JSON object.
+/// Parses a log line, which must be one JSON object. Above level INFO it must have an RFC 3339 `timestamp`, because
+/// Lambda takes a line without one as INFO:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>.
 #[track_caller]
 pub(crate) fn parse(line: &str) -> Value {
     let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     assert!(line.is_object(), "{line}");
+    if line["level"] != "INFO" {
+        assert!(["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default()), "{line}");
+        let timestamp = line["timestamp"].as_str().unwrap_or_default();
+        assert!(timestamp.parse::<jiff::Timestamp>().is_ok() && timestamp.ends_with('Z'), "{line}");
+    }
     line
 }
 

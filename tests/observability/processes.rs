@@ -7,11 +7,15 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{DynamoDbProxy, Local, Outcome};
+use support::{
+    ChatClient, DynamoDbProxy, Local, Outcome, User,
+    jwt::{JwksResponse, JwksServer, Key},
+};
 use tokio::{sync::watch, time::timeout};
 use ws_local::{
     event::{Event, EventSink},
     functions::FunctionOptions,
+    system::SystemOptions,
 };
 
 use crate::embedded::{metrics, parse};
@@ -68,6 +72,10 @@ impl Output {
 
 /// Starts the complete local system. Its functions log as on Lambda, at this level.
 async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
+    start_with(level, |_| {}).await
+}
+
+async fn start_with(level: &str, change: impl FnOnce(&mut SystemOptions)) -> (Local, DynamoDbProxy, Output) {
     let proxy = DynamoDbProxy::unbound().await;
     let output = Output { lines: Arc::default(), traces: Arc::default(), count: Arc::new(watch::Sender::new(0)) };
     let environment = [
@@ -80,6 +88,7 @@ async fn start(level: &str) -> (Local, DynamoDbProxy, Output) {
     let local = Local::start_with(|options| {
         options.functions = FunctionOptions { environment, ..FunctionOptions::default() };
         options.events = EventSink::new(move |event| observed.observe(event));
+        change(options);
     })
     .await;
     proxy.set_upstream(local.dynamodb().to_owned());
@@ -125,6 +134,7 @@ async fn a_failure_is_logged_once_with_its_trace_id_at_any_level() {
         assert!(line["cause"].as_str().unwrap().contains("ResourceNotFoundException"), "{line}");
         assert_eq!(line["span"]["traceId"], output.trace("SendFunction"), "{line}");
         assert!(line["span"]["requestId"].as_str().unwrap().len() == 36, "{line}");
+        assert_eq!(line["span"]["function"], "SendFunction");
         if level == "INFO" {
             let own = output.line("SendFunction", |line| line["route"] == "sendMessage").await;
             assert_eq!((&own["outcome"], &own["requestId"]), (&json!("internal"), &line["span"]["requestId"]));
@@ -132,5 +142,54 @@ async fn a_failure_is_logged_once_with_its_trace_id_at_any_level() {
         chat.stop().await;
         let lines = output.lines.lock().unwrap();
         assert_eq!(lines.iter().filter(|(name, _)| name == "SendFunction").count(), line_count, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn users_with_any_name_talk_and_every_line_stays_json() {
+    let (chat, _proxy, output) = start("INFO").await;
+    let names = ["李雷", "مريم", "🦀 crab", "a\"b\\c", "100%41", "<i>'x'</i>"];
+    for (sender, recipient) in names.iter().zip(names.iter().cycle().skip(1)) {
+        let (from, to) = (chat.connect(sender).await, chat.connect(recipient).await);
+        from.send(recipient, "Hello!", json!({})).await.unwrap();
+        let message = to.next_message().await;
+        assert_eq!((message.sender_id.as_str(), message.recipient_id.as_str()), (*sender, *recipient));
+        to.mark_read(sender, message.seq).await.unwrap();
+        let inbox = to.conversations(json!({})).await.unwrap().conversations;
+        assert_eq!((inbox[0].peer_id.as_str(), inbox[0].unread), (*sender, 0));
+        tokio::join!(from.close(), to.close());
+    }
+    chat.stop().await;
+    let lines = output.lines.lock().unwrap();
+    for (_, line) in lines.iter() {
+        assert_eq!(parse(line)["outcome"], "ok", "{line}");
+    }
+    assert!(lines.len() > 5 * names.len(), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_no_error_and_a_fault_of_the_authorizer_is_one_line() {
+    for (keys, outcome, level) in [
+        (JwksResponse::Keys(vec![Key::ed25519("other").jwk()]), "unauthenticated", "INFO"),
+        (JwksResponse::Text(500, String::new()), "unavailable", "ERROR"),
+    ] {
+        let issuer = JwksServer::start(&[]).await;
+        issuer.respond_with(keys);
+        let (chat, _proxy, output) = start_with("INFO", |options| {
+            for (name, value) in
+                [("AuthMode", "jwt"), ("JwtJwksUrl", &issuer.url), ("JwtIssuer", "issuer"), ("JwtAudience", "chat")]
+            {
+                options.parameters.insert(name.to_owned(), value.to_owned());
+            }
+        })
+        .await;
+        let token = Key::ed25519("ed").token(&json!({ "sub": "alice" }));
+        assert!(ChatClient::connect_as(chat.websocket(), &User::with_token("alice", &token)).await.is_err());
+        output.line("AuthorizerFunction", |line| line["outcome"] == outcome).await;
+        chat.stop().await;
+        let lines = output.lines.lock().unwrap();
+        let levels: Vec<_> = lines.iter().map(|(_, line)| parse(line)["level"].clone()).collect();
+        // The line with the reason, and the line about the invocation.
+        assert_eq!(levels, [level, "INFO"], "{lines:?}");
     }
 }

@@ -25,9 +25,15 @@ fn request_for(user_ids: &[&str]) -> Fixture {
 
 #[tokio::test]
 async fn in_open_mode_the_user_is_the_one_that_the_client_names() {
-    for user in ["alice", "alice@example.com", "李雷", "auth0|123"] {
+    for (user, encoded) in [
+        ("alice", "alice"),
+        ("alice@example.com", "alice@example.com"),
+        ("李雷", "%E6%9D%8E%E9%9B%B7"),
+        ("auth0|123", "auth0%7C123"),
+        ("\"quoted\"", "%22quoted%22"),
+    ] {
         let policy = authorize(request_for(&[user])).await.unwrap();
-        assert_eq!((&policy["principalId"], &policy["context"]), (&json!(user), &json!({ "userId": user })));
+        assert_eq!((&policy["principalId"], &policy["context"]), (&json!(encoded), &json!({ "userId": encoded })));
         let statement = json!({
             "Action": ["execute-api:Invoke"],
             "Effect": "Allow",

@@ -17,7 +17,6 @@ pub mod configuration;
 
 mod start;
 
-pub use lambda::StartError;
 pub use model::error::Error;
 pub use protocol::{replies::Reply, request::Request};
 pub use start::{run, run_authorizer, run_lifecycle};

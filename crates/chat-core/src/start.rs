@@ -1,11 +1,11 @@
 //! The start of a function: read the configuration, build the context, serve.
 
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use crate::{
     configuration::{Configuration, FromConfiguration},
     lambda::{self, LogSettings, RequestLog, StartError},
-    model::error::Error,
+    model::error::{Error, chain},
     protocol::{
         replies::Reply,
         request::{ConnectRequest, Identity, Request},
@@ -16,39 +16,51 @@ use crate::{
 /// Runs the route of a message. A message on a connection whose token has expired gets the error `token_expired`, and the
 /// connection is closed.
 ///
-/// # Errors
-/// If a variable is missing or invalid, or the Runtime API can't be reached. The process must end then.
-pub async fn run<C: FromConfiguration>(
-    route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
-) -> Result<(), StartError> {
-    let start = Start::new()?;
-    let context: C = start.build()?;
-    let connections: ConnectionsApi = start.build()?;
-    lambda::serve_messages(&context, &connections, &start.request_log()?, route).await
+/// It returns if a variable is missing or invalid, or if the Runtime API can't be reached. The cause is logged then, as one
+/// line at level ERROR.
+pub async fn run<C: FromConfiguration>(route: impl AsyncFn(&C, Request) -> Result<Reply, Error>) -> ExitCode {
+    exit_code(async |start| {
+        let context: C = start.build()?;
+        let connections: ConnectionsApi = start.build()?;
+        lambda::serve_messages(&context, &connections, &start.request_log()?, route).await
+    })
+    .await
 }
 
-/// Runs the route `$connect` or `$disconnect`.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_lifecycle<C: FromConfiguration>(
-    route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
-) -> Result<(), StartError> {
-    let start = Start::new()?;
-    let context: C = start.build()?;
-    lambda::serve_lifecycle(&context, &start.request_log()?, route).await
+/// Runs the route `$connect` or `$disconnect`. It returns as [`run`] does.
+pub async fn run_lifecycle<C: FromConfiguration>(route: impl AsyncFn(&C, Request) -> Result<Reply, Error>) -> ExitCode {
+    exit_code(async |start| {
+        let context: C = start.build()?;
+        lambda::serve_lifecycle(&context, &start.request_log()?, route).await
+    })
+    .await
 }
 
-/// Runs the authorizer.
-///
-/// # Errors
-/// As [`run`].
+/// Runs the authorizer. It returns as [`run`] does.
 pub async fn run_authorizer<C: FromConfiguration>(
     authorizer: impl AsyncFn(&C, ConnectRequest) -> Result<Identity, Error>,
-) -> Result<(), StartError> {
-    let start = Start::new()?;
-    let context: C = start.build()?;
-    lambda::serve_authorizer(&context, &start.request_log()?, authorizer).await
+) -> ExitCode {
+    exit_code(async |start| {
+        let context: C = start.build()?;
+        lambda::serve_authorizer(&context, &start.request_log()?, authorizer).await
+    })
+    .await
+}
+
+/// Starts a function, and returns its exit code when it ends. `main` doesn't return the error, because Rust would print it
+/// as plain text, which Lambda drops if the log level is above INFO.
+async fn exit_code(run: impl AsyncFnOnce(Start) -> Result<(), StartError>) -> ExitCode {
+    let began = Instant::now();
+    let configuration = Configuration::from_environment();
+    let function = configuration.function_name();
+    let result = async { run(Start::new(began, configuration)?).await };
+    match result.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(function, cause = chain(&error), "the function can't start");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A process before its first event.
@@ -59,12 +71,11 @@ struct Start {
 }
 
 impl Start {
-    fn new() -> Result<Self, StartError> {
-        let began = Instant::now();
-        let configuration = Configuration::from_environment();
-        let log = configuration.log().map_err(StartError::new)?;
-        log.install()?;
-        Ok(Self { began, configuration, log })
+    fn new(began: Instant, configuration: Configuration) -> Result<Self, StartError> {
+        let log = configuration.log();
+        // An invalid level is an error that the log must show.
+        log.as_ref().unwrap_or(&configuration.log_of_errors()).install()?;
+        Ok(Self { began, configuration, log: log.map_err(StartError::new)? })
     }
 
     fn build<T: FromConfiguration>(&self) -> Result<T, StartError> {

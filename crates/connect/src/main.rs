@@ -1,6 +1,8 @@
 //! The `connect` function; see `lib.rs`.
 
+use std::process::ExitCode;
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::StartError> {
+async fn main() -> ExitCode {
     chat_core::run_lifecycle(connect::handle).await
 }

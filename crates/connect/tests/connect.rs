@@ -24,7 +24,14 @@ fn rows(aws: &FakeAws) -> Vec<String> {
 }
 
 fn offering(protocols: &str) -> Fixture {
-    Fixture::named("connect").set("/headers/Sec-WebSocket-Protocol", json!(protocols))
+    offering_in_lines(&[protocols])
+}
+
+/// A client that sends the header once for each of these values.
+fn offering_in_lines(protocols: &[&str]) -> Fixture {
+    Fixture::named("connect")
+        .set("/headers/Sec-WebSocket-Protocol", json!(protocols.last()))
+        .set("/multiValueHeaders/Sec-WebSocket-Protocol", json!(protocols))
 }
 
 #[tokio::test]
@@ -34,8 +41,7 @@ async fn it_stores_the_connection_with_two_concurrent_calls() {
 
     let answer = connect(&context, Fixture::named("connect")).await;
 
-    assert_eq!((&answer["statusCode"], &answer["headers"]), (&json!(200), &json!({})));
-    assert_eq!(answer.get("body"), None, "a body on $connect is never sent");
+    assert_eq!(answer, json!({ "statusCode": 200 }), "a body on $connect is never sent");
     let row = json!({
         "userId": { "S": "alice" },
         "connectionId": { "S": "L0SM9cOFvHcCIhw=" },
@@ -50,8 +56,19 @@ async fn it_stores_the_connection_with_two_concurrent_calls() {
 async fn it_selects_the_subprotocol_that_it_supports() {
     let context: Context = FakeAws::start().await.context();
     for offer in ["chat.v1", "chat.v2, chat.v1", " chat.v1 ,x"] {
-        let answer = connect(&context, offering(offer)).await;
-        assert_eq!(answer["headers"]["sec-websocket-protocol"], "chat.v1", "{offer}");
+        // Byte for byte, because AWS documents only this spelling of the header.
+        let handled = lambda::handle_event(&context, offering(offer).lambda(), connect::handle).await;
+        let answer = serde_json::to_string(&handled).unwrap();
+        assert_eq!(answer, r#"{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"chat.v1"}}"#, "{offer}");
+    }
+}
+
+#[tokio::test]
+async fn it_finds_the_subprotocol_in_any_of_several_headers() {
+    let context: Context = FakeAws::start().await.context();
+    for lines in [["chat.v1", "token"], ["token", "chat.v1"]] {
+        let answer = connect(&context, offering_in_lines(&lines)).await;
+        assert_eq!(answer["headers"]["Sec-WebSocket-Protocol"], "chat.v1", "{lines:?}");
     }
 }
 

@@ -44,18 +44,17 @@ async fn no_message_is_handled_after_the_token_expires() {
         Fixture::named("fallback").set("/requestContext/authorizer/expiresAt", expires_at).set(RECEIVED_AT, json!(now))
     };
     for (expires_at, now, expected) in [
-        // API Gateway passes the values of the authorizer's context on as strings.
         (json!("1793540000"), 1_793_539_999_999, "pong"),
         (json!("1793540000"), 1_793_540_000_000, "token_expired"),
         (json!("1793540000"), 1_893_540_000_000, "token_expired"),
-        (json!(1_793_540_000), 1_793_539_999_999, "pong"),
-        (json!(1_793_540_000), 1_793_540_000_000, "token_expired"),
         // A value that is not a time counts as past.
         (json!(""), 0, "token_expired"),
         (json!("never"), 0, "token_expired"),
         (json!("1e99"), 0, "token_expired"),
         (json!(null), 0, "token_expired"),
         (json!([]), 0, "token_expired"),
+        // The authorizer writes strings only.
+        (json!(1_893_540_000), 0, "token_expired"),
     ] {
         let answer = invoke(&(), fallback::handle, until(expires_at.clone(), now)).await;
         let reply = answer.get("code").unwrap_or(&answer["type"]);

@@ -1,6 +1,8 @@
 //! The `history` function; see `lib.rs`.
 
+use std::process::ExitCode;
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), chat_core::StartError> {
+async fn main() -> ExitCode {
     chat_core::run(history::handle).await
 }

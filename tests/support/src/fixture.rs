@@ -27,7 +27,8 @@ impl Fixture {
 
     /// Sets the user, and a connection id equal to the user id.
     pub fn user(self, user: &str) -> Self {
-        self.set("/requestContext/authorizer", json!({ "principalId": user, "userId": user })).connection(user)
+        let encoded = in_context(user);
+        self.set("/requestContext/authorizer", json!({ "principalId": encoded, "userId": encoded })).connection(user)
     }
 
     /// Sets the connection id.
@@ -84,6 +85,12 @@ impl Fixture {
         context.deadline = now.as_millis() as u64 + self.timeout_ms;
         LambdaEvent::new(serde_json::from_value(self.event.clone()).expect("the event is of this kind"), context)
     }
+}
+
+/// A user id as the authorizer's context holds it: percent-encoded, but for letters, digits and `-._~@`.
+pub fn in_context(user: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+    user.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// Invokes a route and returns the frame of its reply; null if there is none.

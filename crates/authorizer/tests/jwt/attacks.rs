@@ -16,7 +16,7 @@ async fn valid_tokens_of_every_algorithm_identify_their_user() {
     let keys = [Key::rsa("rsa"), Key::p256("p256"), Key::p384("p384"), Key::ed25519("ed")];
     let issuer = JwksServer::start(&keys.each_ref()).await;
     let authorizer = authorizer(&issuer, &[]).await;
-    let context = json!({ "userId": "alice", "expiresAt": NOW + 3600 });
+    let context = json!({ "userId": "alice", "expiresAt": (NOW + 3600).to_string() });
     let rsa = |algorithm: &str| keys[0].token_with_header(&json!({ "alg": algorithm, "kid": "rsa" }), &claims());
     let mut tokens: Vec<_> = keys.iter().map(|key| key.token(&claims())).collect();
     tokens.extend(["RS256", "RS384", "RS512"].map(rsa));

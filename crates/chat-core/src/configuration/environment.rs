@@ -116,9 +116,18 @@ impl Configuration {
                 advice: "must be TRACE, DEBUG, INFO, WARN or ERROR",
             })?,
         };
-        let level = level.min(Level::INFO);
+        Ok(LogSettings { level: level.min(Level::INFO), ..self.log_of_errors() })
+    }
+
+    /// A log of errors only, in the configured format.
+    pub(crate) fn log_of_errors(&self) -> LogSettings {
         let format = self.variables.optional("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
-        Ok(LogSettings { level, json: format.eq_ignore_ascii_case("json") })
+        LogSettings { level: Level::ERROR, json: format.eq_ignore_ascii_case("json") }
+    }
+
+    /// The function's name, which Lambda sets.
+    pub(crate) fn function_name(&self) -> Option<String> {
+        self.variables.optional("AWS_LAMBDA_FUNCTION_NAME")
     }
 
     /// `METRICS_NAMESPACE`, the CloudWatch namespace of the metrics. Without it, the metrics are fields of the log lines and

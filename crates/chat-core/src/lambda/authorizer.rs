@@ -8,10 +8,11 @@ use aws_lambda_events::{
 };
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::{
     lambda::{
+        identity,
         request_log::{Handled, LogEntry},
         subprotocols,
     },
@@ -21,6 +22,9 @@ use crate::{
     },
     protocol::request::{ConnectRequest, Identity},
 };
+
+/// The response of the authorizer.
+type Policy = ApiGatewayCustomAuthorizerResponse<HashMap<String, Value>>;
 
 /// The event of an authorizer of type `REQUEST` on `$connect`, as far as it is used.
 ///
@@ -54,14 +58,14 @@ pub async fn authorize<C>(
     context: &C,
     event: LambdaEvent<AuthorizerEvent>,
     authorizer: impl AsyncFn(&C, ConnectRequest) -> Result<Identity, Error>,
-) -> Handled<Result<ApiGatewayCustomAuthorizerResponse, Diagnostic>> {
+) -> Handled<Result<Policy, Diagnostic>> {
     let (mut event, lambda) = event.into_parts();
     let mut entry = LogEntry::new(&lambda);
     entry.connection_id = event.request_context.connection_id.take();
     entry.route = Some("authorizer".to_owned());
     let resource = event.method_arn.take();
     let response = match authorizer(context, connect_request(event)).await {
-        Ok(identity) => Ok(policy(resource, Some(identity))),
+        Ok(identity) => Ok(policy(resource, Some(&identity))),
         Err(error) => {
             entry.outcome = error.code();
             refuse(resource, &error)
@@ -70,7 +74,7 @@ pub async fn authorize<C>(
     Handled { response, entry }
 }
 
-fn refuse(resource: Option<String>, error: &Error) -> Result<ApiGatewayCustomAuthorizerResponse, Diagnostic> {
+fn refuse(resource: Option<String>, error: &Error) -> Result<Policy, Diagnostic> {
     if error.is_fault_of_service() {
         tracing::error!(code = error.code(), cause = chain(error), "an authorization failed");
         return Err(Diagnostic { error_type: error.code().into(), error_message: error.message().into_owned() });
@@ -101,22 +105,18 @@ fn connect_request(event: AuthorizerEvent) -> ConnectRequest {
     }
 }
 
-/// A policy that allows the identity to connect, or denies the connection. API Gateway adds the context to every later
-/// event of the connection.
-fn policy(resource: Option<String>, identity: Option<Identity>) -> ApiGatewayCustomAuthorizerResponse {
+/// A policy that allows the identity to connect, or denies the connection.
+fn policy(resource: Option<String>, identity: Option<&Identity>) -> Policy {
     let mut statement = IamPolicyStatement::default();
     statement.action = vec!["execute-api:Invoke".to_owned()];
     statement.effect = if identity.is_some() { IamPolicyEffect::Allow } else { IamPolicyEffect::Deny };
     statement.resource = resource.into_iter().collect();
-    let mut policy = ApiGatewayCustomAuthorizerResponse::default();
+    let mut policy = Policy::default();
     policy.policy_document.version = Some("2012-10-17".to_owned());
     policy.policy_document.statement = vec![statement];
-    policy.context = match &identity {
-        Some(Identity { user, expires_at: Some(expires_at) }) => json!({ "userId": user, "expiresAt": expires_at }),
-        Some(Identity { user, expires_at: None }) => json!({ "userId": user }),
-        None => json!({}),
-    };
+    policy.context = identity.map(identity::context).unwrap_or_default();
     // A response without a principal is malformed, and becomes a 500.
-    policy.principal_id = Some(identity.map_or_else(|| "nobody".to_owned(), |identity| identity.user.into()));
+    policy.principal_id =
+        Some(identity.map_or_else(|| "nobody".to_owned(), |identity| identity::encode(&identity.user)));
     policy
 }

@@ -1,8 +1,10 @@
 //! The Lambda edge: the only code that knows events, responses and the Lambda runtime.
 
 mod authorizer;
+mod identity;
 mod log_settings;
 mod request_log;
+mod response;
 mod route;
 mod span;
 mod start_error;
@@ -24,8 +26,9 @@ use span::SpanLayer;
 pub use authorizer::{AuthorizerEvent, authorize};
 pub use log_settings::LogSettings;
 pub use request_log::{Handled, LogEntry, RequestLog};
+pub use response::RouteResponse;
 pub use route::{handle_event, handle_message};
-pub use start_error::StartError;
+pub(crate) use start_error::StartError;
 
 /// Serves the route of a message, one event after another.
 pub(crate) async fn serve_messages<C>(

@@ -2,22 +2,19 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_lambda_events::{
-    apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest},
-    encodings::Body,
-    http::{HeaderMap, HeaderValue},
-};
+use aws_lambda_events::{apigw::ApiGatewayWebsocketProxyRequest, http::HeaderMap};
 use lambda_runtime::{Context, LambdaEvent};
 
 use crate::{
     lambda::{
+        identity,
         request_log::{Handled, LogEntry},
+        response::RouteResponse,
         subprotocols,
     },
     model::{
         error::{Error, chain},
-        time::{Timestamp, UnixSeconds},
-        user::UserId,
+        time::Timestamp,
     },
     protocol::{
         codec::{self, Envelope, Ref},
@@ -35,7 +32,7 @@ pub async fn handle_event<C>(
     context: &C,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
     route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
-) -> Handled<ApiGatewayProxyResponse> {
+) -> Handled<RouteResponse> {
     let (event, lambda) = event.into_parts();
     let mut entry = LogEntry::new(&lambda);
     entry.connection_id = event.request_context.connection_id.clone();
@@ -64,7 +61,7 @@ pub async fn handle_event<C>(
     }
     let response = respond(is_connect, &result, reference.as_ref());
     entry.metrics = metrics.snapshot();
-    if let Some(Body::Text(frame)) = &response.body {
+    if let Some(frame) = &response.body {
         entry.metrics.bytes += frame.len() as u64;
     }
     Handled { response, entry }
@@ -79,10 +76,10 @@ pub async fn handle_message<C>(
     connections: &ConnectionsApi,
     event: LambdaEvent<ApiGatewayWebsocketProxyRequest>,
     route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
-) -> Handled<ApiGatewayProxyResponse> {
+) -> Handled<RouteResponse> {
     let to_close = has_expired(&event.payload).then(|| event.payload.request_context.connection_id.clone()).flatten();
     let mut handled = handle_event(context, event, route).await;
-    if let (Some(connection_id), Some(Body::Text(last_frame))) = (to_close, &handled.response.body)
+    if let (Some(connection_id), Some(last_frame)) = (to_close, &handled.response.body)
         && connections.close_after(&connection_id, last_frame).await
     {
         handled.response.body = None;
@@ -112,22 +109,19 @@ fn request(
     if has_expired(&event) {
         return Err(Error::TokenExpired);
     }
-    let (token_expires_at, received_at) = (token_expires_at(&event), received_at(&event));
+    let received_at = received_at(&event);
     let context = event.request_context;
-    let user = context
-        .authorizer
-        .fields
-        .get("userId")
-        .and_then(|id| UserId::try_from(id.as_str()?.to_owned()).ok())
-        .ok_or(Error::Unauthenticated("the connection has no proven user; connect again"))?;
+    let authorizer = &context.authorizer.fields;
+    let user =
+        identity::user(authorizer).ok_or(Error::Unauthenticated("the connection has no proven user; connect again"))?;
     Ok(Request {
         user,
         connection_id: context.connection_id.unwrap_or_default(),
         connected_at: Timestamp::from_millis(context.connected_at),
-        token_expires_at,
+        token_expires_at: identity::token_expires_at(authorizer),
         received_at,
         deadline: deadline(lambda),
-        subprotocols: offered_subprotocols(&event.headers),
+        subprotocols: offered_subprotocols(&event.multi_value_headers),
         frame: event.body.unwrap_or_default(),
         metrics,
     })
@@ -143,17 +137,11 @@ fn received_at(event: &ApiGatewayWebsocketProxyRequest) -> Timestamp {
 /// once, and `$disconnect` must be handled in any case.
 fn has_expired(event: &ApiGatewayWebsocketProxyRequest) -> bool {
     let now = received_at(event).unix_seconds();
-    is_message(event) && token_expires_at(event).is_some_and(|expires_at| expires_at <= now)
+    let expires_at = identity::token_expires_at(&event.request_context.authorizer.fields);
+    is_message(event) && expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
-/// When the connection's token expires. An expiry that is not a number counts as past.
-fn token_expires_at(event: &ApiGatewayWebsocketProxyRequest) -> Option<UnixSeconds> {
-    let value = event.request_context.authorizer.fields.get("expiresAt")?;
-    // API Gateway passes every value of the authorizer's context on as a string.
-    let secs = value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok());
-    Some(secs.map_or(UnixSeconds::MIN, UnixSeconds::from_secs))
-}
-
+/// The client may send several headers. The single-value view of the event has only the last of them.
 fn offered_subprotocols(headers: &HeaderMap) -> Vec<String> {
     let offers = headers.get_all(subprotocols::HEADER).iter().filter_map(|offer| offer.to_str().ok());
     offers.flat_map(subprotocols::parse).collect()
@@ -165,25 +153,16 @@ fn deadline(lambda: &Context) -> Instant {
     Instant::now() + left
 }
 
-fn respond(is_connect: bool, result: &Result<Reply, Error>, reference: Option<&Ref>) -> ApiGatewayProxyResponse {
-    let mut response = ApiGatewayProxyResponse::default();
-    // It is not documented what API Gateway does with another status code on a two-way route.
-    response.status_code = 200;
-    if is_connect {
-        if let Err(error) = result {
-            response.status_code = status(error);
-        }
-        if let Ok(Reply::Connected(Some(subprotocol))) = result {
-            response.headers.insert(subprotocols::HEADER, HeaderValue::from_static(subprotocol));
-        }
-    } else {
-        response.body = codec::encode_reply(result, reference).map(Into::into);
+fn respond(is_connect: bool, result: &Result<Reply, Error>, reference: Option<&Ref>) -> RouteResponse {
+    match result {
+        Ok(Reply::Connected(subprotocol)) if is_connect => RouteResponse::accept(*subprotocol),
+        Err(error) if is_connect => RouteResponse::refuse(status(error)),
+        _ => RouteResponse::reply(codec::encode_reply(result, reference)),
     }
-    response
 }
 
 /// The HTTP status of a refused upgrade.
-fn status(error: &Error) -> i64 {
+fn status(error: &Error) -> u16 {
     match error {
         Error::BadRequest(_) | Error::TooLarge(_) | Error::UnknownAction | Error::OutOfDate => 400,
         Error::Unauthenticated(_) | Error::TokenExpired => 401,

@@ -10,7 +10,7 @@ use tracing::{Instrument, error_span, instrument::Instrumented};
 
 use crate::lambda::request_log::trace_root;
 
-/// Adds `requestId` and `traceId` to every line that is logged during an invocation, the runtime's own lines included.
+/// Adds `function`, `requestId` and `traceId` to every line that is logged during an invocation, the runtime's own lines included.
 ///
 /// The layer of `lambda_runtime` does that for level INFO only, and adds the whole trace header.
 pub(super) struct SpanLayer;
@@ -40,7 +40,8 @@ where
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let context = &invocation.context;
         let trace = context.xray_trace_id.as_deref().and_then(trace_root);
-        let span = error_span!("invocation", requestId = context.request_id, traceId = trace);
+        let function = &context.env_config.function_name;
+        let span = error_span!("invocation", function, requestId = context.request_id, traceId = trace);
         let future = span.in_scope(|| self.0.call(invocation));
         future.instrument(span)
     }
