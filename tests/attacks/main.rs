@@ -6,3 +6,4 @@ mod frames;
 mod routes;
 mod secrets;
 mod strangers;
+mod transient_errors;

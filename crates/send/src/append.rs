@@ -106,12 +106,13 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
             PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
                 return Ok(Appended { message: stored.message, duplicate: true, attempts, left_hour: None });
             }
-            PutOutcome::Occupied(_) => {}
+            PutOutcome::Occupied(_) | PutOutcome::Contended => {}
         }
         if attempts >= IMMEDIATE_ATTEMPTS {
             tokio::time::sleep(random_wait()).await;
         }
-        lookup = find_duplicate(context, draft, Some(slot)).await?;
+        // From the newest known message on, because a contended slot may be vacant.
+        lookup = find_duplicate(context, draft, Some(end(newest.as_ref()))).await?;
     }
 }
 

@@ -50,14 +50,18 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     /// The error codes that ask for another attempt:
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>.
-    const RETRYABLE: [&str; 6] = [
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>. Any write can get a
+    /// `TransactionConflictException` while a transaction uses the item:
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>.
+    const RETRYABLE: [&str; 8] = [
         "InternalServerError",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "ServiceUnavailable",
         "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
     ];
     let is_retryable = match &error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,

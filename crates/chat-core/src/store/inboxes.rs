@@ -36,8 +36,9 @@ use crate::{
 
 /// The maximum number of keys of one `BatchGetItem`.
 const BATCH_KEYS: usize = 100;
-/// Attempts to move a read position if other devices of the user write it at the same time.
-const MAX_CONFLICTS: u32 = 8;
+/// Attempts to move a read position if the transaction conflicts with another write or is throttled. The SDK repeats
+/// neither.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`], unless
 /// stated otherwise.
@@ -196,9 +197,8 @@ impl Inboxes {
                     let row: ReadPositionRow = from_item(update.item.clone().unwrap_or_default())?;
                     return Ok(ReadPosition::Unchanged(row.read_seq));
                 }
-                // Two devices of the user wrote at the same time.
-                Some(reasons) if reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) => {
-                    if attempts >= MAX_CONFLICTS {
+                Some(reasons) if reasons.iter().any(may_pass) => {
+                    if attempts >= MAX_ATTEMPTS {
                         return Err(Error::Unavailable(error.into()));
                     }
                 }
@@ -272,6 +272,13 @@ fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[C
         TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(cancelled.cancellation_reasons()),
         _ => None,
     }
+}
+
+/// Whether a later attempt can succeed:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
+fn may_pass(reason: &CancellationReason) -> bool {
+    const PASSING: [&str; 3] = ["ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
+    reason.code().is_some_and(|code| PASSING.contains(&code))
 }
 
 fn condition_failed(reason: &CancellationReason) -> bool {

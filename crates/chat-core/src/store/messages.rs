@@ -60,6 +60,8 @@ pub enum PutOutcome {
     Stored,
     /// The slot holds this message; nothing is stored.
     Occupied(Box<StoredMessage>),
+    /// A transaction was using the slot, which may be vacant or occupied; nothing is stored.
+    Contended,
 }
 
 #[derive(Serialize)]
@@ -99,6 +101,9 @@ impl Messages {
                     }
                     other => Err(Error::Internal(other.into())),
                 }
+            }
+            Err(SdkError::ServiceError(failure)) if failure.err().is_transaction_conflict_exception() => {
+                Ok(PutOutcome::Contended)
             }
             Err(error) => Err(call_error(error)),
         }
