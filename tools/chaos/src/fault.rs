@@ -11,8 +11,10 @@ use chat_client::Cut;
 pub enum Fault {
     /// DynamoDB carries out the call, and the response is lost.
     AnswerLost,
-    /// DynamoDB responds with a `ThrottlingException`.
+    /// DynamoDB responds with a `ThrottlingException`, or cancels the transaction for that reason.
     Throttled,
+    /// DynamoDB refuses the write because a transaction uses the item.
+    Conflict,
     /// DynamoDB responds with status 500.
     ServerError,
     /// DynamoDB responds late, but before the client's timeout.
@@ -59,9 +61,10 @@ pub enum Fault {
 
 impl Fault {
     /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
-    pub const OF_DYNAMODB: [(Self, u32); 10] = [
+    pub const OF_DYNAMODB: [(Self, u32); 11] = [
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
+        (Self::Conflict, 250),
         (Self::ServerError, 150),
         (Self::Slow, 250),
         (Self::Unanswered, 20),

@@ -39,7 +39,10 @@ const operations = {
     const page = { chat, waiting: new Map(), peers };
     pages.set(device, page);
     const report = (event, fields) => emit({ device, life, event, ...fields });
-    chat.addEventListener('message', ({ detail }) => report('message', { message: detail }));
+    chat.addEventListener('message', ({ detail }) => {
+      report('message', { message: detail });
+      chat.markRead(detail.senderId === user ? detail.recipientId : detail.senderId, detail.seq);
+    });
     chat.addEventListener('conversation', ({ detail }) =>
       report('high', { peer: detail.peer, high: detail.high ?? 0 }),
     );

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Response, StatusCode},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{HttpCall, Upstream, lost_response};
 use tokio::time::sleep;
 
@@ -53,7 +53,7 @@ pub(crate) async fn dynamodb_call(proxies: Arc<Proxies>, upstream: Upstream, cal
         sleep(Duration::from_millis(time)).await;
     }
     let fault = schedule.fault(kind, number, &Fault::OF_DYNAMODB);
-    let effect = fault.and_then(|fault| effect_on_dynamodb(fault, &mut schedule.plan.rng("time", number)));
+    let effect = fault.and_then(|fault| effect_on_dynamodb(fault, kind, &mut schedule.plan.rng("time", number)));
     let Some(response) = carry_out(effect, &proxies, &schedule, &upstream, call).await else { return lost_response() };
     let is_aged = kind == "Connections" && schedule.plan.aged;
     if is_aged { age_connections(&proxies, response) } else { response.map(Body::from) }
@@ -73,8 +73,13 @@ pub(crate) async fn push(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCa
     response.map_or_else(lost_response, |response| response.map(Body::from))
 }
 
-fn effect_on_dynamodb(fault: Fault, rng: &mut fastrand::Rng) -> Option<Effect> {
+fn effect_on_dynamodb(fault: Fault, kind: &str, rng: &mut fastrand::Rng) -> Option<Effect> {
     Some(match fault {
+        Fault::Throttled if kind == "Transact" => Effect::Respond(cancelled_transaction("ThrottlingError")),
+        Fault::Conflict if kind == "Transact" => Effect::Respond(cancelled_transaction("TransactionConflict")),
+        Fault::Conflict if kind == "Put" => {
+            Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "TransactionConflictException"))
+        }
         Fault::Throttled => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "ThrottlingException")),
         Fault::ServerError => Effect::Respond(dynamodb_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")),
         Fault::Slow => Effect::Delay(Duration::from_millis(rng.u64(20..500))),
@@ -164,6 +169,7 @@ fn kind_of(operation: &str, table: &str) -> &'static str {
         ("Query", "ClientsTable") => "Connections",
         ("PutItem", "ClientsTable") => "AddClient",
         ("DeleteItem", "ClientsTable") => "RemoveClient",
+        ("TransactWriteItems", _) => "Transact",
         _ => "Other",
     }
 }
@@ -208,6 +214,15 @@ fn dynamodb_error(status: StatusCode, error: &str) -> Response<Bytes> {
     let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"injected by chaos"}}"#);
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
+    response
+}
+
+/// The response to a transaction of two parts, of which the second one is cancelled.
+fn cancelled_transaction(reason: &str) -> Response<Bytes> {
+    let mut response = dynamodb_error(StatusCode::BAD_REQUEST, "TransactionCanceledException");
+    let mut body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    body["CancellationReasons"] = json!([{ "Code": "None" }, { "Code": reason }]);
+    *response.body_mut() = body.to_string().into();
     response
 }
 

@@ -45,6 +45,7 @@ pub(super) struct ConversationTask<'a> {
 enum Step {
     Sync { after: u64, newest: u64 },
     Send { draft: Draft, attempt: u32, last_seq: u64 },
+    MarkRead { seq: u64 },
 }
 
 impl ConversationTask<'_> {
@@ -62,6 +63,7 @@ impl ConversationTask<'_> {
             let result = match step {
                 Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
                 Step::Send { draft, attempt, last_seq } => self.send(&connection, draft, attempt, last_seq).await,
+                Step::MarkRead { seq } => self.mark_read(&connection, seq).await,
             };
             let Err(failure) = result else {
                 failures = 0;
@@ -89,9 +91,11 @@ impl ConversationTask<'_> {
             conversation.stale = false;
             return Some((Step::Sync { after: high, newest }, connection));
         }
-        let (draft, attempt) = conversation.outbox.front_mut()?;
-        *attempt += 1;
-        Some((Step::Send { draft: draft.clone(), attempt: *attempt, last_seq: high }, connection))
+        if let Some((draft, attempt)) = conversation.outbox.front_mut() {
+            *attempt += 1;
+            return Some((Step::Send { draft: draft.clone(), attempt: *attempt, last_seq: high }, connection));
+        }
+        (conversation.read < high).then_some((Step::MarkRead { seq: high }, connection))
     }
 
     async fn sync(&self, connection: &Connection, after: u64, newest: u64) -> Result<(), RequestFailure> {
@@ -116,6 +120,18 @@ impl ConversationTask<'_> {
                 conversation.newest = high;
                 let violation = format!("a page ends at {high}, but {newest} was received before");
                 state.history.violations.push(violation);
+            }
+        });
+        Ok(())
+    }
+
+    async fn mark_read(&self, connection: &Connection, seq: u64) -> Result<(), RequestFailure> {
+        let frame = json!({ "action": "markRead", "targetId": self.peer, "seq": seq });
+        let receipt = request(connection, frame, self.patience(0), None).await?;
+        self.core.change(|state| {
+            state.conversation(self.peer).read = seq;
+            if receipt["seq"].as_u64() < Some(seq) {
+                state.history.violations.push(format!("message {seq} was marked as read, but the reply is {receipt}"));
             }
         });
         Ok(())

@@ -78,7 +78,13 @@ impl Observer for RelayedConnection {
                     }
                 });
             }
-            Some("error") => core.note(format_args!("gets {frame}")),
+            Some("error") => {
+                core.note(format_args!("gets {frame}"));
+                // No injected fault is a fault of the functions.
+                if frame["code"] == "internal" {
+                    core.change(|state| state.history.violations.push(format!("a request failed: {frame}")));
+                }
+            }
             _ => {}
         }
     }

@@ -8,8 +8,9 @@ use serde_json::Value;
 /// Cut a silent connection only if the timeout is longer than this, because a device may be
 /// configured with a shorter timeout.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Error codes after which the same request may succeed.
-const RETRYABLE: [&str; 4] = ["unavailable", "internal", "out_of_date", "rate_limited"];
+/// Error codes after which the same request may succeed. `internal` is none of them, because no
+/// injected fault is a fault of the functions.
+const RETRYABLE: [&str; 3] = ["unavailable", "out_of_date", "rate_limited"];
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,6 +31,8 @@ pub(super) struct Conversation {
     pub(super) newest: u64,
     /// The newest sequence number that the module has shown as new.
     pub(super) shown: Option<u64>,
+    /// The newest sequence number that the device has marked as read.
+    pub(super) read: u64,
     /// Whether the device may have missed a push, and must sync.
     pub(super) stale: bool,
     /// Drafts without an acknowledgement, each with its number of attempts.
