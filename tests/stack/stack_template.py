@@ -37,7 +37,10 @@ ROUTES = {
     "sendMessage": "SendFunction",
 }
 # The environment variables of every function.
-NAMESPACE = {"METRICS_NAMESPACE": {"Fn::If": ["RecordsMetrics", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]}}
+COMMON_VARIABLES = {
+    "METRICS_NAMESPACE": {"Fn::If": ["RecordsMetrics", {"Ref": "AWS::StackName"}, {"Ref": "AWS::NoValue"}]},
+    "AWS_CA_BUNDLE": {"Fn::If": ["HasCaBundle", {"Ref": "CaBundle"}, {"Ref": "AWS::NoValue"}]},
+}
 
 # The translator requires a region and does not use it.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")

@@ -64,6 +64,40 @@ class Api(TemplateTest):
         other = {field for field in fields.values() if not field.startswith("$context.")}
         self.assertEqual(other, set())
 
+    def test_route_responses_are_created_one_after_the_other(self):
+        # API Gateway refuses concurrent changes of one API.
+        after = {
+            name: response.get("DependsOn")
+            for name, response in self.of_type("AWS::ApiGatewayV2::RouteResponse").items()
+        }
+        (name,) = [name for name, earlier in after.items() if earlier is None]
+        chain = [name]
+        while len(chain) < len(after):
+            (name,) = [later for later, earlier in after.items() if earlier == name]
+            chain.append(name)
+        self.assertEqual(set(chain), set(after))
+
+    def test_the_stage_waits_for_both_log_groups(self):
+        # A stage that logs before the execution log group exists creates it, and then its creation fails.
+        _, log, _ = self.stage()["AccessLogSettings"]["Fn::If"]
+        self.assertEqual(log["DestinationArn"], {"Fn::GetAtt": ["AccessLogGroup", "Arn"]})
+        tags = self.resources["AccessLogGroup"]["Properties"]["Tags"]
+        self.assertIn({"Key": "chat:execution-log", "Value": {"Ref": "ExecutionLogGroup"}}, tags)
+
+    def test_the_domain_maps_the_stage_and_the_direct_url_stays_available(self):
+        (stage,) = self.of_type("AWS::ApiGatewayV2::Stage")
+        mapping = self.resources["ApiDomainMapping"]["Properties"]
+        self.assertEqual(mapping["Stage"], {"Ref": stage})
+        outputs = self.template["Outputs"]
+        self.assertEqual(outputs["DirectWebSocketUrl"]["Condition"], "HasDomain")
+        self.assertEqual(outputs["DirectWebSocketUrl"]["Value"], outputs["WebSocketUrl"]["Value"]["Fn::If"][2])
+
+    def test_the_texts_say_that_the_stage_throttles_each_route(self):
+        for name, parameter in self.template["Parameters"].items():
+            if name.startswith("Throttle"):
+                self.assertIn("for each route", parameter["Description"], name)
+        self.assertEqual(self.template["Parameters"]["ThrottleBurst"]["Default"], 1000)
+
     def test_the_stage_is_throttled(self):
         settings = self.stage()["DefaultRouteSettings"]
         self.assertEqual(settings["ThrottlingRateLimit"], {"Ref": "ThrottleRate"})

@@ -5,7 +5,7 @@ import json
 import re
 
 import tomlkit
-from stack_template import FUNCTIONS, NAMESPACE, ROOT, TemplateTest, monitoring_template
+from stack_template import COMMON_VARIABLES, FUNCTIONS, ROOT, TemplateTest, monitoring_template
 
 # The metrics that the functions record, with the statistics that the dashboard shows.
 METRICS = {
@@ -95,11 +95,46 @@ class Alarms(MonitoringTest):
         function_alarms = json.dumps(alarms["FunctionErrorsAlarm"])
         function_alarms += json.dumps(alarms["FunctionThrottlesAlarm"])
         for function in FUNCTIONS:
-            self.assertEqual(function_alarms.count(f'"{function}"'), 2, function)
+            count = 1 if function == "AuthorizerFunction" else 2
+            self.assertEqual(function_alarms.count(f'"{function}"'), count, function)
             self.assertIn(f"${{{function}}}", self.body)
         for table in self.of_type("AWS::DynamoDB::Table"):
             self.assertIn(f'"{table}"', json.dumps(alarms["TableThrottlesAlarm"]))
             self.assertIn(f"${{{table}}}", self.body)
+
+    def test_a_refused_token_raises_no_alarm_and_a_fault_of_the_authorizer_does(self):
+        # The authorizer answers 401 by failing, so its `Errors` count refused tokens.
+        errors = [
+            metric["MetricStat"]["Metric"]
+            for metric in self.alarms()["FunctionErrorsAlarm"]["Metrics"]
+            if "MetricStat" in metric
+        ]
+        faults = {"Namespace": {"Ref": "ChatStackName"}, "MetricName": "AuthorizerFaults"}
+        self.assertIn(faults, errors)
+        self.assertIn('"${ChatStackName}","AuthorizerFaults"', self.body)
+        for text in [json.dumps(errors), *self.failed_events()]:
+            self.assertNotIn("AuthorizerFunction", text)
+        recorder = self.monitoring["Resources"]["AuthorizerFaults"]["Properties"]
+        (transformation,) = recorder["MetricTransformations"]
+        self.assertEqual(transformation["MetricNamespace"], faults["Namespace"])
+        self.assertEqual((transformation["MetricName"], transformation["MetricValue"]), (faults["MetricName"], "1"))
+        self.assertEqual(recorder["LogGroupName"], {"Ref": "FunctionLogGroup"})
+        pattern = recorder["FilterPattern"]["Fn::Sub"]
+        self.assertIn('($.level = "ERROR")', pattern)
+        self.assertIn('($.span.function = "${AuthorizerFunction}")', pattern)
+        self.assertIn('($.function = "${AuthorizerFunction}")', pattern)
+
+    def failed_events(self):
+        """The lines of the dashboard's widget of failed events."""
+        for widget in self.widgets:
+            if widget["properties"].get("title") == "Health: failed events":
+                yield from map(json.dumps, widget["properties"]["metrics"])
+
+    def test_the_alarm_on_throttled_tables_returns_to_ok(self):
+        # CloudWatch ignores TreatMissingData for metrics of DynamoDB, which exist only while calls are throttled.
+        metrics = self.alarms()["TableThrottlesAlarm"]["Metrics"]
+        watched = [metric["Id"] for metric in metrics if "MetricStat" in metric]
+        self.assertEqual(metrics[0]["Expression"], "+".join(f"FILL({metric},0)" for metric in watched))
 
 
 class Dashboard(MonitoringTest):
@@ -130,7 +165,7 @@ class Dashboard(MonitoringTest):
         shown = {}
         for name, statistic in self.metrics():
             shown.setdefault(name, set()).add(statistic)
-        self.assertEqual(shown, METRICS)
+        self.assertEqual(shown, METRICS | {"AuthorizerFaults": {"Sum"}})
         sources = (ROOT / "crates/chat-core/src/lambda").glob("*.rs")
         # Matches, for example, `metric("Stored", Unit::Count, …)`.
         call = re.compile(r'\w\("(\w+)", (?:Unit::|milliseconds\b)')
@@ -172,7 +207,7 @@ class Recording(TemplateTest):
         )
         for name, function in self.of_type("AWS::Lambda::Function").items():
             variables = function["Properties"]["Environment"]["Variables"]
-            self.assertEqual(variables | NAMESPACE, variables, name)
+            self.assertEqual(variables | COMMON_VARIABLES, variables, name)
 
     def test_the_default_log_level_passes_the_lines_with_metrics(self):
         # Lambda treats these lines as INFO, and extracts metrics only from the JSON format.

@@ -2,7 +2,7 @@
 
 import copy
 
-from stack_template import NAMESPACE, TemplateTest, chat_template, monitoring_template
+from stack_template import COMMON_VARIABLES, TemplateTest, chat_template, monitoring_template
 
 JWT = {
     "AuthMode": "jwt",
@@ -82,7 +82,7 @@ class Modes(TemplateTest):
         expected = {
             "AUTH_MODE": {"Ref": "AuthMode"},
             "ALLOWED_ORIGINS": {"Ref": "AllowedOrigins"},
-            **NAMESPACE,
+            **COMMON_VARIABLES,
         }
         for variable, parameter in [
             ("JWT_JWKS_URL", "JwtJwksUrl"),

@@ -6,10 +6,10 @@ LOGS = {
     ("logs:CreateLogStream", "FunctionLogGroup.Arn"),
     ("logs:PutLogEvents", "FunctionLogGroup.Arn"),
 }
-# Granted only with Tracing=Active. X-Ray has no resources that a policy could name.
+# Granted even without tracing, so that tracing can be turned on later. X-Ray has no resources that a policy could name.
 TRACES = {
-    ("if Traces: xray:PutTraceSegments", "*"),
-    ("if Traces: xray:PutTelemetryRecords", "*"),
+    ("xray:PutTraceSegments", "*"),
+    ("xray:PutTelemetryRecords", "*"),
 }
 CONNECTIONS = (
     "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ChatApi}/${StageName}/%s/@connections/*"
@@ -66,15 +66,11 @@ def permissions(document):
     """The pairs of action and resource that a policy document allows."""
     found = set()
     for statement in as_list(document["Statement"]):
-        prefix = ""
-        match statement:
-            case {"Fn::If": [condition, inner, {"Ref": "AWS::NoValue"}]}:
-                prefix, statement = f"if {condition}: ", inner
         elements = set(statement) - {"Sid"}
         if elements != {"Effect", "Action", "Resource"} or statement["Effect"] != "Allow":
             raise AssertionError(f"unexpected form of a statement: {statement}")
         for action in as_list(statement["Action"]):
-            found |= {(prefix + action, short_form(resource)) for resource in as_list(statement["Resource"])}
+            found |= {(action, short_form(resource)) for resource in as_list(statement["Resource"])}
     return found
 
 

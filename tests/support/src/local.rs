@@ -158,6 +158,15 @@ pub fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
 }
 
+/// Evaluates the project's template with these parameters, as for a deployment.
+///
+/// # Errors
+/// Why the deployment is refused.
+pub fn deploy(parameters: &[(&str, &str)]) -> Result<Stack, String> {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    template::load(&template(), &parameters).map_err(|error| error.to_string())
+}
+
 /// The project's template, with every parameter and intrinsic function resolved.
 pub fn stack() -> Stack {
     let path = template();

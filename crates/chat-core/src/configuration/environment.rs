@@ -65,9 +65,9 @@ impl Configuration {
             "open" => Ok(AuthMode::Open),
             "jwt" => Ok(AuthMode::Jwt(TokenRules {
                 jwks_url: self.jwks_url()?,
-                issuer: self.variables.required("JWT_ISSUER")?,
-                audience: self.variables.required("JWT_AUDIENCE")?,
-                user_claim: self.variables.optional("JWT_USER_CLAIM").unwrap_or_else(|| "sub".to_owned()),
+                issuer: self.variables.text("JWT_ISSUER")?,
+                audience: self.variables.text("JWT_AUDIENCE")?,
+                user_claim: self.variables.optional_text("JWT_USER_CLAIM")?.unwrap_or_else(|| "sub".to_owned()),
             })),
             _ => Err(InvalidConfiguration { name: NAME, advice: "must be open or jwt" }),
         }
@@ -79,22 +79,29 @@ impl Configuration {
     /// If an entry of the list is not an origin.
     pub fn allowed_origins(&self) -> Result<Origins, InvalidConfiguration> {
         const NAME: &str = "ALLOWED_ORIGINS";
-        let advice = "must be a list with commas of origins like https://chat.example or https://*.example.com";
+        let advice = "must be a list of origins such as https://chat.example or https://*.example.com, separated by \
+                      commas, in lower case, without a path or a slash at the end";
         Origins::parse(&self.variables.optional(NAME).unwrap_or_default())
             .map_err(|_| InvalidConfiguration { name: NAME, advice })
     }
 
     /// The keys must come over TLS or from this machine: an attacker who replaces them can sign a token of any user.
+    ///
+    /// The parameter `JwtJwksUrl` of the template has a pattern for the same URLs.
     fn jwks_url(&self) -> Result<String, InvalidConfiguration> {
         const NAME: &str = "JWT_JWKS_URL";
         let url = self.variables.required(NAME)?;
-        let after =
-            |prefix: &str| url.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-        let is_local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|prefix| after(prefix));
-        let is_url = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@' && byte != b'#');
-        match is_url && (after("https://") || is_local) {
+        let is_local = |host: &str| ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+        let is_valid = match url.split_once("://") {
+            Some(("https", rest)) => is_host_and_path(rest, is_host_name),
+            Some(("http", rest)) => is_host_and_path(rest, is_local),
+            _ => false,
+        };
+        match is_valid {
             true => Ok(url),
-            false => Err(InvalidConfiguration { name: NAME, advice: "must be an https:// address" }),
+            false => {
+                Err(InvalidConfiguration { name: NAME, advice: "must be an https:// URL without a user and without #" })
+            }
         }
     }
 
@@ -161,6 +168,23 @@ impl Configuration {
         let aws = self.aws()?;
         Ok(self.dynamodb.get_or_init(|| DynamoDbClient::new(aws)))
     }
+}
+
+/// Whether this is a host with an optional port and an optional path. The path may have a query.
+fn is_host_and_path(text: &str, is_host: impl Fn(&str) -> bool) -> bool {
+    let (authority, path) = text.split_once('/').unwrap_or((text, ""));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    // The characters of RFC 3986 without `#`.
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/?".contains(&byte);
+    is_host(host) && port.is_none_or(is_port) && path.bytes().all(is_path)
+}
+
+fn is_host_name(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
 }
 
 #[cfg(test)]

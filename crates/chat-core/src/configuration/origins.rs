@@ -15,18 +15,20 @@ enum Origin {
 }
 
 impl Origins {
-    /// Parses a comma-separated list: origins exactly as browsers send them (`https://chat.example`, without the default
-    /// port), and `https://*.example.com`, which stands for one label: `https://a.example.com`, but neither
-    /// `https://example.com` nor `https://b.a.example.com`.
+    /// Parses a comma-separated list. An entry is an origin as browsers send it (`https://chat.example`), the origin of an
+    /// app or a browser extension (`capacitor://localhost`, `chrome-extension://ID`), or `https://*.example.com`. The star
+    /// stands for one label: `https://a.example.com`, but neither `https://example.com` nor `https://b.a.example.com`.
+    ///
+    /// The parameter `AllowedOrigins` of the template has a pattern for the same lists.
     ///
     /// # Errors
-    /// If an entry is neither. Entries that no browser sends are refused, too.
+    /// If an entry is none of these.
     pub fn parse(list: &str) -> Result<Self, InvalidOrigin> {
         if list.trim().is_empty() {
             return Ok(Self::default());
         }
         list.split(',')
-            .map(|origin| Origin::parse(origin.trim()).ok_or(InvalidOrigin))
+            .map(|origin| Origin::parse(origin.trim_matches(' ')).ok_or(InvalidOrigin))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -40,19 +42,22 @@ impl Origins {
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
         if let Some(parent) = text.strip_prefix("https://*.") {
-            // `https://*.com` would allow any site.
-            let (host, _) = host_and_port(parent, "443")?;
-            let has_parent =
-                host.contains('.') && !host.split('.').all(|label| label.bytes().all(|b| b.is_ascii_digit()));
-            return has_parent.then(|| Self::Subdomain(format!(".{parent}")));
+            // `https://*.com` would allow any site. The last label of an address has digits only.
+            let parent = host(parent, "443")?;
+            let (name, _) = parent.split_once(':').unwrap_or((parent, ""));
+            let (_, last) = name.rsplit_once('.')?;
+            return last
+                .starts_with(|first: char| first.is_ascii_lowercase())
+                .then(|| Self::Subdomain(format!(".{parent}")));
         }
         let (scheme, rest) = text.split_once("://")?;
-        let default_port = match scheme {
-            "https" => "443",
-            "http" => "80",
+        let host = match scheme {
+            "https" => host(rest, "443")?,
+            "http" => host(rest, "80")?,
+            _ if is_app(scheme) && is_app_id(rest) => rest,
             _ => return None,
         };
-        host_and_port(rest, default_port).map(|_| Self::Exact(text.to_owned()))
+        Some(Self::Exact(format!("{scheme}://{host}")))
     }
 
     fn covers(&self, origin: &str) -> bool {
@@ -66,23 +71,32 @@ impl Origin {
     }
 }
 
-/// A host in lower case, as browsers send it, and a port other than the default.
-fn host_and_port<'a>(text: &'a str, default_port: &str) -> Option<(&'a str, Option<u16>)> {
+/// A host name or an IPv6 address in lower case, with a port unless it is the default one, which browsers leave out.
+fn host<'a>(text: &'a str, default_port: &str) -> Option<&'a str> {
     // The colons of an IPv6 address are in brackets.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address),
+        Some(address) => !address.is_empty() && address.bytes().all(|byte| b"0123456789abcdef:".contains(&byte)),
         None => host.split('.').all(is_label),
     };
-    let port = match port {
-        None => None,
-        // As a browser sends it: without a sign and leading zeros.
-        Some(text) => Some(text.parse::<u16>().ok().filter(|port| port.to_string() == text && text != default_port)?),
-    };
-    is_host.then_some((host, port))
+    let is_port = port.is_none_or(|port| {
+        (1..=5).contains(&port.len()) && !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    (is_host && is_port).then_some(if port == Some(default_port) { host } else { text })
+}
+
+/// The scheme of an app or of a browser extension, whose pages have no host.
+fn is_app(scheme: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    ["app", "capacitor", "ionic", "tauri"].contains(&scheme) || scheme.strip_suffix("-extension").is_some_and(is_word)
+}
+
+/// What follows the scheme of an app: `localhost`, or the id of an extension, whose case matters.
+fn is_app_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// One label of a host name.
@@ -101,6 +115,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn default_port(origin: &str) -> &str {
+        if origin.starts_with("https:") { "443" } else { "80" }
+    }
 
     #[track_caller]
     fn check(list: &str, allowed: &[&str], refused: &[&str]) {
@@ -143,6 +161,31 @@ mod tests {
             "http://127.0.0.1:3000,http://[::1]:3000",
             &["http://127.0.0.1:3000", "http://[::1]:3000"],
             &["http://[::1]"],
+        );
+    }
+
+    #[test]
+    fn an_entry_with_the_default_port_is_the_origin_that_browsers_send() {
+        let listed = "https://chat.example:443, http://localhost:80, https://*.example.com:443";
+        let allowed = ["https://chat.example", "http://localhost", "https://a.example.com"];
+        check(listed, &allowed, &["https://chat.example:443", "http://localhost:80", "https://localhost"]);
+    }
+
+    #[test]
+    fn apps_and_extensions_have_origins_of_their_own() {
+        let origins = [
+            "capacitor://localhost",
+            "ionic://localhost",
+            "tauri://localhost",
+            "app://obsidian.md",
+            "chrome-extension://nngceckbapebfimnlniiiahkandclblb",
+            "moz-extension://0a4f6c1e-1f0b-4d3e-9f37-0c8f8c2f0a11",
+            "safari-web-extension://0A4F6C1E-1F0B-4D3E-9F37-0C8F8C2F0A11",
+        ];
+        check(
+            &origins.join(","),
+            &origins,
+            &["capacitor://evil", "http://localhost", "chrome-extension://other", "null"],
         );
     }
 
@@ -195,17 +238,20 @@ mod tests {
             "https://user@example.com",
             "https://Example.com",
             "https://bücher.example",
-            "https://example.com:443",
-            "http://example.com:80",
             "https://example.com:",
             "https://example.com:0443",
             "https://example.com:+1",
-            "https://example.com:65536",
             "https://example.com:*",
-            "https://[::0001]",
             "https://",
             "example.com",
             "ftp://example.com",
+            "-extension://a",
+            "app://",
+            "capacitor://localhost/",
+            "https://[]",
+            "https://[::1",
+            "https://example.com:123456",
+            "https://example.com\t,https://b.example",
             "https://a.example https://b.example",
             "https://a.example;https://b.example",
             "https://a.example,",
@@ -230,11 +276,11 @@ mod tests {
             let Ok(origins) = Origins::parse(&list) else { return Ok(()) };
             if !list.trim().is_empty() && origins.allow(&origin) {
                 let is_listed = list.split(',').map(str::trim).any(|allowed| match allowed.split_once("//*.") {
-                    None => allowed == origin,
+                    None => allowed == origin || allowed == format!("{origin}:{}", default_port(&origin)),
                     Some((scheme, end)) => origin
                         .strip_prefix(&format!("{scheme}//"))
                         .and_then(|host| host.split_once('.'))
-                        .is_some_and(|(label, rest)| !label.is_empty() && rest == end),
+                        .is_some_and(|(label, rest)| !label.is_empty() && [rest, &format!("{rest}:443")].contains(&end)),
                 });
                 prop_assert!(is_listed, "{list:?} allows {origin:?}");
             }

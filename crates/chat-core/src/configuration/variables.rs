@@ -35,6 +35,23 @@ impl Variables {
         self.optional(name).ok_or(InvalidConfiguration { name, advice: "is not set" })
     }
 
+    /// Text that is compared with a token's. A space at an end would make it differ from every token's.
+    pub(super) fn text(&self, name: &'static str) -> Result<String, InvalidConfiguration> {
+        self.optional_text(name)?.ok_or(InvalidConfiguration { name, advice: "is not set" })
+    }
+
+    /// As [`Variables::text`], if the variable is set.
+    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<String>, InvalidConfiguration> {
+        let Some(text) = self.optional(name) else { return Ok(None) };
+        let is_printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        match is_printable && text.trim() == text {
+            true => Ok(Some(text)),
+            false => {
+                Err(InvalidConfiguration { name, advice: "must be printable ASCII without a space at either end" })
+            }
+        }
+    }
+
     pub(super) fn number(
         &self,
         name: &'static str,

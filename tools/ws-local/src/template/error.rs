@@ -99,6 +99,9 @@ pub enum Problem {
         /// The rule it breaks, or the `ConstraintDescription`.
         rule: String,
     },
+    /// The parameters break a rule of the template. The text is its `AssertDescription`.
+    #[error("{0}")]
+    Rule(String),
     /// `--parameter` or `samconfig.toml` names a parameter that the template doesn't declare.
     #[error("a value is given for `{name}`, which is not a parameter of this template; it has {known}")]
     UnknownParameter {

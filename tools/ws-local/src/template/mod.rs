@@ -2,7 +2,7 @@
 //! function resolved.
 //!
 //! `node` parses YAML. `place` and `scope` evaluate it on demand with `intrinsics`, and
-//! `parameters`, `resources` and `api` read the result. `place`, `intrinsics` and `scope` import
+//! `parameters`, `rules`, `resources` and `api` read the result. `place`, `intrinsics` and `scope` import
 //! each other, because the language is recursive: a value may be a function with values as
 //! arguments, and a reference leads to another value in the template.
 
@@ -14,6 +14,7 @@ mod node;
 mod parameters;
 mod place;
 mod resources;
+mod rules;
 mod scope;
 mod stack;
 #[cfg(test)]
@@ -42,6 +43,7 @@ fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -
     let scope = Scope::without_parameters(node::parse(source)?);
     let parameters = parameters::read(&scope.template(), overrides)?;
     let scope = scope.with_parameters(parameters);
+    rules::check(&scope.template())?;
     let resources = Resource::all(&scope.template())?;
     let of_kind = |kind| resources.iter().filter(move |resource| resource.kind == kind);
 
