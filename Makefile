@@ -4,7 +4,11 @@ PYTHON ?= python3
 PORT ?= 3000
 # The architecture that `sam build` compiles for: this machine's.
 ARCHITECTURE ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-# With AUTH=jwt, `make run` accepts the tokens that `ws-local token USER` prints.
+# With AUTH=jwt, `make run` accepts the tokens that `ws-local token USER` prints. A misspelled AUTH must not start an open
+# chat.
+ifneq ($(filter-out jwt open,$(AUTH)),)
+$(error AUTH=$(AUTH) is neither AUTH=jwt nor AUTH=open)
+endif
 AUTH_jwt = --parameter AuthMode=jwt --parameter JwtIssuer=ws-local --parameter JwtAudience=ws-local \
 	--parameter JwtJwksUrl=http://127.0.0.1:$(PORT)/.well-known/jwks.json
 # Tools that aren't on the machine go into these folders of the project.

@@ -43,6 +43,7 @@ impl Console {
     pub(crate) fn events(&self) -> EventSink {
         let (lines, stopping) = (self.lines.clone(), Arc::clone(&self.stopping));
         EventSink::new(move |event| {
+            // Ctrl-C reaches the processes, too.
             let expected = stopping.load(Ordering::Relaxed) && matches!(event, Event::ProcessEnded { .. });
             if let Some(line) = line(&event).filter(|_| !expected) {
                 print(&lines, line);
@@ -96,7 +97,9 @@ fn line(event: &Event) -> Option<String> {
     match event {
         Event::Request(request) => Some(request.to_string()),
         Event::Printed { process, line } => Some(format!("[{}] {line}", process.function)),
-        Event::ProcessEnded { process, reason } => {
+        // A function that runs too long is killed, too; the line of its request says so.
+        Event::ProcessEnded { was_killed: true, .. } => None,
+        Event::ProcessEnded { process, reason, .. } => {
             Some(format!("[{}] process {} ended: {reason}", process.function, process.process))
         }
         Event::Rebuilt(functions) if functions.is_empty() => None,
@@ -138,8 +141,10 @@ mod tests {
         let process = || ProcessRef { function: "Greeter".into(), process: 7 };
         let printed = Event::Printed { process: process(), line: "hello".into() };
         assert_eq!(line(&printed).as_deref(), Some("[Greeter] hello"));
-        let ended = Event::ProcessEnded { process: process(), reason: "exit status: 1".into() };
-        assert_eq!(line(&ended).as_deref(), Some("[Greeter] process 7 ended: exit status: 1"));
+        let ended =
+            |was_killed| Event::ProcessEnded { process: process(), was_killed, reason: "exit status: 1".into() };
+        assert_eq!(line(&ended(false)).as_deref(), Some("[Greeter] process 7 ended: exit status: 1"));
+        assert_eq!(line(&ended(true)), None, "an old process that is replaced is no crash");
         assert_eq!(line(&Event::Rebuilt(vec!["A".into(), "B".into()])).as_deref(), Some("rebuilt A, B"));
         assert_eq!(line(&Event::Rebuilt(Vec::new())), None);
         assert_eq!(line(&Event::ProcessStarted(process())), None);

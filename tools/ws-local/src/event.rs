@@ -55,6 +55,8 @@ pub enum Event {
     ProcessEnded {
         /// The process that ended.
         process: ProcessRef,
+        /// Whether this program ended it, because there is a newer executable or the system stops.
+        was_killed: bool,
         /// Exit status of the process and the last lines of its standard error.
         reason: String,
     },
@@ -96,19 +98,23 @@ pub struct RequestRecord {
     pub route: String,
     /// The HTTP status that the client got. For a message or a disconnect, the status that the function returned.
     pub status: u16,
+    /// The `code` of the reply, if the reply is a JSON object that has one: the function's own word for a refusal.
+    pub code: Option<String>,
     /// From arrival to `at`.
     pub duration: Duration,
-    /// Why it failed, or how the connection ended.
+    /// Why it failed, the `message` of a reply with a `code`, or how the connection ended.
     pub detail: Option<String>,
 }
 
 impl fmt::Display for RequestRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connection, route, status, .. } = self;
+        let Self { connection, route, status, code, .. } = self;
+        let outcome = code.clone().unwrap_or_else(|| status.to_string());
         let time = clock::time_of_day(clock::millis(self.at));
         let took = self.duration.as_secs_f64() * 1_000.0;
-        write!(f, "{time} {connection} {route} {status} {took:.1} ms")?;
+        write!(f, "{time} {connection} {route} {outcome} {took:.1} ms")?;
         match &self.detail {
+            Some(message) if code.is_some() => write!(f, ": {message}"),
             Some(detail) => write!(f, " ({detail})"),
             None => Ok(()),
         }
@@ -150,15 +156,21 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_with_time_connection_route_status_and_duration() {
-        let request = RequestRecord {
+        let mut request = RequestRecord {
             at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_666_749_169_042),
             connection: "L0SM9cOFvHcCIhw=".into(),
             route: "$connect".into(),
             status: 502,
+            code: None,
             duration: Duration::from_micros(1_540),
             detail: Some("it failed".into()),
         };
         let expected = "01:52:49.042 L0SM9cOFvHcCIhw= $connect 502 1.5 ms (it failed)";
+        assert_eq!(request.to_string(), expected);
+
+        request.code = Some("bad_request".into());
+        request.detail = Some("content is empty".into());
+        let expected = "01:52:49.042 L0SM9cOFvHcCIhw= $connect bad_request 1.5 ms: content is empty";
         assert_eq!(request.to_string(), expected);
     }
 }

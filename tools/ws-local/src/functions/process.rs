@@ -241,11 +241,11 @@ async fn supervise(
 ) {
     let output = tokio::spawn(forward(child.stdout.take(), process.this.clone(), events.clone()));
     let errors = tokio::spawn(forward(child.stderr.take(), process.this.clone(), events.clone()));
-    let status = tokio::select! {
-        status = child.wait() => status,
+    let (status, was_killed) = tokio::select! {
+        status = child.wait() => (status, false),
         () = process.kill.notified() => {
             group.kill();
-            child.wait().await
+            (child.wait().await, true)
         }
     };
     // Kill the child processes, which closes their output.
@@ -261,7 +261,7 @@ async fn supervise(
         reason = format!("{reason}; last lines: {}", Vec::from(lines).join("\n"));
     }
     ended.send_replace(Some(reason.clone()));
-    events.send(Event::ProcessEnded { process: process.this.clone(), reason });
+    events.send(Event::ProcessEnded { process: process.this.clone(), was_killed, reason });
 }
 
 /// Reports each line that a process prints. Returns the last [`LAST_LINES`] lines.

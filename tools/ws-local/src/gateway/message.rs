@@ -12,7 +12,7 @@ use super::{
     invocation::{self, IntegrationError},
     proxy_response::ProxyResponse,
     refusal::ErrorFrame,
-    state::{GatewayState, record},
+    state::{GatewayState, record, record_reply},
 };
 use crate::template::Route;
 
@@ -38,7 +38,7 @@ pub(super) async fn handle(state: Arc<GatewayState>, connection: Arc<Connection>
     let event = events::message(&state.stack.api, &connection, key, &request, &body);
     match respond(&state, route, &event).await {
         Ok((status, text)) => {
-            record(&state, &connection.id, key, status, started, None);
+            record_reply(&state, &connection.id, key, status, started, refusal(text.as_deref()));
             if let Some(text) = text {
                 connection.reply(text).await;
             }
@@ -61,6 +61,16 @@ async fn respond(
     let status = response.status;
     let text = if route.replies { response.text(state.limits.message)? } else { None };
     Ok((status, text))
+}
+
+/// The `code` and the `message` of a reply that is a JSON object with a `code`.
+fn refusal(reply: Option<&str>) -> (Option<String>, Option<String>) {
+    let Some(Ok(Value::Object(reply))) = reply.map(serde_json::from_str) else { return (None, None) };
+    let text = |name| Some(reply.get(name)?.as_str()?.to_owned());
+    match text("code") {
+        Some(code) => (Some(code), text("message")),
+        None => (None, None),
+    }
 }
 
 /// The route with this key, or `$default` if there is none. A message can't select `$connect` or

@@ -52,11 +52,24 @@ pub(super) fn record(
     started: Instant,
     detail: Option<String>,
 ) {
+    record_reply(state, connection, route, status, started, (None, detail));
+}
+
+/// As [`record`], with the code and the message of the reply.
+pub(super) fn record_reply(
+    state: &GatewayState,
+    connection: &str,
+    route: &str,
+    status: u16,
+    started: Instant,
+    (code, detail): (Option<String>, Option<String>),
+) {
     state.events.send(Event::Request(RequestRecord {
         at: SystemTime::now(),
         connection: connection.to_owned(),
         route: route.to_owned(),
         status,
+        code,
         duration: started.elapsed(),
         detail,
     }));
