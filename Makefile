@@ -41,7 +41,7 @@ SHELL_SCRIPTS := .ci/run $(wildcard tests/*.sh tests/stack/*.sh)
 PYTHON_SOURCES := $(wildcard tests/stack/*.py)
 MARKDOWN := '*.md' 'docs/**/*.md' 'tools/**/*.md' '.github/**/*.md'
 
-.PHONY: help run invoke smoke test docker chromium format check rust-lints other-lints web page deny advisories unit \
+.PHONY: help run invoke smoke accept test docker chromium format check rust-lints other-lints web page deny advisories unit \
 	chaos template workflows sam invoke-test deploy-test load binaries bench budgets growth tools clean
 
 help: ## List the targets.
@@ -146,6 +146,10 @@ deploy-test: .venv/emulator/installed sam ## Deploy to an emulator of AWS, run a
 invoke-test: docker sam ## Run every event of events/ in SAM's container and check each reply.
 	$(BUILD) --bins
 	.venv/bin/python tests/stack/invoke.py --architecture $(ARCHITECTURE) --check
+
+accept: .venv/installed ## Check a deployment on AWS. STACK=chat REGION=eu-west-1; in JWT mode TOKEN_A, TOKEN_B; DEPLOY="sam deploy …"
+	@test -n "$(STACK)" -a -n "$(REGION)" || { echo "Name the deployment: make accept STACK=chat REGION=eu-west-1" >&2; exit 2; }
+	@.venv/bin/python tests/stack/accept.py --stack $(STACK) --region $(REGION) $(if $(DEPLOY),--deploy "$(DEPLOY)")
 
 load: ## Load test: 200 clients exchange 5,000 messages through the release build.
 	$(BUILD) --release --bin load $(FUNCTION_BINARIES)

@@ -1,7 +1,7 @@
 """Deployment test: deploys the chat to an emulator of AWS with the SAM CLI and runs a conversation.
 
 `make deploy-test` runs it on the output of `sam build`. The steps are: `sam deploy`, a conversation,
-`sam deploy` without a change, `sam deploy` with a change, another conversation, `sam delete`. The
+the acceptance check, `sam deploy` without a change, `sam deploy` with a change, another conversation, `sam delete`. The
 emulator is MiniStack on a free port. The test leaves no files or processes behind.
 """
 
@@ -98,6 +98,12 @@ def test_deployments(template, architecture, smoke, port):
     check(first["WebSocketUrl"].endswith("/prod"), first)
     print_step("a conversation")
     run(environment, smoke, first["WebSocketUrl"])
+
+    print_step("the acceptance check")
+    accept = [sys.executable, str(ROOT / "tests/stack/accept.py"), "--stack", STACK, "--emulator"]
+    seen = run(environment, *accept, "--region", environment["AWS_DEFAULT_REGION"])
+    print(seen, end="")
+    check(seen.count("\nok ") >= 4, "the acceptance check shows less than before")
 
     print_step("sam deploy without a change")
     output = deploy()
