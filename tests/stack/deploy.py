@@ -1,8 +1,9 @@
 """Deployment test: deploys the chat to an emulator of AWS with the SAM CLI and runs a conversation.
 
 `make deploy-test` runs it on the output of `sam build`. The steps are: `sam deploy`, a conversation,
-the acceptance check, `sam deploy` without a change, `sam deploy` with a change, another conversation, `sam delete`. The
-emulator is MiniStack on a free port. The test leaves no files or processes behind.
+the acceptance check with `sam deploy` without a change, `sam deploy` with a change, another conversation, `sam delete`.
+docs/deploying-role.json must allow every call of the SAM CLI. The emulator is MiniStack on a free port. The test leaves
+no files or processes behind.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
@@ -22,6 +24,9 @@ import urllib.parse
 import urllib.request
 
 import boto3
+from accept import ONLY_ON_AWS
+from api_calls import ApiCalls
+from deploying_role import resources_of
 from samcli.yamlhelper import yaml_parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -52,12 +57,23 @@ def main():
     ):
         template = pathlib.Path(folder) / "template.json"
         template.write_text(json.dumps(fit_for_emulator(yaml_parse((BUILT / "template.yaml").read_text()), port)))
-        test_deployments(template, f"Architecture={arguments.architecture}", arguments.smoke, port)
+        with ApiCalls() as calls:
+            environment = emulator_environment(port)
+            of_sam = environment | calls.environment
+            test_deployments(template, f"Architecture={arguments.architecture}", arguments.smoke, environment, of_sam)
+        test_deploying_role(calls.permissions)
 
 
-def test_deployments(template, architecture, smoke, port):
-    """Creates, updates and deletes the stack, with a conversation on each version."""
-    environment = emulator_environment(port)
+def test_deploying_role(permissions):
+    """Compares the permissions that the SAM CLI needed with the policy of the deploying role."""
+    print_step(f"the deploying role may do what sam did: {', '.join(sorted(permissions))}")
+    check({"cloudformation:CreateChangeSet", "s3:PutObject"} <= permissions, "the calls of sam were not recorded")
+    refused = {permission for permission in permissions if not resources_of(permission)}
+    check(not refused, f"docs/deploying-role.json does not allow {refused}")
+
+
+def test_deployments(template, architecture, smoke, environment, of_sam):
+    """Creates, updates and deletes the stack, with a conversation on each version. `of_sam` is sam's environment."""
     clients = {
         name: boto3.client(
             name,
@@ -68,50 +84,38 @@ def test_deployments(template, architecture, smoke, port):
         )
         for name in ["cloudformation", "dynamodb", "s3"]
     }
-    test_package(environment, clients["s3"], template.parent)
+    test_package(of_sam, clients["s3"], template.parent)
 
-    def deploy(*parameters):
-        # The other options come from samconfig.toml, as in every deployment.
-        return sam(
-            environment,
-            "deploy",
-            "--config-file",
-            str(ROOT / "samconfig.toml"),
-            "--template-file",
-            str(template),
-            "--no-progressbar",
-            "--parameter-overrides",
-            architecture,
-            "AuthMode=open",
-            # MiniStack does not support nested stacks or alarms on metric math expressions.
-            "Monitoring=false",
-            *parameters,
-        )
+    # The other options come from samconfig.toml, as in every deployment.
+    deploy = [
+        *[sam_program(), "deploy", "--config-file", str(ROOT / "samconfig.toml"), "--template-file", str(template)],
+        *["--no-progressbar", "--parameter-overrides", architecture, "AuthMode=open"],
+        # MiniStack does not support nested stacks or alarms on metric math expressions.
+        "Monitoring=false",
+    ]
 
     def outputs():
         stack = clients["cloudformation"].describe_stacks(StackName=STACK)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     print_step("sam deploy: a new stack")
-    deploy()
+    run(of_sam, *deploy)
     first = outputs()
     check(first["WebSocketUrl"].endswith("/prod"), first)
     print_step("a conversation")
     run(environment, smoke, first["WebSocketUrl"])
 
-    print_step("the acceptance check")
-    accept = [sys.executable, str(ROOT / "tests/stack/accept.py"), "--stack", STACK, "--emulator"]
-    seen = run(environment, *accept, "--region", environment["AWS_DEFAULT_REGION"])
+    print_step("the acceptance check, with sam deploy without a change")
+    accept = [sys.executable, str(ROOT / "tests/stack/accept.py"), "--emulator", "--stack", STACK]
+    seen = run(environment, *accept, "--region", environment["AWS_DEFAULT_REGION"], "--deploy", shlex.join(deploy))
     print(seen, end="")
-    check(seen.count("\nok ") >= 4, "the acceptance check shows less than before")
-
-    print_step("sam deploy without a change")
-    output = deploy()
-    check("No changes to deploy" in output, output)
+    not_shown = {line.removeprefix("not shown").strip() for line in seen.splitlines() if line.startswith("not shown")}
+    check(not_shown == {f"{title}: {reason}" for title, reason in ONLY_ON_AWS.items()}, not_shown)
+    check("No changes to deploy" in seen, "a deployment without a change changes something")
     check(outputs() == first, outputs())
 
     print_step("sam deploy with a changed parameter")
-    deploy("StageName=next")
+    run(of_sam, *deploy, "StageName=next")
     changed = outputs()
     check(
         changed["WebSocketUrl"] == first["WebSocketUrl"].removesuffix("prod") + "next",
@@ -127,7 +131,7 @@ def test_deployments(template, architecture, smoke, port):
     print_step("sam delete")
     retained = {first["MessagesTableName"], first["ConversationsTableName"]}
     sam(
-        environment,
+        of_sam,
         "delete",
         "--stack-name",
         STACK,
@@ -252,8 +256,11 @@ def emulator_environment(port):
 
 
 def sam(environment, *arguments):
-    program = shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
-    return run(environment, program, *arguments)
+    return run(environment, sam_program(), *arguments)
+
+
+def sam_program():
+    return shutil.which("sam", path=str(pathlib.Path(sys.executable).parent)) or "sam"
 
 
 def run(environment, *command):

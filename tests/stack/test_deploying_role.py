@@ -1,13 +1,12 @@
 """docs/deploying-role.json: the policy of the role that deploys the stack in a pipeline."""
 
-import fnmatch
 import json
 import unittest
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-from stack_template import ROOT, chat_template, monitoring_template
+from deploying_role import POLICY, as_list, matches, resources_of
+from stack_template import chat_template, monitoring_template
 
-POLICY = json.loads((ROOT / "docs/deploying-role.json").read_text())
 # AWS managed policies are limited to this number of characters without white space:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 LARGEST_POLICY = 6_144
@@ -58,31 +57,18 @@ UNUSED = [
     # Topics with data protection or delivery logs.
     "sns:PutDataProtectionPolicy",
 ]
-# What the SAM CLI itself calls for `sam deploy`, besides the creation of its bucket.
-SAM = [
-    "cloudformation:CreateChangeSet",
-    "cloudformation:DeleteChangeSet",
-    "cloudformation:DescribeChangeSet",
-    "cloudformation:DescribeStackEvents",
-    "cloudformation:DescribeStacks",
-    "cloudformation:ExecuteChangeSet",
-    "cloudformation:GetTemplate",
-    "cloudformation:GetTemplateSummary",
-    "cloudformation:ListStackResources",
-    "s3:GetObject",
-    "s3:PutObject",
+# Permissions that IAM grants on all resources only:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+UNRESTRICTED = [
+    "cloudformation:ListStacks",
+    "cloudformation:ValidateTemplate",
+    "logs:CreateLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:PutResourcePolicy",
+    "route53:ListHostedZones",
+    "sns:Unsubscribe",
 ]
-
-
-def as_list(value):
-    return value if isinstance(value, list) else [value]
-
-
-ALLOWED = [action for statement in POLICY["Statement"] for action in as_list(statement["Action"])]
-
-
-def matches(action, patterns):
-    return any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
 
 
 class DeployingRole(unittest.TestCase):
@@ -94,19 +80,24 @@ class DeployingRole(unittest.TestCase):
             for name in ["create", "read", "update", "delete"]:
                 for action in handlers.get(name, {"permissions": []})["permissions"]:
                     if not matches(action, UNUSED):
-                        self.assertTrue(matches(action, ALLOWED), f"{kind}, {name}: {action} is not allowed")
+                        self.assertTrue(resources_of(action), f"{kind}, {name}: {action} is not allowed")
 
-    def test_it_may_do_what_the_sam_cli_calls(self):
-        for action in SAM:
-            self.assertTrue(matches(action, ALLOWED), action)
+    def test_it_may_run_the_transform(self):
         transform = "arn:aws:cloudformation:*:aws:transform/Serverless-2016-10-31"
-        statements = {statement["Sid"]: statement for statement in POLICY["Statement"]}
-        self.assertEqual(statements["SamTransform"]["Resource"], transform)
+        self.assertIn(transform, resources_of("cloudformation:CreateChangeSet"))
+
+    def test_permissions_without_resources_are_granted_on_all_resources(self):
+        for action in UNRESTRICTED:
+            self.assertIn("*", resources_of(action), action)
 
     def test_it_can_change_roles_of_the_stack_only(self):
+        # API Gateway creates this role for the first custom domain of an account, and alone decides what the role may do.
+        of_api_gateway = "arn:aws:iam::*:role/aws-service-role/ops.apigateway.amazonaws.com/*"
+        self.assertEqual(resources_of("iam:CreateServiceLinkedRole"), [of_api_gateway])
         for statement in POLICY["Statement"]:
             self.assertEqual(statement["Effect"], "Allow")
-            if any(action.startswith("iam:") for action in as_list(statement["Action"])):
+            actions = set(as_list(statement["Action"])) - {"iam:CreateServiceLinkedRole"}
+            if any(action.startswith("iam:") for action in actions):
                 for resource in as_list(statement["Resource"]):
                     self.assertRegex(resource, r"^arn:aws:iam::\*:(role|policy)/chat\*$")
 
