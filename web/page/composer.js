@@ -4,7 +4,6 @@ import { excessOf } from '../client/limits.js';
 import { byId } from './dom.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
-/** @typedef {import('../chat-client.js').Conversation} Conversation */
 
 const TOO_LONG = 'Too long by about ';
 
@@ -12,8 +11,8 @@ const TOO_LONG = 'Too long by about ';
 const SURELY_SHORT = 4_000;
 
 export class Composer {
-  /** @type {Conversation | null} */
-  #conversation = null;
+  /** @type {string | null} */
+  #peer = null;
   /**
    * By peer.
    *
@@ -41,12 +40,12 @@ export class Composer {
     });
   }
 
-  /** @param {Conversation | null} conversation */
-  open(conversation) {
-    if (this.#conversation) this.#drafts.set(this.#conversation.peer, byId('text').value);
-    this.#conversation = conversation;
-    if (!conversation) return;
-    byId('text').value = this.#drafts.get(conversation.peer) ?? '';
+  /** @param {string | null} peer of the open conversation */
+  open(peer) {
+    if (this.#peer !== null) this.#drafts.set(this.#peer, byId('text').value);
+    this.#peer = peer;
+    if (peer === null) return;
+    byId('text').value = this.#drafts.get(peer) ?? '';
     this.showError('');
     this.#check();
     // On a phone, the keyboard would cover half of the messages.
@@ -69,20 +68,20 @@ export class Composer {
   }
 
   async #send() {
-    const c = this.#conversation;
+    const peer = this.#peer;
     const text = byId('text').value;
-    if (!c || byId('send').disabled) return;
+    if (peer === null || byId('send').disabled) return;
     byId('text').value = '';
     this.showError('');
     this.#check();
     this.onSend();
     try {
-      await this.chat.send(c.peer, text);
+      await this.chat.send(peer, text);
     } catch (error) {
       const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
       // A queued message shows its failure in the log. Another one goes back to the form.
-      const isQueued = c.pending.some((entry) => entry.content === text);
-      if (c !== this.#conversation || isQueued || code === 'closed') return;
+      const isQueued = this.chat.conversation(peer).pending.some((entry) => entry.content === text);
+      if (peer !== this.#peer || isQueued || code === 'closed') return;
       byId('text').value = text;
       this.showError(message);
       this.#check();

@@ -13,8 +13,8 @@ import { paintAvatar, visibleName } from './text.js';
 const END_TOLERANCE = 60;
 
 export class Drawing {
-  /** @type {Conversation | null} */
-  #conversation = null;
+  /** @type {string | null} */
+  #peer = null;
   /**
    * By peer.
    *
@@ -45,7 +45,7 @@ export class Drawing {
       if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     }).observe(this.#scroll);
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && this.#conversation) this.schedule();
+      if (!document.hidden && this.#peer !== null) this.schedule();
     });
   }
 
@@ -61,13 +61,12 @@ export class Drawing {
     });
   }
 
-  /** @param {Conversation | null} conversation */
-  open(conversation) {
-    this.#conversation = conversation;
+  /** @param {string | null} peer of the open conversation */
+  open(peer) {
+    this.#peer = peer;
     this.#isAtEnd = true;
     this.#newBelow = 0;
-    if (conversation) {
-      const { peer } = conversation;
+    if (peer !== null) {
       byId('peer').textContent = peer === this.chat.userId ? `${visibleName(peer)} (you)` : visibleName(peer);
       paintAvatar(byId('peer-avatar'), peer);
     }
@@ -92,11 +91,11 @@ export class Drawing {
   #draw() {
     const total = this.chat.unread;
     document.title = `${total ? `(${total}) ` : ''}Chat · ${visibleName(this.chat.userId ?? '')}`;
-    this.list.draw(this.#conversation?.peer ?? null);
+    this.list.draw(this.#peer);
     this.#drawPlaceholder();
-    const c = this.#conversation;
-    if (!c) return;
-    place(byId('log'), this.#logOf(c).nodes());
+    if (this.#peer === null) return;
+    const c = this.chat.conversation(this.#peer);
+    place(byId('log'), this.#logOf(this.#peer).nodes(c));
     byId('hint').textContent = this.#hint(c);
     if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#drawLatest();
@@ -111,12 +110,12 @@ export class Drawing {
     byId('placeholder-text').textContent = text;
   }
 
-  /** @param {Conversation} c */
-  #logOf(c) {
-    let log = this.#logs.get(c.peer);
+  /** @param {string} peer */
+  #logOf(peer) {
+    let log = this.#logs.get(peer);
     if (!log) {
-      log = new MessageLog(this.chat, c);
-      this.#logs.set(c.peer, log);
+      log = new MessageLog(this.chat);
+      this.#logs.set(peer, log);
     }
     return log;
   }
@@ -155,7 +154,7 @@ export class Drawing {
 
   /** @param {Message} m */
   #announce({ senderId, content }) {
-    const isOpen = senderId === this.#conversation?.peer;
+    const isOpen = senderId === this.#peer;
     if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
     const sender = visibleName(senderId);
     byId('announcement').textContent = isOpen ? `${sender}: ${content}` : `New message from ${sender}`;
@@ -173,18 +172,20 @@ export class Drawing {
 
   /** Loads older messages when the oldest ones are near, without moving those on the screen. */
   async #loadOlder() {
-    const c = this.#conversation;
+    const peer = this.#peer;
     const scroll = this.#scroll;
     if (scroll.scrollTop >= scroll.clientHeight) return;
-    if (!c?.loaded || this.#isLoadingOlder || c.older === undefined) return;
+    if (peer === null || this.#isLoadingOlder) return;
+    const c = this.chat.conversation(peer);
+    if (!c.loaded || !c.hasOlder) return;
     this.#isLoadingOlder = true;
     try {
-      await this.chat.older(c.peer);
+      await this.chat.older(peer);
     } catch {
       // Without a connection; the next scrolling tries again.
     }
     this.#isLoadingOlder = false;
-    if (c !== this.#conversation) return;
+    if (peer !== this.#peer) return;
     const fromEnd = scroll.scrollHeight - scroll.scrollTop;
     this.#draw();
     if (!this.#isAtEnd) scroll.scrollTop = scroll.scrollHeight - fromEnd;

@@ -44,18 +44,16 @@ export class MessageLog {
    */
   #nodes = new Map();
 
-  /**
-   * @param {ChatClient} chat
-   * @param {Conversation} conversation
-   */
-  constructor(chat, conversation) {
+  /** @param {ChatClient} chat */
+  constructor(chat) {
     this.chat = chat;
-    this.conversation = conversation;
   }
 
-  /** @returns {HTMLElement[]} the messages, and a heading for each day */
-  nodes() {
-    const { messages, pending } = this.conversation;
+  /**
+   * @param {Conversation} conversation
+   * @returns {HTMLElement[]} the messages, and a heading for each day
+   */
+  nodes({ messages, pending }) {
     const rows = [...messages, ...pending].map((m) => this.#row(m));
     return rows.flatMap((row, index) => {
       const before = rows[index - 1];

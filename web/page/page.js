@@ -45,9 +45,8 @@ async function show(chat, usesToken) {
   function open(peer) {
     current = peer;
     navigation.show(peer);
-    const conversation = peer === null ? null : chat.conversation(peer);
-    composer.open(conversation);
-    drawing.open(conversation);
+    composer.open(peer);
+    drawing.open(peer);
     if (peer === null) return;
     addRecentPeer(chat.userId ?? '', peer);
     chat.open(peer).then(
