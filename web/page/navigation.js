@@ -1,17 +1,14 @@
 // `Navigation`: the address of the page, and the links and forms that lead to a conversation.
 
-import { problemOf } from '../client/limits.js';
 import { byId, make } from './dom.js';
-import { showMessenger, signOut } from './sign-in.js';
+import { problemOfName } from './names.js';
+import { pageAddress } from './service.js';
+import { showMessenger } from './sign-in.js';
+import { forget } from './storage.js';
 import { visibleName } from './text.js';
 
 /** Who to suggest for the second tab. */
 const SUGGESTED_NAMES = ['bob', 'alice', 'carol'];
-
-const query = new URLSearchParams(location.search);
-
-/** The address of the service. */
-export const serviceUrl = query.get('ws') || '/prod';
 
 export class Navigation {
   #userId = '';
@@ -26,12 +23,11 @@ export class Navigation {
   constructor({ usesToken, onOpen }) {
     this.usesToken = usesToken;
     this.onOpen = onOpen;
-    byId('leave').href = this.#pageFor();
+    byId('leave').href = pageAddress();
     byId('leave').textContent = usesToken ? 'Leave' : 'Change name';
-    byId('leave').onclick = signOut;
-    byId('back-to-name').href = this.#pageFor();
+    byId('leave').onclick = forget;
     byId('back-to-name').onclick = (event) => {
-      if (this.#peer === null) return signOut();
+      if (this.#peer === null) return forget();
       event.preventDefault();
       showMessenger();
     };
@@ -49,8 +45,8 @@ export class Navigation {
    */
   start(userId) {
     this.#userId = userId;
-    const peer = query.get('with') ?? '';
-    const problem = peer && problemOf(peer, 'A name');
+    const peer = new URLSearchParams(location.search).get('with') ?? '';
+    const problem = peer && problemOfName(peer);
     this.onOpen(problem ? null : peer || null);
     if (!problem) return;
     byId('new-chat-name').value = peer;
@@ -68,7 +64,7 @@ export class Navigation {
 
   /** @param {string} name */
   #openByName(name) {
-    const problem = problemOf(name, 'A name');
+    const problem = problemOfName(name);
     byId('new-chat-error').textContent = problem;
     if (problem) return;
     byId('new-chat-name').value = '';
@@ -90,17 +86,10 @@ export class Navigation {
   }
 
   /**
-   * The address of this page for a user, at the same service.
-   *
-   * @param {string} [userId]
+   * @param {string} userId
    * @param {string} [peer]
    */
   #pageFor(userId, peer) {
-    const address = new URLSearchParams();
-    if (userId && !this.usesToken) address.set('userId', userId);
-    if (peer) address.set('with', peer);
-    const service = query.get('ws');
-    if (service) address.set('ws', service);
-    return `${location.pathname}?${address}`;
+    return pageAddress({ userId: this.usesToken ? undefined : userId, with: peer });
   }
 }

@@ -4,8 +4,9 @@ import { ChatClient } from '../chat-client.js';
 import { Composer } from './composer.js';
 import { byId } from './dom.js';
 import { Drawing } from './drawing.js';
-import { Navigation, serviceUrl } from './navigation.js';
+import { Navigation } from './navigation.js';
 import { Notice } from './notice.js';
+import { serviceUrl } from './service.js';
 import { signIn } from './sign-in.js';
 import { addRecentPeer, recentPeers } from './storage.js';
 

@@ -1,8 +1,9 @@
 // Sign-in: by name, or by token if the service requires one.
 
-import { problemOf } from '../client/limits.js';
 import { byId } from './dom.js';
-import { stored } from './storage.js';
+import { problemOfName } from './names.js';
+import { isForeign, pageAddress, serviceName } from './service.js';
+import { forget, kept } from './storage.js';
 
 /** @typedef {{ userId: string } | { token: string, userClaim?: string }} Identity */
 
@@ -12,30 +13,46 @@ import { stored } from './storage.js';
  * @param {(identity: Identity) => void} start
  */
 export function signIn(start) {
-  const token = takeToken() ?? stored('sessionStorage', 'token');
+  const token = takeToken() ?? kept('token');
   addEventListener('hashchange', () => {
     if (takeToken()) location.reload();
   });
+  byId('name-service').textContent = isForeign ? `You connect to ${serviceName}.` : '';
+  byId('token-service').textContent = serviceName;
+  byId('back-to-name').href = pageAddress();
+  byId('back-to-name').onclick = forget;
   byId('name-form').addEventListener('submit', (event) => {
     event.preventDefault();
     const name = byId('name').value.trim();
-    const problem = problemOf(name, 'A name');
+    const problem = problemOfName(name);
     byId('name-error').textContent = problem;
     if (!problem) startWithName(name, start);
   });
   byId('token-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    stored('sessionStorage', 'token', byId('token').value.trim());
+    const entered = byId('token').value.trim();
+    const problem = problemOfToken(entered);
+    byId('token-error').textContent = problem;
+    if (problem) return;
+    kept('token', entered);
     location.reload();
   });
-  if (token) start({ token, userClaim: stored('sessionStorage', 'claim') || undefined });
-  else signInByName(start);
+  if (!token) return signInByName(start);
+  const problem = problemOfToken(token);
+  if (problem) askForToken(problem);
+  else start({ token, userClaim: kept('claim') || undefined });
 }
+
+/** @param {string} token */
+const problemOfToken = (token) =>
+  /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
+    ? ''
+    : 'This is not a token. A token begins with “eyJ” and has three parts with a dot between them.';
 
 /** @param {(identity: Identity) => void} start */
 function signInByName(start) {
-  const name = new URLSearchParams(location.search).get('userId') ?? stored('sessionStorage', 'name') ?? '';
-  const problem = problemOf(name, 'A name');
+  const name = new URLSearchParams(location.search).get('userId') ?? kept('name') ?? '';
+  const problem = problemOfName(name);
   if (!problem) return startWithName(name, start);
   byId('name-form').hidden = false;
   if (name) {
@@ -50,7 +67,7 @@ function signInByName(start) {
  * @param {(identity: Identity) => void} start
  */
 function startWithName(userId, start) {
-  stored('sessionStorage', 'name', userId);
+  kept('name', userId);
   byId('name-form').hidden = true;
   start({ userId });
 }
@@ -64,8 +81,8 @@ function takeToken() {
   const token = fragment.get('token')?.trim();
   if (token === undefined) return undefined;
   history.replaceState(null, '', location.pathname + location.search);
-  stored('sessionStorage', 'token', token);
-  stored('sessionStorage', 'claim', fragment.get('claim') ?? '');
+  kept('token', token);
+  kept('claim', fragment.get('claim') ?? '');
   return token;
 }
 
@@ -86,9 +103,4 @@ export function askForToken(reason) {
 export function showMessenger() {
   byId('token-form').hidden = true;
   byId('messenger').hidden = false;
-}
-
-/** Forgets the identity. The caller reloads the page. */
-export function signOut() {
-  for (const key of ['name', 'token', 'claim']) stored('sessionStorage', key, '');
 }

@@ -1,6 +1,7 @@
-// What the page keeps in the browser: the user in this tab, and the recent peers of each user.
+// What the page keeps in the browser: in this tab the user, and for all tabs the recent peers of each user.
 
 import { problemOf } from '../client/limits.js';
+import { serviceOrigin } from './service.js';
 
 /**
  * Reads a value, or writes one. Without permission to store, reads return null and writes do nothing.
@@ -9,13 +10,32 @@ import { problemOf } from '../client/limits.js';
  * @param {string} key
  * @param {string} [value]
  */
-export function stored(area, key, value) {
+function stored(area, key, value) {
   try {
     if (value === undefined) return window[area].getItem(key);
     window[area].setItem(key, value);
     return value;
   } catch {
     return null;
+  }
+}
+
+/**
+ * Reads a value that this tab keeps for the service's origin, or writes one.
+ *
+ * @param {string} key
+ * @param {string} [value]
+ */
+export const kept = (key, value) => stored('sessionStorage', `${serviceOrigin} ${key}`, value);
+
+/** Forgets all that this tab keeps for the service's origin. */
+export function forget() {
+  try {
+    for (const key of Object.keys(sessionStorage)) {
+      if (key.startsWith(`${serviceOrigin} `)) sessionStorage.removeItem(key);
+    }
+  } catch {
+    // Without permission to store, nothing is kept.
   }
 }
 
