@@ -72,3 +72,47 @@ test('bytes of the address that are no text are refused instead of replaced', as
   await untilText(page, '#new-chat-error', 'damaged');
   assert.equal(await page.evaluate(() => document.querySelector('#messenger').dataset.view), 'list');
 });
+
+test('a wrong address of the service is not taken for a missing token', async (t) => {
+  const system = await startSystem(t);
+  const page = await openTab(await newProfile(browser), `${system.page}?userId=alice&ws=/wrong`);
+  await untilText(page, '#connection-state', 'Wrong address');
+  await untilText(page, '#notice', `There is no chat at 127.0.0.1:${system.port}/wrong.`);
+  assert.equal(await page.locator('#notice').isVisible(), true);
+  assert.equal(await page.locator('#token-form').isVisible(), false);
+});
+
+test('a token that is none, or that names no user, is refused in words for users', async (t) => {
+  const issuer = await Issuer.start();
+  t.after(() => issuer.stop());
+  const system = await startSystem(t, { parameters: issuer.parameters });
+  const page = await openTab(await newProfile(browser), `${system.page}#token=abc`);
+  await untilFocused(page, 'token');
+  await untilText(page, '#token-error', 'This is not a token.');
+
+  await page.locator('#token').fill('nonsense');
+  await page.locator('#token-form button').click();
+  await untilText(page, '#token-error', 'This is not a token.');
+
+  // The page reloads itself, because only the fragment changes.
+  await page.goto(`${system.page}#token=${issuer.token('alice')}&claim=email`);
+  await untilText(page, '#token-error', 'The token names no user: its claim “email” is missing.');
+});
+
+test('without an open conversation, a token that is refused can be replaced', async (t) => {
+  const issuer = await Issuer.start();
+  t.after(() => issuer.stop());
+  const next = await Issuer.start();
+  t.after(() => next.stop());
+  const system = await startSystem(t, { parameters: issuer.parameters });
+  const page = await openTab(await newProfile(browser), `${system.page}#token=${issuer.token('alice')}`);
+  await untilOnline(page);
+  await system.stop();
+  await startSystem(t, { port: system.port, parameters: next.parameters });
+  await untilText(page, '#connection-state', 'Sign-in needed');
+  await page.locator('#use-token').click();
+  await untilFocused(page, 'token');
+  await page.locator('#token').fill(next.token('alice'));
+  await page.locator('#token-form button').click();
+  await untilOnline(page);
+});

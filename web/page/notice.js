@@ -1,9 +1,8 @@
 // `Notice`: the state of the connection, in the header at once and in a bar when a break lasts.
 
 import { byId, setText } from './dom.js';
+import { isMissing, serviceName } from './service.js';
 import { askForToken, showMessenger } from './sign-in.js';
-
-/** @typedef {import('../client/connection.js').State} State */
 
 /** Milliseconds without a connection before the notice appears, because most breaks are shorter. */
 const GRACE = 1_200;
@@ -30,12 +29,24 @@ const WORDS = {
     text: 'You are not signed in. Your messages are queued.',
     action: 'Try again',
   },
+  missing: {
+    label: 'Wrong address',
+    text: `There is no chat at ${serviceName}.`,
+    action: 'Try again',
+  },
   offline: { label: 'No connection', text: 'No connection. Your messages are queued.', action: 'Try now' },
 };
 
 export class Notice {
   #offlineSince = 0;
   #hasBeenOnline = false;
+  #isMissing = false;
+  /**
+   * Whether the service refuses because its address is wrong; undefined until it refuses.
+   *
+   * @type {Promise<boolean> | undefined}
+   */
+  #probe;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -58,19 +69,24 @@ export class Notice {
     chat.addEventListener('connection', () => this.draw());
   }
 
+  /** The state of the connection as far as the page knows more than the client. */
+  get #state() {
+    const { state } = this.chat.connection;
+    return state === 'refused' && this.#isMissing ? 'missing' : state;
+  }
+
   draw() {
-    const { state, reason } = this.chat.connection;
+    const state = this.#state;
     if (state === 'online') {
       this.#offlineSince = 0;
       this.#hasBeenOnline = true;
+      this.#isMissing = false;
+      this.#probe = undefined;
       showMessenger();
     } else {
       this.#offlineSince ||= Date.now();
     }
-    // If nothing is on the screen yet, the page asks for a token at once. Otherwise the notice offers it.
-    if (state === 'refused' && !this.#hasBeenOnline && this.isEmpty() && byId('token-form').hidden) {
-      askForToken(this.usesToken ? (reason ?? '') : '');
-    }
+    if (state === 'refused') this.#onRefused();
     const isShown = this.#isDue(state);
     this.#drawLabel(state, isShown);
     this.#drawNotice(state, isShown);
@@ -78,20 +94,37 @@ export class Notice {
     if (state !== 'online') this.#timer = setTimeout(() => this.draw(), isShown ? 1_000 : GRACE);
   }
 
-  /** @param {State} state */
-  #isDue(state) {
-    if (state === 'online') return false;
-    return state === 'displaced' || state === 'refused' || Date.now() - this.#offlineSince >= GRACE;
+  async #onRefused() {
+    this.#probe ??= isMissing();
+    if (await this.#probe) {
+      this.#isMissing = true;
+      this.draw();
+    }
+    // If nothing is on the screen yet, the page asks for a token at once. Otherwise the notice offers it.
+    if (this.#state !== 'refused' || this.#hasBeenOnline || !this.isEmpty() || !byId('token-form').hidden) return;
+    askForToken(this.usesToken ? this.#tokenProblem() : '');
   }
 
-  /** @param {State} state */
+  #tokenProblem() {
+    const { userId, options } = this.chat;
+    if (userId !== undefined) return 'The service does not accept this token. It may have expired.';
+    return `The token names no user: its claim “${options.userClaim ?? 'sub'}” is missing.`;
+  }
+
+  /** @param {string} state */
+  #isDue(state) {
+    if (state === 'online') return false;
+    return ['displaced', 'refused', 'missing'].includes(state) || Date.now() - this.#offlineSince >= GRACE;
+  }
+
+  /** @param {string} state */
   #words(state) {
     if (state === 'refused' && this.usesToken) return WORDS.unauthenticated;
     return WORDS[state] ?? WORDS.offline;
   }
 
   /**
-   * @param {State} state
+   * @param {string} state
    * @param {boolean} isNoticeShown
    */
   #drawLabel(state, isNoticeShown) {
@@ -105,7 +138,7 @@ export class Notice {
   }
 
   /**
-   * @param {State} state
+   * @param {string} state
    * @param {boolean} isShown
    */
   #drawNotice(state, isShown) {
