@@ -40,12 +40,16 @@ function installed() {
  * an element that is still half transparent.
  *
  * @param {import('playwright-core').Browser} browser
+ * @param {import('playwright-core').BrowserContextOptions} [options]
  */
-export async function newProfile(browser) {
-  const profile = await browser.newContext({ reducedMotion: 'reduce' });
+export async function newProfile(browser, options) {
+  const profile = await browser.newContext({ reducedMotion: 'reduce', ...options });
   profile.setDefaultTimeout(PATIENCE);
   return profile;
 }
+
+/** The options of a profile on a phone: a small screen, touch, and a keyboard on the screen. */
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 /**
  * Opens a tab at `url`.

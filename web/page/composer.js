@@ -2,6 +2,7 @@
 
 import { excessOf } from '../client/limits.js';
 import { byId } from './dom.js';
+import { Drafts } from './drafts.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 
@@ -10,15 +11,17 @@ const TOO_LONG = 'Too long by about ';
 /** Shorter texts are within the limit, so they are not measured. */
 const SURELY_SHORT = 4_000;
 
+/** What `keydown` reports for keys that the input method handles. Safari does so after the composition has ended. */
+const HANDLED_BY_INPUT_METHOD = 229;
+
+/** Whether the keyboard is on the screen, as on a phone. It has no Shift+Enter, and covers half of the messages. */
+const hasKeyboardOnScreen = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
+
 export class Composer {
   /** @type {string | null} */
   #peer = null;
-  /**
-   * By peer.
-   *
-   * @type {Map<string, string>}
-   */
-  #drafts = new Map();
+  /** @type {Drafts | undefined} */
+  #drafts;
 
   /**
    * @param {ChatClient} chat
@@ -31,10 +34,9 @@ export class Composer {
       event.preventDefault();
       this.#send();
     });
-    byId('text').addEventListener('input', () => this.#check());
+    byId('text').addEventListener('input', () => this.#onInput());
     byId('text').addEventListener('keydown', (event) => {
-      // During composition, Enter chooses a word of the input method.
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      if (!isSending(event)) return;
       event.preventDefault();
       this.#send();
     });
@@ -42,20 +44,37 @@ export class Composer {
 
   /** @param {string | null} peer of the open conversation */
   open(peer) {
-    if (this.#peer !== null) this.#drafts.set(this.#peer, byId('text').value);
     this.#peer = peer;
     if (peer === null) return;
-    byId('text').value = this.#drafts.get(peer) ?? '';
+    // With a token, the user is known only now.
+    this.#drafts ??= new Drafts(this.chat.userId ?? '');
     this.showError('');
+    byId('text').value = this.#drafts.of(peer);
     this.#check();
-    // On a phone, the keyboard would cover half of the messages.
-    const isPhone = matchMedia('(hover: none) and (pointer: coarse)').matches;
-    if (!isPhone) byId('text').focus({ preventScroll: true });
+    this.#explainKeys();
+    if (!hasKeyboardOnScreen()) byId('text').focus({ preventScroll: true });
   }
 
   /** @param {string} text */
   showError(text) {
     byId('error').textContent = text;
+  }
+
+  #explainKeys() {
+    const keys = hasKeyboardOnScreen() ? 'The button sends it.' : 'Enter sends it. Shift and Enter start a new line.';
+    byId('text-label').textContent = `Message. ${keys}`;
+    byId('text').enterKeyHint = hasKeyboardOnScreen() ? 'enter' : 'send';
+  }
+
+  #onInput() {
+    this.#check();
+    if (this.#peer !== null) this.#drafts?.set(this.#peer, byId('text').value);
+  }
+
+  /** @param {string} text */
+  #fill(text) {
+    byId('text').value = text;
+    this.#onInput();
   }
 
   /** Enables the button, or says why the text can't be sent. */
@@ -71,9 +90,8 @@ export class Composer {
     const peer = this.#peer;
     const text = byId('text').value;
     if (peer === null || byId('send').disabled) return;
-    byId('text').value = '';
     this.showError('');
-    this.#check();
+    this.#fill('');
     this.onSend();
     try {
       await this.chat.send(peer, text);
@@ -81,10 +99,20 @@ export class Composer {
       const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
       // A queued message shows its failure in the log. Another one goes back to the form.
       const isQueued = this.chat.conversation(peer).pending.some((entry) => entry.content === text);
-      if (peer !== this.#peer || isQueued || code === 'closed') return;
-      byId('text').value = text;
+      if (isQueued || code === 'closed') return;
+      if (peer !== this.#peer) return this.#drafts?.set(peer, text);
       this.showError(message);
-      this.#check();
+      this.#fill(text);
     }
   }
+}
+
+/**
+ * Whether a key sends the message. Control or Command with Enter does so with every keyboard.
+ *
+ * @param {KeyboardEvent} event
+ */
+function isSending({ key, keyCode, isComposing, shiftKey, ctrlKey, metaKey }) {
+  if (key !== 'Enter' || isComposing || keyCode === HANDLED_BY_INPUT_METHOD) return false;
+  return ctrlKey || metaKey || !(shiftKey || hasKeyboardOnScreen());
 }

@@ -80,9 +80,10 @@ export class Navigation {
     const links = document.querySelectorAll('a.second-tab');
     for (const link of links) {
       link.href = this.#pageFor(other, me);
+      // The conversation is open and the box has the focus when the user comes back.
+      link.onclick = () => this.onOpen(this.#peer ?? other);
       link.firstElementChild?.replaceChildren('Be ', make('bdi', '', visibleName(other)), ' in a new tab');
     }
-    byId('second-tab').onclick = () => this.onOpen(other);
   }
 
   /**
