@@ -5,7 +5,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { launch, newProfile, openChat, say, shown, until, untilOffline, untilShown, untilState } from './browser.js';
+import {
+  launch,
+  newProfile,
+  openChat,
+  say,
+  shown,
+  until,
+  untilOffline,
+  untilShown,
+  untilState,
+  untilText,
+} from './browser.js';
 import { TcpProxy } from './proxy.js';
 import { System, startSystem } from './system.js';
 
@@ -129,3 +140,36 @@ test('two tabs of one user show the same, and send each message once', async (t)
   }
   assert.deepEqual(await system.stored('alice', 'bob'), texts);
 });
+
+test('the page shows at once that the network is gone, unless the service is there after all', async (t) => {
+  const system = await startSystem(t);
+  const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
+  const label = page.locator('#connection-state');
+  assert.equal(await label.textContent(), 'Connected');
+  // A machine without a network that runs the service itself.
+  await page.evaluate(() => dispatchEvent(new Event('offline')));
+  assert.equal(await label.textContent(), 'No connection');
+  await untilText(page, '#connection-state', 'Connected');
+  assert.equal(await page.locator('#notice').isVisible(), false);
+
+  const elapsed = page.evaluate(timeUntilNotice);
+  await page.context().setOffline(true);
+  assert.ok((await elapsed) < 1_000, `${await elapsed} ms`);
+  await untilOffline(page);
+  assert.equal(await label.textContent(), 'No connection');
+  await page.context().setOffline(false);
+  await untilText(page, '#connection-state', 'Connected');
+});
+
+/** Runs in the page: milliseconds from the event `offline` until the page shows it. */
+function timeUntilNotice() {
+  return new Promise((resolve) => {
+    addEventListener('offline', ({ timeStamp }) => {
+      const look = () => {
+        if (document.querySelector('#notice').checkVisibility()) resolve(performance.now() - timeStamp);
+        else requestAnimationFrame(look);
+      };
+      look();
+    });
+  });
+}

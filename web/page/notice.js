@@ -7,6 +7,9 @@ import { askForToken, showMessenger } from './sign-in.js';
 /** Milliseconds without a connection before the notice appears, because most breaks are shorter. */
 const GRACE = 1_200;
 
+/** Milliseconds within which the client finds out whether a connection is alive: a little more than its `check`. */
+const CHECK = 6_000;
+
 /**
  * @typedef {{ label: string, text?: string, action?: string }} Words label of the header, text and button of the notice
  *
@@ -40,6 +43,10 @@ const WORDS = {
 export class Notice {
   #offlineSince = 0;
   #hasBeenOnline = false;
+  /** Whether the network is gone, and the client still checks whether the connection is. */
+  #isDoubtful = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #doubtTimer;
   #isMissing = false;
   /**
    * Whether the service refuses because its address is wrong; undefined until it refuses.
@@ -66,13 +73,29 @@ export class Notice {
     byId('use-token').onclick = () => askForToken('');
     // A user with a token most likely needs another one. Without a token, there may be other reasons for the refusal.
     if (usesToken) byId('reconnect').before(byId('use-token'));
-    chat.addEventListener('connection', () => this.draw());
+    addEventListener('offline', () => this.#doubt(true));
+    addEventListener('online', () => this.#doubt(false));
+    chat.addEventListener('connection', () => this.#doubt(false));
   }
 
   /** The state of the connection as far as the page knows more than the client. */
   get #state() {
     const { state } = this.chat.connection;
+    if (state === 'online' && this.#isDoubtful) return 'offline';
     return state === 'refused' && this.#isMissing ? 'missing' : state;
+  }
+
+  /**
+   * A browser without a network may still reach a service on its own machine, so the doubt ends when the client had the
+   * time to find out.
+   *
+   * @param {boolean} isDoubtful
+   */
+  #doubt(isDoubtful) {
+    this.#isDoubtful = isDoubtful;
+    clearTimeout(this.#doubtTimer);
+    if (isDoubtful) this.#doubtTimer = setTimeout(() => this.#doubt(false), CHECK);
+    this.draw();
   }
 
   draw() {
@@ -114,7 +137,7 @@ export class Notice {
   /** @param {string} state */
   #isDue(state) {
     if (state === 'online') return false;
-    return ['displaced', 'refused', 'missing'].includes(state) || Date.now() - this.#offlineSince >= GRACE;
+    return ['displaced', 'refused', 'missing', 'offline'].includes(state) || Date.now() - this.#offlineSince >= GRACE;
   }
 
   /** @param {string} state */
