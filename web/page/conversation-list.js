@@ -2,7 +2,8 @@
 
 import { icon, make, place } from './dom.js';
 import { TICKS } from './message-log.js';
-import { momentOf, paintAvatar, visibleName } from './text.js';
+import { paintAvatar, visible } from './names.js';
+import { momentOf } from './text.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -52,7 +53,7 @@ export class ConversationList {
   #makeItem(peer) {
     const avatar = paintAvatar(make('span', 'avatar'), peer);
     avatar.setAttribute('aria-hidden', 'true');
-    const name = make('bdi', 'name', visibleName(peer));
+    const name = make('bdi', 'name', visible(peer));
     if (peer === this.chat.userId) name.append(make('span', 'soft', ' (you)'));
     const button = make('button', '', avatar, name, make('time'), make('span', 'last'));
     button.onclick = () => this.onChoice(peer);

@@ -3,7 +3,7 @@
 import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
 import { MessageLog } from './message-log.js';
-import { paintAvatar, visibleName } from './text.js';
+import { paintAvatar, visible } from './names.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -44,16 +44,15 @@ export class Drawing {
     new ResizeObserver(() => {
       if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     }).observe(this.#scroll);
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && this.#peer !== null) this.schedule();
-    });
+    document.addEventListener('visibilitychange', () => this.schedule());
+    addEventListener('focus', () => this.schedule());
   }
 
   /** Shows who the user is, and follows the conversations from now on. */
   start() {
     const { chat } = this;
     const userId = chat.userId ?? '';
-    byId('me').textContent = visibleName(userId);
+    byId('me').textContent = visible(userId);
     paintAvatar(byId('my-avatar'), userId);
     chat.addEventListener('conversation', () => this.schedule());
     chat.addEventListener('message', ({ detail }) => {
@@ -67,7 +66,7 @@ export class Drawing {
     this.#isAtEnd = true;
     this.#newBelow = 0;
     if (peer !== null) {
-      byId('peer').textContent = peer === this.chat.userId ? `${visibleName(peer)} (you)` : visibleName(peer);
+      byId('peer').textContent = peer === this.chat.userId ? `${visible(peer)} (you)` : visible(peer);
       paintAvatar(byId('peer-avatar'), peer);
     }
     this.#draw();
@@ -90,7 +89,7 @@ export class Drawing {
 
   #draw() {
     const total = this.chat.unread;
-    document.title = `${total ? `(${total}) ` : ''}Chat · ${visibleName(this.chat.userId ?? '')}`;
+    document.title = `${total ? `(${total}) ` : ''}Chat · ${visible(this.chat.userId ?? '')}`;
     this.list.draw(this.#peer);
     this.#drawPlaceholder();
     if (this.#peer === null) return;
@@ -130,7 +129,7 @@ export class Drawing {
     const isOffline = !byId('notice').hidden;
     if (!c.loaded) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
     if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
-    const peer = visibleName(c.peer);
+    const peer = visible(c.peer);
     if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;
     return `No messages yet. Anyone who opens this page as “${peer}” can see what you write.`;
   }
@@ -147,7 +146,8 @@ export class Drawing {
 
   /** @param {Conversation} c */
   #markRead(c) {
-    if (!c.loaded || !this.#isAtEnd || document.hidden) return;
+    // A visible window without the focus may lie behind another one.
+    if (!c.loaded || !this.#isAtEnd || document.hidden || !document.hasFocus()) return;
     this.#newBelow = 0;
     this.chat.markRead(c.peer);
   }
@@ -156,7 +156,7 @@ export class Drawing {
   #announce({ senderId, content }) {
     const isOpen = senderId === this.#peer;
     if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
-    const sender = visibleName(senderId);
+    const sender = visible(senderId);
     byId('announcement').textContent = isOpen ? `${sender}: ${content}` : `New message from ${sender}`;
   }
 

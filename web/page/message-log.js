@@ -1,7 +1,8 @@
 // The messages of one conversation on the screen. Each keeps its node, so that nothing jumps and selections last.
 
 import { icon, make } from './dom.js';
-import { dayOf, isEmojiOnly, linked, timeOf, visibleName } from './text.js';
+import { visible } from './names.js';
+import { dayOf, isEmojiOnly, linked, timeOf } from './text.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -95,7 +96,7 @@ export class MessageLog {
     about.dir = 'ltr';
     const bubble = make('div', 'bubble', make('p', '', ...linked(m.content)), about);
     bubble.dir = 'auto';
-    const name = make('span', 'sr', isMine ? 'You:' : `${visibleName(sender)}:`);
+    const name = make('span', 'sr', isMine ? 'You:' : `${visible(sender)}:`);
     const node = make('li', `message ${isMine ? 'mine' : ''} ${isEmojiOnly(m.content) ? 'big' : ''}`, name, bubble);
     if (isLong(m.content)) about.before(this.#fold(node));
     return node;

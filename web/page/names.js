@@ -13,3 +13,45 @@ export function problemOfName(name) {
   if (name.includes(REPLACEMENT)) return 'This name is damaged: one of its characters could not be read.';
   return problemOf(name, 'A name');
 }
+
+// Characters without a shape of their own, or that reorder others. In a sequence of emojis, a joiner has a shape.
+const EMOJI = '\\p{Extended_Pictographic}\\uFE0F?\\p{Emoji_Modifier}?';
+const INVISIBLE =
+  '[\\p{Cf}\\p{Zl}\\p{Zp}\\u00A0\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u2000-\\u200A\\u202F\\u205F\\u2800\\u3000\\u3164\\uFFA0]';
+const EMOJIS_OR_INVISIBLE = new RegExp(`(${EMOJI}(?:\\u200D${EMOJI})+)|${INVISIBLE}`, 'gu');
+
+/**
+ * A text with its invisible characters written out, so that two different texts never look the same.
+ *
+ * @param {string} text
+ */
+export const visible = (text) =>
+  text.replace(EMOJIS_OR_INVISIBLE, (c, emojis) => emojis ?? `[U+${hexadecimal(c.codePointAt(0) ?? 0)}]`);
+
+/** @param {number} codePoint */
+const hexadecimal = (codePoint) => codePoint.toString(16).toUpperCase().padStart(4, '0');
+
+/**
+ * Shows the first letter of a name on a colour that depends on the name.
+ *
+ * @param {HTMLElement} node
+ * @param {string} name
+ */
+export function paintAvatar(node, name) {
+  node.textContent = firstLetter(name).toUpperCase();
+  // FNV-1a, because it gives similar names different colours.
+  const hash =
+    new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+  node.dataset.hue = String(hash % 8);
+  return node;
+}
+
+/**
+ * What a user takes for the first letter. Firefox before 125 knows code points only.
+ *
+ * @param {string} name
+ */
+function firstLetter(name) {
+  const letters = Intl.Segmenter ? Array.from(new Intl.Segmenter().segment(name), (s) => s.segment) : [...name];
+  return letters[0] ?? '?';
+}

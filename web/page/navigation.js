@@ -1,11 +1,10 @@
 // `Navigation`: the address of the page, and the links and forms that lead to a conversation.
 
 import { byId, make } from './dom.js';
-import { problemOfName } from './names.js';
+import { problemOfName, visible } from './names.js';
 import { pageAddress } from './service.js';
 import { showMessenger } from './sign-in.js';
 import { forget } from './storage.js';
-import { visibleName } from './text.js';
 
 /** Who to suggest for the second tab. */
 const SUGGESTED_NAMES = ['bob', 'alice', 'carol'];
@@ -82,7 +81,7 @@ export class Navigation {
       link.href = this.#pageFor(other, me);
       // The conversation is open and the box has the focus when the user comes back.
       link.onclick = () => this.onOpen(this.#peer ?? other);
-      link.firstElementChild?.replaceChildren('Be ', make('bdi', '', visibleName(other)), ' in a new tab');
+      link.firstElementChild?.replaceChildren('Be ', make('bdi', '', visible(other)), ' in a new tab');
     }
   }
 

@@ -1,6 +1,7 @@
-// Text as the page shows it: links, names, dates.
+// Text as the page shows it: links and dates.
 
 import { make } from './dom.js';
+import { visible } from './names.js';
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+/giu;
 const TRAILING_PUNCTUATION = /[.,:;!?)\]}»”’…]$/u;
@@ -21,6 +22,33 @@ function withoutPunctuation(address) {
 }
 
 /**
+ * A link that shows what it opens. It is isolated from the direction of the text around it.
+ *
+ * @param {string} address
+ * @returns {HTMLAnchorElement | null} null if it is not an address
+ */
+function linkTo(address) {
+  const url = parse(address);
+  if (!url) return null;
+  // What stands before an @ looks like the host, and is not.
+  url.username = '';
+  url.password = '';
+  const [, host] = /^https?:\/\/([^/?#]*)/iu.exec(address) ?? [];
+  const isHonest = host?.toLowerCase() === url.host;
+  const link = /** @type {HTMLAnchorElement} */ (make('a', '', visible(isHonest ? address : url.href)));
+  return Object.assign(link, { href: url.href, dir: 'ltr', target: '_blank', rel: 'noopener noreferrer nofollow' });
+}
+
+/** @param {string} address */
+function parse(address) {
+  try {
+    return new URL(address);
+  } catch {
+    return null;
+  }
+}
+
+/**
  * Splits a text into plain parts and links to its http and https addresses.
  *
  * @param {string} text
@@ -32,9 +60,8 @@ export function linked(text) {
   let from = 0;
   for (const match of text.matchAll(LINK)) {
     const address = withoutPunctuation(match[0]);
-    if (!URL.canParse(address)) continue;
-    const link = /** @type {HTMLAnchorElement} */ (make('a', '', address));
-    Object.assign(link, { href: address, target: '_blank', rel: 'noopener noreferrer nofollow' });
+    const link = linkTo(address);
+    if (!link) continue;
     parts.push(text.slice(from, match.index), link);
     from = match.index + address.length;
   }
@@ -43,35 +70,6 @@ export function linked(text) {
 
 /** @param {string} text */
 export const isEmojiOnly = (text) => EMOJI_ONLY.test(text) && !/^[\d#*\s]+$/u.test(text);
-
-// Characters without a shape of their own, or that reorder others, except the joiner within an emoji sequence.
-const INVISIBLE =
-  // biome-ignore lint/suspicious/noMisleadingCharacterClass: each one is matched alone
-  /(?!(?<=\p{Emoji}\uFE0F?\p{Emoji_Modifier}?)\u200D(?=\p{Extended_Pictographic}))[\p{Cf}\p{Zl}\p{Zp}\u00A0\u034F\u115F\u1160\u17B4\u17B5\u2000-\u200A\u202F\u205F\u2800\u3000\u3164\uFFA0]/gu;
-
-/**
- * A name with its invisible characters written out, so that two different names never look the same.
- *
- * @param {string} name
- */
-export const visibleName = (name) =>
-  name.replace(INVISIBLE, (c) => `[U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`);
-
-/**
- * Shows the first letter of a name on a colour that depends on the name.
- *
- * @param {HTMLElement} node
- * @param {string} name
- */
-export function paintAvatar(node, name) {
-  const first = [...new Intl.Segmenter().segment(name)][0]?.segment ?? '?';
-  node.textContent = first.toUpperCase();
-  // FNV-1a, because it gives similar names different colours.
-  const hash =
-    new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
-  node.dataset.hue = String(hash % 8);
-  return node;
-}
 
 const time = new Intl.DateTimeFormat([], { hour: 'numeric', minute: '2-digit' });
 const weekday = new Intl.DateTimeFormat([], { weekday: 'long' });
