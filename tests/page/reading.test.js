@@ -2,7 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, newProfile, openChat, openTab, say, until, untilShown, untilState } from './browser.js';
+import {
+  launch,
+  newProfile,
+  openChat,
+  openTab,
+  PHONE,
+  say,
+  until,
+  untilOnline,
+  untilShown,
+  untilState,
+} from './browser.js';
 import { startSystem } from './system.js';
 
 /** @type {import('playwright-core').Browser} */
@@ -67,3 +78,62 @@ test('a link shows what it opens', async (t) => {
     assert.deepEqual([link.bidi, link.dir], ['isolate', 'ltr'], written);
   }
 });
+
+/** Waits until a conversation, or the list, is on the screen and in the address. */
+const untilOpen = (page, peer, search) =>
+  until(
+    page,
+    ([name, query]) => {
+      const isOpen = document.querySelector('#messenger').dataset.view === 'chat';
+      return (isOpen ? document.querySelector('#peer').textContent : '') === name && location.search === query;
+    },
+    [peer, search],
+  );
+
+for (const [device, options] of [
+  ['a phone', PHONE],
+  ['a computer', {}],
+]) {
+  test(`on ${device}, Back leads from a conversation to the list, then out of the page`, async (t) => {
+    const system = await startSystem(t);
+    const page = await openTab(await newProfile(browser, options), 'about:blank');
+    const untilList = () => untilOpen(page, '', '?userId=alice');
+    const untilChat = (peer) => untilOpen(page, peer, `?userId=alice&with=${peer}`);
+
+    // By the form.
+    await page.goto(`${system.page}?userId=alice`);
+    await untilOnline(page);
+    for (const name of ['bob', 'carol']) {
+      if (device === 'a phone' && name === 'carol') break;
+      await page.locator('#new-chat-name').fill(name);
+      await page.keyboard.press('Enter');
+      await untilChat(name);
+    }
+    await page.goBack();
+    await untilList();
+    await page.goForward();
+    await untilChat(device === 'a phone' ? 'bob' : 'carol');
+    // A reload adds no step.
+    await page.reload();
+    await untilOnline(page);
+    await page.goBack();
+    await untilList();
+    await page.goBack();
+    assert.equal(page.url(), 'about:blank');
+
+    // By a link to the conversation.
+    await page.goto(`${system.page}?userId=alice&with=bob`);
+    await untilOnline(page);
+    await page.goBack();
+    await untilList();
+    await page.goForward();
+    await untilChat('bob');
+
+    // By the arrow in the page, which only a small screen shows.
+    if (device !== 'a phone') return;
+    await page.locator('#back').tap();
+    await untilList();
+    await page.goBack();
+    assert.equal(page.url(), 'about:blank');
+  });
+}

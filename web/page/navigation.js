@@ -9,6 +9,11 @@ import { forget } from './storage.js';
 /** Who to suggest for the second tab. */
 const SUGGESTED_NAMES = ['bob', 'alice', 'carol'];
 
+/** The state of an entry of the history that follows the one of the list. */
+const ABOVE_LIST = { isAboveList: true };
+
+const isAboveList = () => history.state?.isAboveList === true;
+
 export class Navigation {
   #userId = '';
   /** @type {string | null} */
@@ -30,7 +35,7 @@ export class Navigation {
       event.preventDefault();
       showMessenger();
     };
-    byId('back').onclick = () => onOpen(null);
+    byId('back').onclick = () => this.#goBack();
     byId('new-chat').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#openByName(byId('new-chat-name').value.trim());
@@ -44,20 +49,45 @@ export class Navigation {
    */
   start(userId) {
     this.#userId = userId;
-    const peer = new URLSearchParams(location.search).get('with') ?? '';
-    const problem = peer && problemOfName(peer);
-    this.onOpen(problem ? null : peer || null);
-    if (!problem) return;
-    byId('new-chat-name').value = peer;
-    byId('new-chat-error').textContent = problem;
+    const named = new URLSearchParams(location.search).get('with') ?? '';
+    const problem = named && problemOfName(named);
+    if (problem) {
+      byId('new-chat-name').value = named;
+      byId('new-chat-error').textContent = problem;
+    }
+    const peer = problem ? null : named || null;
+    // After a reload, the list is in the history already.
+    if (isAboveList()) this.#peer = peer;
+    else history.replaceState(null, '', this.#pageFor(userId));
+    this.onOpen(peer);
+    addEventListener('popstate', () => this.#onPopState());
   }
 
-  /** @param {string | null} peer of the open conversation */
+  /** The browser went back or forward to the current address. */
+  #onPopState() {
+    const peer = new URLSearchParams(location.search).get('with');
+    if (peer === this.#peer) return;
+    this.#peer = peer;
+    this.onOpen(peer);
+  }
+
+  #goBack() {
+    if (isAboveList()) history.back();
+    else this.onOpen(null);
+  }
+
+  /**
+   * Under the open conversation, the history has the list, whatever conversations were open before.
+   *
+   * @param {string | null} peer of the open conversation
+   */
   show(peer) {
+    const address = this.#pageFor(this.#userId, peer ?? undefined);
+    if (peer !== null && this.#peer === null) history.pushState(ABOVE_LIST, '', address);
+    else history.replaceState(peer === null ? null : history.state, '', address);
     this.#peer = peer;
     byId('messenger').dataset.view = peer === null ? 'list' : 'chat';
     byId('chat').toggleAttribute('data-open', peer !== null);
-    history.replaceState(null, '', this.#pageFor(this.#userId, peer ?? undefined));
     this.#offerSecondTab();
   }
 
