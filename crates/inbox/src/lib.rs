@@ -2,6 +2,8 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod candidates;
+
 use std::cmp::Reverse;
 
 use chat_core::{
@@ -13,11 +15,13 @@ use chat_core::{
         requests::{GetConversations, InboxCursor},
     },
     store::{
-        inboxes::{Inboxes, ReadPositions},
+        inboxes::{InboxEntry, Inboxes, ReadPositions},
         messages::Messages,
     },
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+
+use candidates::{Candidate, Candidates};
 
 /// What this route works with.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ const CONCURRENT_READS: usize = 64;
 /// long after the newest message, in milliseconds.
 const MAY_BE_MOVING_MS: i64 = 60_000;
 
-/// The conversations with messages in the newest hours. Within the page, the newest message comes first.
+/// The conversations with the newest messages, newest first, after `start_key`.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if the frame is not a `getConversations`, [`Error::Unavailable`] and [`Error::Internal`] if the
@@ -53,29 +57,29 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
     Ok(Reply::Conversations(page(found, limit)))
 }
 
-/// The conversations after `start_key`: one more than `limit`, if there are that many, which shows that a page follows.
+/// The conversations after `start`: one more than `limit`, if there are that many, which shows that a page follows.
 async fn find(
     context: &Context,
     request: &Request,
     limit: usize,
-    start_key: Option<InboxCursor>,
+    start: Option<InboxCursor>,
 ) -> Result<Vec<(InboxCursor, ConversationSummary)>, Error> {
     let mut found: Vec<(InboxCursor, ConversationSummary)> = Vec::new();
-    let mut after = start_key;
-    // One round, unless some of the entries are not valid.
+    let mut candidates = Candidates::new(&context.inboxes, &request.user, start.as_ref());
+    // One round, unless some of the candidates are not valid, or were on an earlier page.
     while found.len() <= limit {
-        let entries = context.inboxes.entries(&request.user, after.as_ref(), limit + 1).await?;
-        let last = entries.last().filter(|_| entries.len() > limit).cloned();
-        for (entry, summary) in summarize(context, request, entries).await? {
-            if found.iter().all(|(_, known)| known.peer_id != summary.peer_id) {
-                found.push((entry, summary));
+        let next = candidates.next(limit + 1 - found.len()).await?;
+        if next.is_empty() {
+            break;
+        }
+        for (place, summary) in summarize(context, request, next).await? {
+            let is_new = found.iter().all(|(_, known)| known.peer_id != summary.peer_id);
+            if is_new && start.as_ref().is_none_or(|start| place < *start) {
+                found.push((place, summary));
             }
         }
-        match last {
-            Some(last) => after = Some(last),
-            None => break,
-        }
     }
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
     Ok(found)
 }
 
@@ -89,37 +93,42 @@ fn page(mut found: Vec<(InboxCursor, ConversationSummary)>, limit: usize) -> Inb
     let length = fitting.count();
     let more = length < found.len();
     found.truncate(length);
-    let last_evaluated_key = found.last().filter(|_| more).map(|(entry, _)| entry.clone());
+    let last_evaluated_key = found.last().filter(|_| more).map(|(place, _)| place.clone());
     let mut conversations: Vec<_> = found.into_iter().map(|(_, summary)| summary).collect();
+    // Changes the order only within an hour that is not sorted by time.
     conversations.sort_by_key(|conversation| Reverse(conversation.last_message.created_at));
     InboxPage { conversations, last_evaluated_key }
 }
 
-/// The conversations of the valid ones among these entries, by two concurrent reads.
+/// The conversations of the valid ones among these candidates, by two concurrent reads.
 async fn summarize(
     context: &Context,
     request: &Request,
-    entries: Vec<InboxCursor>,
+    candidates: Vec<Candidate>,
 ) -> Result<Vec<(InboxCursor, ConversationSummary)>, Error> {
     let user = &request.user;
-    let newest = stream::iter(&entries)
-        .map(|entry| async { context.messages.newest(&ConversationId::between(user, &entry.peer_id)).await })
+    let newest = stream::iter(&candidates)
+        .map(|it| async { context.messages.newest(&ConversationId::between(user, &it.entry.peer_id)).await })
         .buffered(CONCURRENT_READS)
         .try_collect::<Vec<_>>();
-    let peers = entries.iter().map(|entry| &entry.peer_id);
+    let peers = candidates.iter().map(|candidate| &candidate.entry.peer_id);
     let (newest, positions) = tokio::try_join!(newest, context.inboxes.read_positions(user, peers))?;
-    let summaries = entries.into_iter().zip(newest).filter_map(|(entry, newest)| {
+    let summaries = candidates.into_iter().zip(newest).filter_map(|(Candidate { entry, is_sorted }, newest)| {
         let newest = newest.filter(|newest| is_valid(&entry, newest, request))?;
-        let summary = summary(user, entry.peer_id.clone(), newest, &positions);
-        Some((entry, summary))
+        let hour = newest.state.inbox_hour;
+        let place = InboxCursor {
+            hour,
+            created_at: (is_sorted || hour != entry.hour).then_some(newest.message.created_at),
+            peer_id: entry.peer_id.clone(),
+        };
+        Some((place, summary(user, entry.peer_id, newest, &positions)))
     });
     Ok(summaries.collect())
 }
 
 /// Whether the conversation is listed under the entry's hour. If it has just moved to a later one, it may have done so
-/// between the read of the entry and the read of the message: then a conversation that shows twice is better than one
-/// that is missing.
-fn is_valid(entry: &InboxCursor, newest: &StoredMessage, request: &Request) -> bool {
+/// between the read of the entry and the read of the message: then it counts, or it would be missing from the page.
+fn is_valid(entry: &InboxEntry, newest: &StoredMessage, request: &Request) -> bool {
     let hour = newest.state.inbox_hour;
     let may_be_moving = request.received_at.millis_since(newest.message.created_at) < MAY_BE_MOVING_MS;
     hour == entry.hour || (hour > entry.hour && may_be_moving)

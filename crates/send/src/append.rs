@@ -94,8 +94,7 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
         }
         let left_hour = Some(hour_before).filter(|hour| enters_hour && *hour != InboxHour::NONE);
 
-        let slot = end(newest.as_ref()).next();
-        let message = draft.with_seq(slot);
+        let message = draft.after(newest.as_ref());
         attempts += 1;
         match context.messages.put_if_vacant(&message, state).await? {
             PutOutcome::Stored => return Ok(Appended { message, duplicate: false, attempts, left_hour }),

@@ -32,7 +32,8 @@ pub struct Message {
     pub recipient_id: UserId,
     /// The text, byte for byte.
     pub content: Content,
-    /// When API Gateway received the message.
+    /// When API Gateway received the message, or the time of the message before it if that is later: within a
+    /// conversation, no time is before an earlier one.
     pub created_at: Timestamp,
     /// Chosen by the client; a repeat has the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,9 +89,14 @@ impl Draft {
         &self.0.recipient_id
     }
 
-    /// The message with this sequence number.
-    pub fn with_seq(&self, seq: Seq) -> Message {
-        Message { seq, ..self.0.clone() }
+    /// The message that follows `newest`, or the first of its conversation.
+    pub fn after(&self, newest: Option<&MessageHeader>) -> Message {
+        let seq = newest.map_or(Seq::NONE, |newest| newest.seq).next();
+        Message { seq, created_at: self.created_at_after(newest), ..self.0.clone() }
+    }
+
+    fn created_at_after(&self, newest: Option<&MessageHeader>) -> Timestamp {
+        newest.map_or(self.0.created_at, |newest| newest.created_at.max(self.0.created_at))
     }
 
     /// Whether `stored` is this draft, stored by an attempt whose response was lost.
@@ -120,7 +126,7 @@ impl Draft {
             Some(newest) if newest.sender_id == self.0.sender_id => newest.state,
             Some(newest) => newest.state.for_answer_to(newest.seq),
         };
-        before.with_message(self.0.created_at, limit)
+        before.with_message(self.created_at_after(newest), self.0.created_at, limit)
     }
 }
 
@@ -136,6 +142,8 @@ pub struct MessageHeader {
     pub sender_id: UserId,
     /// As [`Message::client_message_id`].
     pub client_message_id: Option<ClientMessageId>,
+    /// As [`Message::created_at`].
+    pub created_at: Timestamp,
     /// The state of the conversation as of this message.
     #[serde(rename = "tally")]
     pub state: ConversationState,
@@ -153,12 +161,13 @@ pub struct StoredMessage {
 impl StoredMessage {
     /// The message without its content.
     pub fn header(&self) -> MessageHeader {
-        let Message { message_id, seq, sender_id, client_message_id, .. } = &self.message;
+        let Message { message_id, seq, sender_id, client_message_id, created_at, .. } = &self.message;
         MessageHeader {
             message_id: *message_id,
             seq: *seq,
             sender_id: sender_id.clone(),
             client_message_id: client_message_id.clone(),
+            created_at: *created_at,
             state: self.state,
         }
     }

@@ -24,8 +24,8 @@ pub struct ConversationState {
     /// The recipient's use of the rate limit in this conversation.
     #[serde(rename = "recipientAllowance")]
     pub recipient_rate: RateState,
-    /// The hour of the valid inbox entries of both users. It never decreases, even if a clock goes back, and the entries
-    /// are written before the message.
+    /// The hour of the valid inbox entries of both users. It never decreases, and the entries are written before the
+    /// message.
     #[serde(rename = "listed")]
     pub inbox_hour: InboxHour,
 }
@@ -41,14 +41,20 @@ impl ConversationState {
         }
     }
 
-    /// The state after one more message by the sender.
+    /// The state after one more message by the sender, received at `received_at` by the clock. `created_at` can be later,
+    /// after a clock went back; a rate by it would stand still until the clock has caught up.
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the sender has used up the limit in this conversation. The recipient's use of it does
     /// not count.
-    pub(crate) fn with_message(self, created_at: Timestamp, limit: RateLimit) -> Result<Self, Error> {
+    pub(crate) fn with_message(
+        self,
+        created_at: Timestamp,
+        received_at: Timestamp,
+        limit: RateLimit,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            sender_rate: limit.spend(self.sender_rate, created_at)?,
+            sender_rate: limit.spend(self.sender_rate, received_at)?,
             inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)),
             ..self
         })

@@ -11,6 +11,7 @@ use crate::model::{
     conversation::{ConversationId, Seq},
     message::ClientMessageId,
     state::InboxHour,
+    time::Timestamp,
     user::UserId,
 };
 
@@ -117,14 +118,21 @@ pub struct Cursor {
     pub newer: bool,
 }
 
-/// An inbox entry, from which the next page continues. Clients treat it as opaque. It names no owner: it is always a
-/// position in the caller's own inbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A place in an inbox, from which the next page continues: that of the last conversation of a page. Clients treat it as
+/// opaque. It names no owner: it is always a place in the caller's own inbox.
+///
+/// A smaller place comes later in the inbox. Without a time it comes after all places of its hour that have one: if an hour
+/// got too many conversations to be sorted after a page was returned, the next page begins that hour again, and none is
+/// missing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
 pub struct InboxCursor {
-    /// The first part of the entry's sort key.
+    /// The hour of the conversation's newest message.
     #[serde(rename = "listed")]
     pub hour: InboxHour,
-    /// The second part of the entry's sort key: the other user of the conversation.
+    /// The time of that message; absent if the hour has too many conversations to be sorted by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// The other user of the conversation.
     pub peer_id: UserId,
 }

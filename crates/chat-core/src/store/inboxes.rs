@@ -27,7 +27,6 @@ use crate::{
         state::InboxHour,
         user::UserId,
     },
-    protocol::requests::InboxCursor,
     store::{
         dynamodb::{DynamoDbClient, Item, call_error, from_item, random_wait},
         messages::exists_check,
@@ -48,6 +47,27 @@ pub struct Inboxes {
     table: String,
     /// A read position moves only if the message exists, so its transaction checks the table `Messages`.
     messages_table: String,
+}
+
+/// An inbox entry: a conversation that had a message in this hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxEntry {
+    /// The first part of the sort key.
+    pub hour: InboxHour,
+    /// The second part of the sort key: the other user of the conversation.
+    pub peer_id: UserId,
+}
+
+/// Where a read of inbox entries begins. It goes from the newest hour to the oldest, and within an hour from the largest
+/// user id to the smallest.
+#[derive(Debug, Clone)]
+pub enum EntriesFrom {
+    /// At the newest hour.
+    Start,
+    /// At the first entry of this hour.
+    Hour(InboxHour),
+    /// After this entry.
+    After(InboxEntry),
 }
 
 /// The read positions of users, by reader and peer.
@@ -110,18 +130,18 @@ impl Inboxes {
         Ok(())
     }
 
-    /// Up to `limit` entries of a user's inbox after `after`, the newest hour first.
+    /// Up to `limit` entries of a user's inbox; fewer only if no more follow.
     ///
     /// # Errors
     /// If the entries can't be read.
-    pub async fn entries(
-        &self,
-        user: &UserId,
-        after: Option<&InboxCursor>,
-        limit: usize,
-    ) -> Result<Vec<InboxCursor>, Error> {
-        // The semicolon follows the colon in ASCII: the bound is above all hours, and below the read positions.
-        let bound = after.map_or_else(|| "at;".to_owned(), |cursor| entry_sort_key(cursor.hour, &cursor.peer_id));
+    pub async fn entries(&self, user: &UserId, from: &EntriesFrom, limit: usize) -> Result<Vec<InboxEntry>, Error> {
+        // The semicolon follows the colon in ASCII: the first bound is above all hours and below the read positions, the
+        // second above all entries of its hour.
+        let bound = match from {
+            EntriesFrom::Start => "at;".to_owned(),
+            EntriesFrom::Hour(hour) => format!("at:{:010};", hour.number()),
+            EntriesFrom::After(InboxEntry { hour, peer_id }) => entry_sort_key(*hour, peer_id),
+        };
         let response = self
             .dynamodb
             .query()
@@ -135,7 +155,7 @@ impl Inboxes {
             .send()
             .await
             .map_err(call_error)?;
-        response.items.unwrap_or_default().into_iter().map(cursor).collect()
+        response.items.unwrap_or_default().into_iter().map(entry).collect()
     }
 
     /// How far `user` has read in the conversations with `peers`, and how far the peers have.
@@ -252,7 +272,7 @@ fn read_sort_key(peer: &UserId) -> String {
 }
 
 /// The inverse of [`entry_sort_key`].
-fn cursor(item: Item) -> Result<InboxCursor, Error> {
+fn entry(item: Item) -> Result<InboxEntry, Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Row {
@@ -263,7 +283,7 @@ fn cursor(item: Item) -> Result<InboxCursor, Error> {
     let Row { entry, peer_id } = from_item(item)?;
     let hour = entry.split(':').nth(1).and_then(|hour| hour.parse().ok());
     let hour = hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an inbox entry has no hour".into()))?;
-    Ok(InboxCursor { hour, peer_id })
+    Ok(InboxEntry { hour, peer_id })
 }
 
 /// Why a transaction was cancelled, for each of its parts.

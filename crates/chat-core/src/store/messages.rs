@@ -211,7 +211,7 @@ impl Messages {
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .projection_expression("seq, messageId, senderId, clientMessageId, tally")
+            .projection_expression("seq, messageId, senderId, clientMessageId, createdAt, tally")
             .key_condition_expression(match from {
                 None => "conversationId = :id",
                 Some(_) => "conversationId = :id AND seq >= :seq",

@@ -4,5 +4,6 @@ mod chat;
 mod faults;
 mod finding;
 mod histories;
+mod order;
 mod pages;
 mod refusals;
