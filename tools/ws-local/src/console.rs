@@ -51,15 +51,17 @@ impl Console {
         })
     }
 
-    /// Printed first, because the functions may have to be built. Cargo shows its own progress on
-    /// standard error.
-    pub(crate) fn starting(&self) {
+    /// Cargo shows its own progress on standard error.
+    pub(crate) fn building(&self) {
         print(&self.lines, "Building the functions; the first build takes a few minutes.".to_owned());
     }
 
     pub(crate) fn ready(&self, running: &RunningSystem) {
         let RunningSystem { page, websocket, dynamodb, stack, .. } = running;
-        let addresses = format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}");
+        let mut addresses = format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}");
+        if let Some(settings) = authorizer_settings(stack) {
+            let _ = write!(addresses, "\n  authorizer {settings}");
+        }
         let routes = routes(stack);
         print(&self.lines, format!("\n{addresses}\n\n{routes}\nReady; Ctrl-C stops everything."));
     }
@@ -104,6 +106,7 @@ fn line(event: &Event) -> Option<String> {
         }
         Event::Rebuilt(functions) if functions.is_empty() => None,
         Event::Rebuilt(functions) => Some(format!("rebuilt {}", functions.join(", "))),
+        Event::NeedsRestart(file) => Some(format!("{} has changed; restart to use it", file.display())),
         Event::BuildFailed(reason) => Some(format!("the build failed; the functions stay as they were: {reason}")),
         Event::InvocationQueued { .. }
         | Event::InvocationEnded { .. }
@@ -111,6 +114,13 @@ fn line(event: &Event) -> Option<String> {
         | Event::ProcessStarted(_)
         | Event::ProcessReady { .. } => None,
     }
+}
+
+/// The variables of the authorizer that have a value, because they decide who can connect.
+fn authorizer_settings(stack: &Stack) -> Option<String> {
+    let authorizer = &stack.functions[&stack.api.authorizer.as_ref()?.function];
+    let settings = authorizer.environment.iter().filter(|(_, value)| !value.is_empty());
+    Some(settings.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
 }
 
 /// The table of routes: key, function, and whether the client gets the function's response.

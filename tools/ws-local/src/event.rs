@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -63,6 +64,8 @@ pub enum Event {
     /// The sources changed and were built. Holds the logical ids of the functions with a new
     /// executable.
     Rebuilt(Vec<String>),
+    /// A file that is read only at the start has changed.
+    NeedsRestart(PathBuf),
     /// The sources changed and can't be built, so the processes of the last build continue. The compiler's messages
     /// are on standard error.
     BuildFailed(String),

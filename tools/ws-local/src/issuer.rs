@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, anyhow};
@@ -24,6 +24,8 @@ const FILE: &str = "issuer.pk8";
 #[derive(Debug)]
 pub struct Issuer {
     pair: Ed25519KeyPair,
+    /// The key file, if this call made it.
+    pub new_file: Option<PathBuf>,
 }
 
 impl Issuer {
@@ -33,9 +35,10 @@ impl Issuer {
     /// If the file can't be read or written, or does not hold a key.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(FILE);
+        let mut is_new = false;
         let document = match fs::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(folder, &file).with_context(|| format!("can't make the key {}", file.display()))?;
+                is_new = make(folder, &file).with_context(|| format!("can't make the key {}", file.display()))?;
                 fs::read(&file)
             }
             read => read,
@@ -43,7 +46,7 @@ impl Issuer {
         let document = document.with_context(|| format!("can't read the key {}", file.display()))?;
         let pair = Ed25519KeyPair::from_pkcs8(&document)
             .map_err(|_| anyhow!("{} is not a key; delete it to get a new one", file.display()))?;
-        Ok(Self { pair })
+        Ok(Self { pair, new_file: is_new.then_some(file) })
     }
 
     /// The JSON Web Key Set with the public key.
@@ -67,8 +70,9 @@ impl Issuer {
     }
 }
 
-/// Creates the file atomically, so that two programs that start at once use the same key.
-fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
+/// Creates the file atomically, so that two programs that start at once use the same key. Returns whether this call
+/// created it.
+fn make(folder: &Path, file: &Path) -> anyhow::Result<bool> {
     let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow!("no randomness"))?;
     fs::create_dir_all(folder)?;
     let draft = folder.join(format!("{FILE}.{}.draft", Uuid::new_v4()));
@@ -76,8 +80,9 @@ fn make(folder: &Path, file: &Path) -> anyhow::Result<()> {
     let linked = fs::hard_link(&draft, file);
     fs::remove_file(&draft)?;
     match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The parameter values in `samconfig.toml`, which is in the folder of the template.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
@@ -12,7 +16,7 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 /// `[ENVIRONMENT.global.parameters]`. If the file is missing, there are no values. If the caller
 /// names an `environment`, it must be in the file.
 pub fn parameter_overrides(template: &Path, environment: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {
-    let path = template.with_file_name("samconfig.toml");
+    let path = file(template);
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             ensure!(environment.is_none(), "there is no {} with the environment", path.display());
@@ -21,6 +25,11 @@ pub fn parameter_overrides(template: &Path, environment: Option<&str>) -> anyhow
         text => text.with_context(|| format!("can't read {}", path.display()))?,
     };
     read(&text, environment).with_context(|| format!("in {}", path.display()))
+}
+
+/// The configuration file of a template.
+pub(crate) fn file(template: &Path) -> PathBuf {
+    template.with_file_name("samconfig.toml")
 }
 
 fn read(text: &str, environment: Option<&str>) -> anyhow::Result<BTreeMap<String, String>> {

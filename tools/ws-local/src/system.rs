@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::{
     dynamodb::{DynamoDb, Storage},
     event::EventSink,
+    file_watch::FileWatch,
     functions::{FunctionOptions, Functions},
     gateway::{Gateway, GatewayOptions, Limits},
     samconfig,
@@ -96,6 +97,7 @@ pub struct RunningSystem {
     pub gateway: Gateway,
     database: DynamoDb,
     _lock: Option<File>,
+    _watch: Option<FileWatch>,
 }
 
 /// Starts only the template's tables, for functions that run elsewhere.
@@ -112,6 +114,8 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     let database = start_tables(&options, &stack).await?;
     localize(&mut stack, &address.to_string());
 
+    let read_once = [options.template.clone(), samconfig::file(&options.template)];
+    let watch = options.functions.watch.then(|| FileWatch::start(read_once, options.events.clone())).transpose()?;
     let mut function_options = options.functions;
     function_options.environment.entry(DYNAMODB_ENDPOINT.to_owned()).or_insert_with(|| database.url());
     let functions = Arc::new(Functions::start(&stack, function_options, options.events.clone()).await?);
@@ -131,6 +135,7 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
         gateway,
         database,
         _lock: lock,
+        _watch: watch,
     })
 }
 

@@ -92,6 +92,7 @@ async fn a_client_gets_a_reply_and_the_console_shows_everything() {
     let mut program = Started::new(command);
 
     let printed = program.until("Ready");
+    assert!(printed.contains("authorizer DOORS=guarded LOG_LEVEL=debug"), "{printed}");
     let addresses: Value = serde_json::from_str(&std::fs::read_to_string(&ready).unwrap()).unwrap();
     for name in ["page", "websocket", "dynamodb"] {
         assert!(printed.contains(addresses[name].as_str().unwrap()), "{name} is not in {printed}");
@@ -142,6 +143,11 @@ fn a_token_is_printed_and_nothing_else() {
     let mut token = Command::new(command.get_program());
     token.current_dir(command.get_current_dir().unwrap());
     token.args(["token", "李雷", "--issuer", "https://issuer.example/", "--claim", "name", "--expires-in", "60"]);
+    let first = String::from_utf8(token.output().unwrap().stderr).unwrap();
+    assert_eq!(
+        first,
+        "Made a new key, .local/issuer.pk8. Its tokens are valid for a system that runs with --data .local.\n"
+    );
     let Output { status, stdout, stderr } = token.output().unwrap();
     assert!(status.success() && stderr.is_empty());
     let printed = String::from_utf8(stdout).unwrap();
@@ -165,6 +171,26 @@ fn a_token_is_printed_and_nothing_else() {
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     assert!(response.contains(&issuer.jwks().to_string()), "{response}");
+    assert_eq!(program.terminate(), Some(0));
+}
+
+#[test]
+fn a_changed_template_or_configuration_is_announced_once() {
+    let (project, command) = program(&auction(), &["--port", "0", "--memory"]);
+    let mut program = Started::new(command);
+    program.until("Ready");
+    // Saved without a change, and a file that does not matter.
+    std::fs::write(project.path().join("template.yaml"), auction()).unwrap();
+    std::fs::write(project.path().join("notes.txt"), "new").unwrap();
+    for (file, content) in [("template.yaml", auction() + "# New\n"), ("samconfig.toml", "version = 0.1\n".to_owned())]
+    {
+        let draft = project.path().join("draft");
+        std::fs::write(&draft, &content).unwrap();
+        std::fs::rename(&draft, project.path().join(file)).unwrap();
+        let printed = program.until("restart");
+        assert_eq!(printed, format!("{file} has changed; restart to use it\n"));
+        std::fs::write(project.path().join(file), content + "# Newer\n").unwrap();
+    }
     assert_eq!(program.terminate(), Some(0));
 }
 

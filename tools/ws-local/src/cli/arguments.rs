@@ -170,6 +170,7 @@ mod tests {
         assert!(parse(&["--memory", "--data", "x"]).is_err());
         assert!(parse(&["--port", "70000"]).is_err());
         assert!(parse(&["token"]).is_err());
+        assert!(parse(&["token", ""]).is_err());
         assert!(parse(&["--memory", "token", "alice"]).is_err());
     }
 

@@ -4,12 +4,15 @@ mod arguments;
 mod ready_file;
 mod token;
 
-use std::{env, io, process::ExitCode};
+use std::{env, io, pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
 use serde_json::{Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 
 use self::arguments::{Arguments, Command};
 use crate::{
@@ -18,6 +21,9 @@ use crate::{
     functions::watchdog,
     system::{self, RunningSystem},
 };
+
+/// A build in which Cargo compiles nothing takes less time than this.
+const UNCHANGED_BUILD: Duration = Duration::from_secs(2);
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -63,8 +69,15 @@ async fn serve(arguments: Arguments, console: &Console) -> anyhow::Result<()> {
         if only_dynamodb {
             return system::start_dynamodb(&options).await.map(Served::DynamoDb);
         }
-        console.starting();
-        system::start(options).await.map(|running| Served::System(Box::new(running)))
+        let mut start = pin!(system::start(options));
+        let running = match timeout(UNCHANGED_BUILD, start.as_mut()).await {
+            Ok(running) => running?,
+            Err(_) => {
+                console.building();
+                start.await?
+            }
+        };
+        Ok(Served::System(Box::new(running)))
     };
     let served = tokio::select! {
         served = start => served?,

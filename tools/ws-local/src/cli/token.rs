@@ -3,13 +3,14 @@
 use std::{path::PathBuf, time::SystemTime};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use crate::issuer::Issuer;
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArguments {
     /// The user
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     user: String,
     /// The claim that holds the user
     #[arg(long, value_name = "NAME", default_value = "sub")]
@@ -37,6 +38,11 @@ pub(super) fn print(arguments: &TokenArguments) -> anyhow::Result<()> {
         "exp": now + u64::from(arguments.expires_in),
     });
     claims[&arguments.claim] = arguments.user.as_str().into();
-    println!("{}", Issuer::open(&arguments.data)?.token(&claims));
+    let issuer = Issuer::open(&arguments.data)?;
+    if let Some(file) = &issuer.new_file {
+        let (file, folder) = (file.display(), arguments.data.display());
+        eprintln!("Made a new key, {file}. Its tokens are valid for a system that runs with --data {folder}.");
+    }
+    println!("{}", issuer.token(&claims));
     Ok(())
 }

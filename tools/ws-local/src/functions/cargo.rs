@@ -57,6 +57,13 @@ impl Executable {
     }
 }
 
+/// Whether Cargo shows what it compiles. It shows errors and warnings in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Shown,
+    Hidden,
+}
+
 /// Builds the functions of one stack.
 #[derive(Debug)]
 pub(super) struct Builder {
@@ -78,10 +85,10 @@ impl Builder {
 
     /// Builds everything that has changed, with one call of Cargo per folder. Cargo's progress and
     /// the compiler's messages go to standard error at once.
-    pub(super) async fn build(&self) -> anyhow::Result<Built> {
+    pub(super) async fn build(&self, progress: Progress) -> anyhow::Result<Built> {
         let mut built = Built::default();
         for (folder, functions) in &self.folders {
-            self.build_folder(folder, functions, &mut built)
+            self.build_folder(folder, functions, progress, &mut built)
                 .await
                 .with_context(|| format!("can't build the functions in {}", folder.display()))?;
         }
@@ -92,6 +99,7 @@ impl Builder {
         &self,
         folder: &Path,
         functions: &[(String, Option<String>)],
+        progress: Progress,
         built: &mut Built,
     ) -> anyhow::Result<()> {
         let packages = self.packages(folder).await?;
@@ -100,6 +108,7 @@ impl Builder {
         let mut arguments = vec!["build".to_owned(), "--workspace".to_owned()];
         arguments.push("--message-format=json-render-diagnostics".to_owned());
         arguments.extend(self.release.then(|| "--release".to_owned()));
+        arguments.extend((progress == Progress::Hidden).then(|| "--quiet".to_owned()));
         let mut binaries = BTreeMap::new();
         for (id, wanted) in functions {
             let binary = binary(folder, &packages, wanted.as_deref()).with_context(|| format!("function {id}"))?;

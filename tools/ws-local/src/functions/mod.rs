@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 
 pub use self::process::Process;
 use self::{
-    cargo::{Builder, Built, Executable},
+    cargo::{Builder, Built, Executable, Progress},
     environment::environment,
     pool::Pool,
     process::Launch,
@@ -95,7 +95,7 @@ impl Functions {
         let builder = Builder::new(stack, options.release, watchdog.clone());
         let mut built = match &options.prebuilt {
             Some(folder) => Built::find(stack, folder)?,
-            None => builder.build().await?,
+            None => builder.build(Progress::Shown).await?,
         };
         let mut pools = BTreeMap::new();
         for (id, function) in &stack.functions {
@@ -205,7 +205,7 @@ async fn rebuild(shared: Arc<Shared>, mut sources: Sources) {
     // started.
     let mut seen_a_change = false;
     loop {
-        let built = shared.builder.build().await.and_then(|built| {
+        let built = shared.builder.build(Progress::Hidden).await.and_then(|built| {
             sources.watch(&built.packages)?;
             Ok(built.executables)
         });
