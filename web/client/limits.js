@@ -30,6 +30,8 @@ export function excessOf(content) {
 export function problemOf(id, what = 'A user id') {
   if (typeof id !== 'string' || !id) return `${what} has at least one character.`;
   if (/\p{Cc}/u.test(id)) return `${what} has no control characters.`;
+  // In UTF-8, half of a surrogate pair becomes U+FFFD, and the server refuses that.
+  if (/[\ufffd\p{Cs}]/u.test(id)) return `${what} has no U+FFFD and no half of a surrogate pair.`;
   if (/^\p{White_Space}|\p{White_Space}$/u.test(id)) return `${what} neither begins nor ends with white space.`;
   const { length } = [...id];
   const share = byteLength(id) / MAX_USER_ID_BYTES;

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -56,11 +57,18 @@ impl Console {
         print(&self.lines, "Building the functions; the first build takes a few minutes.".to_owned());
     }
 
-    pub(crate) fn ready(&self, running: &RunningSystem) {
+    pub(crate) fn ready(&self, running: &RunningSystem, host: IpAddr) {
         let RunningSystem { page, websocket, dynamodb, stack, .. } = running;
         let mut addresses = format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}");
         if let Some(settings) = authorizer_settings(stack) {
             let _ = write!(addresses, "\n  authorizer {settings}");
+        }
+        if !host.is_loopback() {
+            let port = running.gateway.address().port();
+            let _ = write!(
+                addresses,
+                "\n\nWarning: every machine that reaches port {port} can open the page, connect as the authorizer allows, and call @connections."
+            );
         }
         let routes = routes(stack);
         print(&self.lines, format!("\n{addresses}\n\n{routes}\nReady; Ctrl-C stops everything."));

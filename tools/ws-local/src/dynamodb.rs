@@ -40,8 +40,10 @@ impl Storage {
     pub(crate) fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Directory(directory) = self else { return Ok(None) };
         let folder = directory.display();
-        fs::create_dir_all(directory).with_context(|| format!("can't make the folder {folder}"))?;
-        let file = File::create(directory.join("lock")).with_context(|| format!("can't write in {folder}"))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("can't make the folder {folder}; give --data another folder, or --memory"))?;
+        let file = File::create(directory.join("lock"))
+            .with_context(|| format!("can't write in {folder}; give --data another folder, or --memory"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => {
@@ -120,7 +122,11 @@ fn open(storage: &Storage) -> anyhow::Result<Database> {
             fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
             let file = file_in(directory);
             let path = file.to_str().context("the data folder's name is not UTF-8")?;
-            Database::new(path).with_context(|| format!("can't open {path}; delete it to start with empty tables"))
+            Database::new(path).with_context(|| {
+                format!(
+                    "can't open {path}; if its folder is shared or on a network, give --data a folder on this machine's disk, or --memory; otherwise delete the file to start with empty tables"
+                )
+            })
         }
     }
 }

@@ -40,11 +40,11 @@ impl FileWatch {
                 }
             }
         })
-        .context("can't watch the template")?;
+        .context("can't watch the template; start with --no-watch")?;
         for folder in folders {
             watcher
                 .watch(&folder, RecursiveMode::NonRecursive)
-                .with_context(|| format!("can't watch {}", folder.display()))?;
+                .with_context(|| format!("can't watch {}; start with --no-watch", folder.display()))?;
         }
         Ok(Self { _watcher: watcher })
     }

@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::File,
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -41,6 +41,9 @@ pub struct SystemOptions {
     pub environment: Option<String>,
     /// The port of the page, the sockets and `@connections`; 0 selects a free one.
     pub port: u16,
+    /// The address that the gateway listens on. On loopback it listens on `::1`, too, because some browsers look for
+    /// `localhost` there. On any other address, every machine on the network can connect and call `@connections`.
+    pub host: IpAddr,
     /// The port of DynamoDB; 0 selects a free one. `None` is 8000, or a free one if that is taken.
     pub dynamodb_port: Option<u16>,
     /// The address that DynamoDB listens on. There is no authentication: on any address except
@@ -68,6 +71,7 @@ impl SystemOptions {
             parameters: BTreeMap::new(),
             environment: None,
             port: 0,
+            host: LOOPBACK,
             dynamodb_port: Some(0),
             dynamodb_host: LOOPBACK,
             storage: Storage::Memory,
@@ -83,7 +87,7 @@ impl SystemOptions {
 /// A running system. Dropping it stops it at once; [`RunningSystem::stop`] closes its connections
 /// first.
 pub struct RunningSystem {
-    /// The URL of the page: `http://127.0.0.1:PORT/`.
+    /// The URL of the page for this machine: `http://127.0.0.1:PORT/`, or with the address of the option `host`.
     pub page: String,
     /// The URL that clients connect to: `ws://127.0.0.1:PORT/STAGE`.
     pub websocket: String,
@@ -108,8 +112,14 @@ pub(crate) async fn start_dynamodb(options: &SystemOptions) -> anyhow::Result<Dy
 /// Builds the functions, starts everything that the template describes, and returns when clients can connect.
 pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     let mut stack = read(&options)?;
-    let listener = bind(LOOPBACK, options.port).await?;
-    let address = listener.local_addr()?;
+    let listener = bind(options.host, options.port).await?;
+    let port = listener.local_addr()?.port();
+    // If `::1` or its port is not free, `localhost` still works for a client that tries both addresses.
+    let more_listeners = match options.host {
+        LOOPBACK => bind(Ipv6Addr::LOCALHOST.into(), port).await.into_iter().collect(),
+        _ => Vec::new(),
+    };
+    let address = SocketAddr::new(if options.host.is_unspecified() { LOOPBACK } else { options.host }, port);
     let lock = options.storage.lock()?;
     let database = start_tables(&options, &stack).await?;
     localize(&mut stack, &address.to_string());
@@ -124,6 +134,7 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
         web: web(options.web, &options.template)?,
         issuer: options.issuer,
         events: options.events,
+        more_listeners,
     };
     let gateway = Gateway::start(listener, &stack, functions.clone(), gateway)?;
     Ok(RunningSystem {
@@ -211,6 +222,8 @@ fn web(wanted: Option<PathBuf>, template: &Path) -> anyhow::Result<Option<PathBu
 mod tests {
     use std::fs;
 
+    use tokio::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -267,6 +280,25 @@ mod tests {
         assert!(running.websocket.starts_with("ws://127.0.0.1:") && running.websocket.ends_with("/live"));
         assert_eq!(running.page, format!("http://{}/", running.gateway.address()));
         assert_ne!(running.dynamodb, running.page);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_gateway_listens_on_both_loopback_addresses_or_where_it_is_told() {
+        let (_directory, options) = project();
+        let running = start(options).await.unwrap();
+        let port = running.gateway.address().port();
+        // A machine without IPv6 has no ::1.
+        if TcpListener::bind("[::1]:0").await.is_ok() {
+            TcpStream::connect(("::1", port)).await.unwrap();
+        }
+        running.stop().await;
+
+        let (_directory, options) = project();
+        let running = start(SystemOptions { host: IpAddr::V4(Ipv4Addr::UNSPECIFIED), ..options }).await.unwrap();
+        assert!(running.gateway.address().ip().is_unspecified());
+        assert!(running.page.starts_with("http://127.0.0.1:"), "{}", running.page);
+        TcpStream::connect(("127.0.0.1", running.gateway.address().port())).await.unwrap();
         running.stop().await;
     }
 

@@ -195,6 +195,15 @@ fn a_changed_template_or_configuration_is_announced_once() {
 }
 
 #[test]
+fn a_system_that_the_network_reaches_says_so() {
+    let (_project, command) = program(&auction(), &["--port", "0", "--memory", "--host", "0.0.0.0"]);
+    let mut program = Started::new(command);
+    let printed = program.until("Ready");
+    assert!(printed.contains("Warning: every machine that reaches port "), "{printed}");
+    assert_eq!(program.terminate(), Some(0));
+}
+
+#[test]
 fn only_the_tables_are_served_with_only_dynamodb() {
     let arguments = ["--only-dynamodb", "--dynamodb-host", "0.0.0.0", "--memory", "--ready-file", "ready.json"];
     let (project, command) = program(AUCTION, &arguments);
@@ -222,6 +231,11 @@ fn an_error_is_one_message_and_exit_status_1() {
 
     let message = refusal(AUCTION, &["--parameter", "Doors=ajar", "--memory"]);
     assert!(message.contains("\"ajar\" is refused: it must be one of guarded, open"), "{message}");
+
+    let (project, mut command) = program(AUCTION, &["--port", "0", "--data", "file"]);
+    std::fs::write(project.path().join("file"), "").unwrap();
+    let message = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(message.contains("can't make the folder file; give --data another folder, or --memory"), "{message}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A user's id: 1 to 128 bytes of UTF-8 without control characters and without white space at either end.
+/// A user's id: 1 to 128 bytes of UTF-8 without control characters, without U+FFFD, and without white space at either end.
 ///
 /// E-mail addresses, UUIDs, `auth0|123` and names in any script are valid. Two ids are equal if their bytes are; nothing
 /// is case-folded or normalised.
@@ -41,6 +41,8 @@ impl TryFrom<String> for UserId {
             Err(InvalidUserId::Length)
         } else if id.chars().any(char::is_control) {
             Err(InvalidUserId::ControlCharacter)
+        } else if id.contains(char::REPLACEMENT_CHARACTER) {
+            Err(InvalidUserId::NotUnicode)
         } else if id.trim() != id {
             Err(InvalidUserId::OuterWhiteSpace)
         } else {
@@ -58,6 +60,9 @@ pub enum InvalidUserId {
     /// A line break, a NUL or another control character.
     #[error("a user id has no control characters")]
     ControlCharacter,
+    /// U+FFFD, which URL and JSON decoders put in the place of what is not Unicode: two broken names would be one user.
+    #[error("a user id has no U+FFFD, which stands for text that is not valid Unicode")]
+    NotUnicode,
     /// Leading or trailing white space, which is invisible.
     #[error("a user id does not begin or end with white space")]
     OuterWhiteSpace,
@@ -88,6 +93,7 @@ mod tests {
             (&"x".repeat(129), InvalidUserId::Length),
             (&four_byte_characters, InvalidUserId::Length),
             ("a\0b", InvalidUserId::ControlCharacter),
+            ("a\u{fffd}", InvalidUserId::NotUnicode),
             ("a\nb", InvalidUserId::ControlCharacter),
             ("a\u{85}b", InvalidUserId::ControlCharacter),
             (" alice", InvalidUserId::OuterWhiteSpace),

@@ -33,6 +33,10 @@ pub(super) struct Arguments {
     /// Port of the page and the sockets; 0 selects a free one
     #[arg(long, default_value_t = 3000)]
     port: u16,
+    /// Address that the page and the sockets listen on; set it, for example to 0.0.0.0, if phones, containers or other
+    /// machines need them
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(super) host: IpAddr,
     /// Port of DynamoDB; 0 selects a free one [default: 8000, or a free one if that is taken]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
@@ -89,6 +93,7 @@ impl Arguments {
             parameters: self.parameters.into_iter().collect(),
             environment: self.config_env,
             port: self.port,
+            host: self.host,
             dynamodb_port: self.dynamodb_port,
             dynamodb_host: self.dynamodb_host,
             storage: if self.memory { Storage::Memory } else { Storage::Directory(self.data.clone()) },

@@ -60,7 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// waiting for the stop.
 async fn serve(arguments: Arguments, console: &Console) -> anyhow::Result<()> {
     let mut shutdown = Shutdown::new()?;
-    let (ready_file, only_dynamodb) = (arguments.ready_file.clone(), arguments.only_dynamodb);
+    let (ready_file, only_dynamodb, host) = (arguments.ready_file.clone(), arguments.only_dynamodb, arguments.host);
     if let Some(file) = &ready_file {
         ready_file::remove(file)?;
     }
@@ -87,7 +87,7 @@ async fn serve(arguments: Arguments, console: &Console) -> anyhow::Result<()> {
         ready_file::write(file, &served.addresses())?;
     }
     match &served {
-        Served::System(running) => console.ready(running),
+        Served::System(running) => console.ready(running, host),
         Served::DynamoDb(database) => console.ready_dynamodb(&database.url()),
     }
     shutdown.requested().await;

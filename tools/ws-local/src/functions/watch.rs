@@ -33,7 +33,7 @@ impl Sources {
                 let _ = sender.send(event);
             }
         })
-        .context("can't watch the functions' sources")?;
+        .context("can't watch the functions' sources; start with --no-watch")?;
         Ok(Self { watcher, watched: BTreeSet::new(), changes })
     }
 
@@ -83,7 +83,7 @@ impl Sources {
         }
         self.watched.insert(folder.to_owned());
         let watched = self.watcher.watch(folder, mode);
-        watched.with_context(|| format!("can't watch {}", folder.display()))
+        watched.with_context(|| format!("can't watch {}; start with --no-watch", folder.display()))
     }
 }
 

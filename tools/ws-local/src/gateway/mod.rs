@@ -40,6 +40,7 @@ use axum::{
     routing,
     serve::ListenerExt,
 };
+use futures_util::future::join_all;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
@@ -69,6 +70,8 @@ pub struct GatewayOptions {
     pub issuer: Option<PathBuf>,
     /// Receives an [`crate::event::Event::Request`] for every request.
     pub events: EventSink,
+    /// Serves the same on these listeners, too.
+    pub more_listeners: Vec<TcpListener>,
 }
 
 /// Why a gateway didn't start.
@@ -90,7 +93,7 @@ impl Gateway {
         invoke: Arc<dyn Invoke>,
         options: GatewayOptions,
     ) -> Result<Self, GatewayError> {
-        let GatewayOptions { limits, web, issuer, events } = options;
+        let GatewayOptions { limits, web, issuer, events, more_listeners } = options;
         let expression = &stack.api.route_selection_expression;
         let selection = RouteSelection::parse(expression).ok_or_else(|| GatewayError::Selection(expression.clone()))?;
         let state = Arc::new(GatewayState {
@@ -108,20 +111,23 @@ impl Gateway {
             abandoned: CancellationToken::new(),
         });
         let router = router(&state, web, issuer).into_make_service_with_connect_info::<SocketAddr>();
-        let closing = state.closing.clone();
-        let listener = listener.tap_io(|stream| {
-            // Ignore errors: without the option, small frames are only slower.
-            let _ = stream.set_nodelay(true);
+        let servers = [listener].into_iter().chain(more_listeners).map(|listener| {
+            let listener = listener.tap_io(|stream| {
+                // Ignore errors: without the option, small frames are only slower.
+                let _ = stream.set_nodelay(true);
+            });
+            let closing = state.closing.clone();
+            axum::serve(listener, router.clone()).with_graceful_shutdown(closing.cancelled_owned()).into_future()
         });
-        let server = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned());
+        let servers = join_all(servers);
         let server = tokio::spawn(async {
             // `axum::serve` never returns an error: it accepts until it is cancelled.
-            let _ = server.await;
+            servers.await;
         });
         Ok(Self { state, server })
     }
 
-    /// Address that the gateway listens on.
+    /// The first address that the gateway listens on.
     pub fn address(&self) -> SocketAddr {
         self.state.address
     }
