@@ -95,9 +95,9 @@ other-lints: tests/node_modules/installed .venv/installed
 	.venv/bin/shellcheck $(SHELL_SCRIPTS)
 	.venv/bin/typos
 
-web: tests/node_modules/installed ## Check the browser client: types, size, and tests against a scripted service.
+web: tests/node_modules/installed ## Check the browser client: types, size, package, and tests against a scripted service.
 	$(NODE_BIN)/tsc --project tests/client/tsconfig.json
-	node --test tests/client/*.test.js
+	node --test tests/client/*.test.js tests/package/package.test.js
 	@size=$$($(NODE_BIN)/esbuild --bundle --minify --format=esm web/chat-client.js | gzip -9 | wc -c); \
 		echo "chat-client.js is $$size bytes, minified and compressed; the limit is 12288"; test $$size -lt 12288
 

@@ -22,36 +22,18 @@ export { ChatError, Conversation };
 
 /**
  * @typedef {import('./client/conversation.js').Message} Message
- * @typedef {import('./client/conversation.js').Entry} Entry
- * @typedef {import('./client/connection.js').ConnectionStatus} ConnectionStatus
- *
- * @typedef {object} Options
- * @property {string} url of the service: `wss://HOST/STAGE`; in a browser it may be relative to the page
- * @property {string} [userId] required in open mode; with a token, the default is the token's claim
- * @property {() => string | Promise<string>} [token] returns a fresh JWT; called before each connection
- * @property {string} [userClaim] the claim that holds the user id; default `sub`
- * @property {number} [pageSize] messages in a page of history, at most 100; default 50
- * @property {typeof WebSocket} [WebSocket] another implementation, for Node.js before 22
- * @property {IDBFactory | null} [indexedDB] where the outbox is stored; null for memory only
- * @property {Partial<typeof TIMES>} [times] in milliseconds; the defaults suit API Gateway
- *
- * @typedef {object} Status of one own message
- * @property {string} clientMessageId
- * @property {string} peer
- * @property {'queued' | 'sent' | 'read' | 'failed'} state
- * @property {number} [seq] from `sent` on
- * @property {string} [code] why it failed
- * @property {string} [reason] what to change
- *
- * @typedef {object} Events the `detail` of each event
- * @property {ConnectionStatus} connection
- * @property {Message} message new at the end of a conversation; each once, in order, own ones included
- * @property {Status} status
- * @property {{ peer: string, unread: number, total: number }} unread
- * @property {Conversation} conversation has changed
+ * @typedef {import('./chat-client.js').Options} Options
+ * @typedef {import('./chat-client.js').Events} Events
  */
 
-export class ChatClient extends EventTarget {
+/**
+ * `EventTarget`, with the types of {@link Events} in both methods for listeners.
+ *
+ * @type {new () => Pick<import('./chat-client.js').ChatClient, 'dispatchEvent' | `${'add' | 'remove'}EventListener`>}
+ */
+const Target = /** @type {any} */ (EventTarget);
+
+export class ChatClient extends Target {
   #session;
   #connection;
   #receiver;
@@ -126,19 +108,6 @@ export class ChatClient extends EventTarget {
   /** Number of unread messages in all conversations. */
   get unread() {
     return this.#session.totalUnread;
-  }
-
-  /**
-   * As in every EventTarget, with the types of {@link Events}.
-   *
-   * @template {keyof Events} K
-   * @param {K} type
-   * @param {(event: CustomEvent<Events[K]>) => void} listener
-   * @param {boolean | AddEventListenerOptions} [options]
-   */
-  // @ts-expect-error narrower than EventTarget's, so that unknown events are errors
-  addEventListener(type, listener, options) {
-    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
   }
 
   /** Connects now instead of at `retryAt`. If the connection is open, checks that it is alive. */

@@ -1,6 +1,6 @@
 // Uses the client from TypeScript. This file is compiled, not run.
 
-import { ChatClient, ChatError, type Conversation } from '../../web/chat-client.js';
+import { ChatClient, ChatError, type Conversation, type ErrorCode } from '../../web/chat-client.js';
 
 export async function use(): Promise<number> {
   const chat = new ChatClient({ url: 'wss://chat.example/prod', token: async () => 'jwt' });
@@ -9,8 +9,13 @@ export async function use(): Promise<number> {
   chat.addEventListener('status', ({ detail: { state, code } }) => {
     if (state === 'failed') console.log(code);
   });
+  const onChange = ({ detail }: CustomEvent<Conversation>) => console.log(detail.messages.at(-1)?.content);
+  chat.addEventListener('conversation', onChange, { once: true });
+  chat.removeEventListener('conversation', onChange);
   // @ts-expect-error there is no such event
   chat.addEventListener('massage', () => {});
+  // @ts-expect-error the listener is one of another event
+  chat.removeEventListener('message', onChange);
   // @ts-expect-error an address is needed
   new ChatClient({ userId: 'alice' });
   for await (const page of chat.history('bob')) console.log(page[0]?.createdAt);
@@ -18,6 +23,9 @@ export async function use(): Promise<number> {
   try {
     return (await chat.send(conversation.peer, 'Hello')).seq;
   } catch (error) {
-    return error instanceof ChatError ? -1 : 0;
+    if (!(error instanceof ChatError)) throw error;
+    const code: ErrorCode = error.code;
+    // @ts-expect-error there is no such code
+    return code === 'to_large' ? 0 : -1;
   }
 }

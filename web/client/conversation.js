@@ -19,7 +19,7 @@
  * @property {number} queuedAt in milliseconds since the Unix epoch
  * @property {number} n position in the outbox
  * @property {number} [lastSeq] of the first attempt; every retry sends the same
- * @property {{ code: string, message: string }} [failed] why the service refuses it
+ * @property {{ code: import('../chat-client.js').ErrorCode, message: string }} [failed] why the service refuses it
  * @property {Message} [sent] the stored message
  */
 

@@ -16,7 +16,7 @@ export class ChatError extends Error {
   constructor(code, message, retryAfter) {
     super(message);
     this.name = 'ChatError';
-    this.code = code;
+    this.code = /** @type {import('../chat-client.js').ErrorCode} */ (code);
     this.retryAfter = retryAfter;
   }
 }

@@ -1,0 +1,272 @@
+// Types of chat-client.js, written by hand. `make web` compares them with the module. docs/client.md is the reference.
+// SPDX-License-Identifier: MIT
+
+/** A client of the chat service. It delivers every message once and in order, across lost connections and reloads. */
+export class ChatClient {
+  /**
+   * Connects in the next microtask, so that listeners that are added at once miss no event.
+   *
+   * @throws {ChatError} with code `bad_request` if an option is missing or not valid
+   */
+  constructor(options: Options);
+
+  readonly options: Options;
+
+  /** The resolved address of the service. */
+  readonly url: URL;
+
+  /** The state of the connection, as in the event `connection`. */
+  readonly connection: ConnectionStatus;
+
+  /** All known conversations, the one with the newest message first. */
+  readonly conversations: Conversation[];
+
+  /** Number of unread messages in all conversations. */
+  readonly unread: number;
+
+  /** With `token` and no option `userId`, undefined until the first token. */
+  readonly userId: string | undefined;
+
+  /** Resolves when the messages that an earlier page left unsent are known. */
+  readonly ready: Promise<void>;
+
+  /** Whether unsent messages survive a reload. */
+  readonly isDurable: boolean;
+
+  /** True when the list of conversations was read on this connection, so that `conversations` is complete. */
+  readonly hasInbox: boolean | undefined;
+
+  /** Connects now instead of at `retryAt`. If the connection is open, checks that it is alive. */
+  connect(): void;
+
+  /** Ends the connection for good. Unsent messages stay in the outbox, for the next client of this user. */
+  close(): void;
+
+  /** The conversation as the client knows it. Loads nothing. */
+  conversation(peer: string): Conversation;
+
+  /** Loads the newest messages of a conversation. From then on it stays up to date. Waits for a connection. */
+  open(peer: string): Promise<Conversation>;
+
+  /** Loads one page of older messages: oldest first, and empty if there are none. */
+  older(peer: string): Promise<Message[]>;
+
+  /** Iterates over a conversation, newest page first. In a page the oldest message is first. */
+  history(peer: string): AsyncGenerator<Message[], void, void>;
+
+  /**
+   * Queues a message. It is sent when there is a connection: in order, once, and also after a reload.
+   *
+   * @returns the message, when it is stored
+   * @throws {ChatError} if the message is not valid, or the service refuses it
+   */
+  send(peer: string, content: string): Promise<Message>;
+
+  /** Queues a failed message again. False if there is none. */
+  retry(clientMessageId: string): Promise<boolean>;
+
+  /** Removes a failed message. False if there is none. */
+  discard(clientMessageId: string): Promise<boolean>;
+
+  /**
+   * Marks a conversation as read up to a message; by default, up to the newest one that the client holds.
+   *
+   * @returns whether the read position has moved
+   */
+  markRead(peer: string, seq?: number): boolean;
+
+  /** Whether the peer has read an own message. */
+  stateOf(message: Message): 'sent' | 'read';
+
+  /** As in every `EventTarget`, with the types of {@link Events}. */
+  addEventListener<K extends keyof Events>(
+    type: K,
+    listener: (event: CustomEvent<Events[K]>) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+
+  /** As in every `EventTarget`, with the types of {@link Events}. */
+  removeEventListener<K extends keyof Events>(
+    type: K,
+    listener: (event: CustomEvent<Events[K]>) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+
+  /** As in every `EventTarget`. */
+  dispatchEvent(event: Event): boolean;
+}
+
+/** Why an operation failed. */
+export class ChatError extends Error {
+  constructor(code: ErrorCode, message: string, retryAfter?: number);
+
+  readonly code: ErrorCode;
+
+  /** Milliseconds after which the request may be repeated, if the service gave them. */
+  readonly retryAfter?: number | undefined;
+}
+
+export type ErrorCode =
+  /** An argument or option is not valid. */
+  | 'bad_request'
+  /** The content exceeds 16 KiB of UTF-8, or 24,000 bytes as JSON. */
+  | 'too_large'
+  /** The token belongs to another user, or the service forbids the action. */
+  | 'forbidden'
+  /** The service is older than the client. */
+  | 'unknown_action'
+  /** `close()` was called. */
+  | 'closed'
+  /** The message was removed by `discard()`. */
+  | 'discarded'
+  /** There is no connection. */
+  | 'offline'
+  /** The service did not reply in time. */
+  | 'timeout'
+  /** The service refuses the token. The client reconnects with a new one. */
+  | 'token_expired'
+  | 'unauthenticated'
+  /** The user sends too many messages. */
+  | 'rate_limited'
+  /** Too many messages follow the one that the request names. The client handles it. */
+  | 'out_of_date'
+  /** The service has a temporary problem. */
+  | 'unavailable'
+  | 'internal';
+
+export interface Options {
+  /** Of the service: `wss://HOST/STAGE`. In a browser it may be relative to the page. */
+  url: string;
+  /** Required in open mode. With `token`, the default is the token's claim. */
+  userId?: string;
+  /** Returns a fresh JWT. Called before each connection. Required in JWT mode. */
+  token?: () => string | Promise<string>;
+  /** The claim of the token that holds the user id; default `sub`. */
+  userClaim?: string;
+  /** Messages in a page of history, at most 100; default 50. */
+  pageSize?: number;
+  /** Another implementation, such as that of the npm package `ws`. Node.js before 22 has none. */
+  WebSocket?: typeof WebSocket;
+  /** Where unsent messages are kept. `null` keeps them in memory only. Default: the browser's. */
+  indexedDB?: IDBFactory | null;
+  /** The defaults suit API Gateway. */
+  times?: Partial<Times>;
+}
+
+/** Time limits, in milliseconds. */
+export interface Times {
+  /** For opening a connection, and for `token`; default 15 s. */
+  open: number;
+  /** For a reply; default 15 s. */
+  answer: number;
+  /** For the reply to a ping that checks the connection; default 5 s. */
+  check: number;
+  /** Without a frame, after which the client sends a ping; default 4 min. */
+  idle: number;
+  /** Age at which a connection is renewed; default 110 min. */
+  life: number;
+  /** Before the token expires, when the connection is renewed; default 1 min. */
+  early: number;
+  /** Longest delay between two attempts to connect; default 30 s. */
+  longest: number;
+  /** First delay after a refusal; default 30 s. */
+  refused: number;
+  /** Longest delay after a refusal; default 10 min. */
+  refusedLongest: number;
+  /** Delay after which a displaced client reconnects by itself; default 15 min. */
+  displaced: number;
+}
+
+/** The `detail` of each event. */
+export interface Events {
+  /** The state of the connection has changed. */
+  connection: ConnectionStatus;
+  /** A message is new at the end of a conversation. Each once and in order, own ones included. */
+  message: Message;
+  /** An own message was queued, stored, read or refused. */
+  status: Status;
+  /** The number of unread messages has changed. */
+  unread: { peer: string; unread: number; total: number };
+  /** Something in the conversation has changed: draw it again. */
+  conversation: Conversation;
+}
+
+export interface ConnectionStatus {
+  /**
+   * - `waiting`: not connected; the next attempt is at `retryAt`.
+   * - `refused`: the service is reachable and does not accept this user, token or page. The next attempt is far off.
+   * - `displaced`: the user has too many connections, and this was the oldest. The client reconnects when the user acts.
+   */
+  state: 'connecting' | 'online' | 'waiting' | 'refused' | 'displaced' | 'closed';
+  /** In milliseconds since the Unix epoch. */
+  retryAt?: number;
+  /** What failed. */
+  reason?: string;
+}
+
+/** The state of an own message. */
+export interface Status {
+  clientMessageId: string;
+  peer: string;
+  state: 'queued' | 'sent' | 'read' | 'failed';
+  /** From `sent` on. */
+  seq?: number;
+  /** Why it failed. */
+  code?: ErrorCode;
+  /** What to change. */
+  reason?: string;
+}
+
+/** A stored message. */
+export interface Message {
+  messageId: string;
+  conversationId: string;
+  /** Sequence number in the conversation: 1, 2, 3, … */
+  seq: number;
+  senderId: string;
+  recipientId: string;
+  /** Text. Show it as text, never as HTML. */
+  content: string;
+  /** In milliseconds since the Unix epoch. */
+  createdAt: number;
+  clientMessageId?: string;
+}
+
+/** What the client knows of the conversation with one peer. */
+export interface Conversation {
+  /** The other user. */
+  readonly peer: string;
+  /** Consecutive messages, oldest first. */
+  readonly messages: readonly Message[];
+  /** Own messages that are not in `messages` yet. Show them after `messages`. */
+  readonly pending: readonly Entry[];
+  readonly lastMessage: Message | undefined;
+  /** Number of messages of the peer that this user has not read. */
+  readonly unread: number;
+  /** Up to where this user has read. */
+  readonly readSeq: number;
+  /** Up to where the peer has read. */
+  readonly peerReadSeq: number;
+  /** Whether the newest page was loaded. */
+  readonly loaded: boolean;
+  /** Whether `older` may load more. */
+  readonly hasOlder: boolean;
+  /** `seq` of the first message held. */
+  readonly low: number;
+  /** `seq` of the last message held; null before the first contact. */
+  readonly high: number | null;
+}
+
+/** An own message in the outbox. */
+export interface Entry {
+  clientMessageId: string;
+  /** The recipient. */
+  peer: string;
+  content: string;
+  /** In milliseconds since the Unix epoch. */
+  queuedAt: number;
+  /** Why the service refuses it. */
+  failed?: { code: ErrorCode; message: string };
+  /** The stored message, if earlier messages are still missing. */
+  sent?: Message;
+}
