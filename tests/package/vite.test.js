@@ -1,0 +1,121 @@
+// The examples of docs/client.md in new Vite projects: they compile with the settings of the templates, and draw messages
+// as they come.
+
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { launch, newProfile, openTab, until } from '../page/browser.js';
+import { System } from '../page/system.js';
+import { copyFiles, createVite, installPackage, makeFolder, manifest, ROOT, run } from './project.js';
+
+const FRAMEWORKS = [
+  { name: 'React', template: 'react-ts', folder: 'react', extension: 'tsx' },
+  { name: 'Vue', template: 'vue-ts', folder: 'vue', extension: 'vue' },
+];
+
+/** @type {import('playwright-core').Browser} */
+let browser;
+/** @type {System} */
+let system;
+before(async () => {
+  [browser, system] = await Promise.all([launch(), System.start()]);
+});
+after(() => Promise.all([browser?.close(), system?.stop()]));
+
+for (const framework of FRAMEWORKS) {
+  test(`${framework.name} draws messages as they come, with the packed client`, async (t) => {
+    const project = await createProject(t, framework, manifest.name);
+    const folder = await makeFolder(t);
+    await installPackage(folder);
+    await rename(join(folder, 'node_modules', manifest.name), join(project, 'node_modules', manifest.name));
+    await check(project);
+  });
+
+  test(`${framework.name} draws messages as they come, with the copied client`, async (t) => {
+    const project = await createProject(t, framework, './chat/chat-client.js');
+    await mkdir(join(project, 'src/chat'));
+    await copyFiles(join(project, 'src/chat'));
+    await check(project);
+  });
+}
+
+/**
+ * Makes a project from a template, with the example of docs/client.md.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {typeof FRAMEWORKS[number]} framework
+ * @param {string} specifier of the client, in imports
+ */
+async function createProject(t, { template, folder, extension }, specifier) {
+  const source = join(ROOT, 'tests/package', folder);
+  const project = await createVite(t, template, source);
+  const app = await readFile(join(source, `App.${extension}`), 'utf8');
+  const manual = await readFile(join(ROOT, 'docs/client.md'), 'utf8');
+  const example = manual.split(`\`\`\`${extension}\n`)[1].split('```')[0];
+  for (const [name, code] of Object.entries({ App: app, Messages: example })) {
+    await writeFile(join(project, 'src', `${name}.${extension}`), code.replace(`'${manifest.name}'`, `'${specifier}'`));
+  }
+  return project;
+}
+
+/**
+ * Builds a project, and runs it as built and in the development server.
+ *
+ * @param {string} project
+ */
+async function check(project) {
+  await run(project, 'npm', 'run', 'build');
+  const vite = await import(pathToFileURL(join(project, 'node_modules/vite/dist/node/index.js')).href);
+  const options = { root: project, logLevel: 'warn' };
+  const address = { host: '127.0.0.1', port: 0 };
+  const preview = () => vite.preview({ ...options, preview: address });
+  const develop = async () => (await vite.createServer({ ...options, server: address })).listen();
+  for (const start of [preview, develop]) {
+    const server = await start();
+    try {
+      await talk(server.resolvedUrls.local[0]);
+    } finally {
+      await server.close();
+    }
+  }
+}
+
+/**
+ * Opens the page of a project, and has its user and another one talk.
+ *
+ * @param {string} url
+ */
+async function talk(url) {
+  const userId = `alice of ${url}`;
+  const bob = await system.connect('bob');
+  const profile = await newProfile(browser);
+  try {
+    await bob.send(userId, 'Before');
+    const page = await openTab(profile, `${url}?${new URLSearchParams({ url: system.websocket, userId })}`);
+    await untilDrawn(page, ['Before']);
+    await bob.send(userId, 'While it is open');
+    await untilDrawn(page, ['Before', 'While it is open']);
+    await page.locator('button').click();
+    await untilDrawn(page, ['Before', 'While it is open', 'From the page']);
+    // Only messages that are not stored yet have a style.
+    await until(page, () => !document.querySelector('li[style]'));
+  } finally {
+    bob.close();
+    await profile.close();
+  }
+}
+
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {string[]} texts
+ */
+const untilDrawn = (page, texts) =>
+  until(
+    page,
+    (expected) => {
+      const items = [...document.querySelectorAll('li')].map((item) => item.textContent);
+      return JSON.stringify(items) === JSON.stringify(expected);
+    },
+    texts,
+  );
