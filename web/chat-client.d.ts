@@ -146,11 +146,24 @@ export interface Options {
   /** Messages in a page of history, at most 100; default 50. */
   pageSize?: number;
   /** Another implementation, such as that of the npm package `ws`. Node.js before 22 has none. */
-  WebSocket?: typeof WebSocket;
+  WebSocket?: new (
+    url: string,
+    protocols?: string[],
+  ) => Socket;
   /** Where unsent messages are kept. `null` keeps them in memory only. Default: the browser's. */
   indexedDB?: IDBFactory | null;
   /** The defaults suit API Gateway. */
   times?: Partial<Times>;
+}
+
+/** What the client uses of a `WebSocket`. */
+export interface Socket {
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  send(data: string): void;
+  close(): void;
 }
 
 /** Time limits, in milliseconds. */

@@ -356,5 +356,5 @@ function check({ token, userId, WebSocket: Socket = globalThis.WebSocket }) {
   }
   const problem = userId === undefined ? '' : problemOf(userId);
   if (problem) throw new ChatError('bad_request', `userId: ${problem}`);
-  return Socket;
+  return /** @type {typeof WebSocket} */ (Socket);
 }

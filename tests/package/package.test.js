@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { copyFiles, installPackage, makeFolder, manifest, ROOT, run } from './project.js';
+import { copyFiles, example, installPackage, linkModules, makeFolder, manifest, ROOT, run } from './project.js';
 
 /**
  * Makes a project with the settings of `npm init`, and a program that imports the client.
@@ -38,6 +38,14 @@ test('the copied files run in Node.js, also in a CommonJS project', async (t) =>
   await mkdir(join(folder, 'chat'));
   await copyFiles(join(folder, 'chat'));
   assert.equal(await run(folder, 'node', 'program.mjs'), 'bad_request');
+});
+
+test('the example for Node.js compiles as TypeScript', async (t) => {
+  const folder = await makeFolder(t);
+  await linkModules(folder, join(ROOT, 'tests'));
+  await installPackage(folder);
+  await writeFile(join(folder, 'program.mts'), await example('Node.js'));
+  await run(folder, 'node_modules/.bin/tsc', '--noEmit', '--types', 'node', 'program.mts');
 });
 
 test('the package has the version and the licence of the project', async () => {

@@ -1,7 +1,7 @@
 // Projects in temporary folders that use the client as a package, or as copied files.
 
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,13 +45,19 @@ export async function run(folder, program, ...args) {
 }
 
 /**
- * Packs the client, as `npm pack` does, and installs it into the project in a folder.
+ * Packs the client, and installs the package into a project.
  *
- * @param {string} folder
+ * @param {string} project
  */
-export async function installPackage(folder) {
+export async function installPackage(project) {
+  const folder = await mkdtemp(join(tmpdir(), 'chat-package-'));
   const file = await run(WEB, 'npm', 'pack', '--silent', '--pack-destination', folder);
+  await writeFile(join(folder, 'package.json'), '{}');
   await run(folder, 'npm', 'install', '--silent', '--ignore-scripts', join(folder, file));
+  // From there, because npm would replace the links of the project.
+  await mkdir(join(project, 'node_modules'), { recursive: true });
+  await rename(join(folder, 'node_modules', manifest.name), join(project, 'node_modules', manifest.name));
+  await rm(folder, { recursive: true });
 }
 
 /**
@@ -66,20 +72,24 @@ export async function copyFiles(folder) {
 }
 
 /**
- * Makes a new project with Vite's templates. Its dependencies are links, so that nothing is downloaded.
+ * The code of an example in docs/client.md.
  *
- * @param {import('node:test').TestContext} t
- * @param {string} template of create-vite
+ * @param {string} heading
+ */
+export async function example(heading) {
+  const manual = await readFile(join(ROOT, 'docs/client.md'), 'utf8');
+  return manual.split(`\n### ${heading}\n`)[1].split(/```.*\n/)[1];
+}
+
+/**
+ * Gives a project the modules of another folder as links, so that nothing is downloaded.
+ *
+ * @param {string} project
  * @param {string} dependencies the folder in which they are installed
  */
-export async function createVite(t, template, dependencies) {
-  const folder = await makeFolder(t);
-  const program = join(ROOT, 'tests/node_modules/create-vite/index.js');
-  await run(folder, 'node', program, 'project', '--template', template, '--no-interactive');
-  const project = join(folder, 'project');
+export async function linkModules(project, dependencies) {
   await mkdir(join(project, 'node_modules'));
   for (const name of await readdir(join(dependencies, 'node_modules'))) {
     await symlink(join(dependencies, 'node_modules', name), join(project, 'node_modules', name));
   }
-  return project;
 }

@@ -1,17 +1,17 @@
 // The examples of docs/client.md in new Vite projects: they compile with the settings of the templates, and draw messages
 // as they come.
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { launch, newProfile, openTab, until } from '../page/browser.js';
 import { System } from '../page/system.js';
-import { copyFiles, createVite, installPackage, makeFolder, manifest, ROOT, run } from './project.js';
+import { copyFiles, example, installPackage, linkModules, makeFolder, manifest, ROOT, run } from './project.js';
 
 const FRAMEWORKS = [
-  { name: 'React', template: 'react-ts', folder: 'react', extension: 'tsx' },
-  { name: 'Vue', template: 'vue-ts', folder: 'vue', extension: 'vue' },
+  { name: 'React', template: 'react-ts', extension: 'tsx' },
+  { name: 'Vue', template: 'vue-ts', extension: 'vue' },
 ];
 
 /** @type {import('playwright-core').Browser} */
@@ -26,9 +26,7 @@ after(() => Promise.all([browser?.close(), system?.stop()]));
 for (const framework of FRAMEWORKS) {
   test(`${framework.name} draws messages as they come, with the packed client`, async (t) => {
     const project = await createProject(t, framework, manifest.name);
-    const folder = await makeFolder(t);
-    await installPackage(folder);
-    await rename(join(folder, 'node_modules', manifest.name), join(project, 'node_modules', manifest.name));
+    await installPackage(project);
     await check(project);
   });
 
@@ -47,13 +45,17 @@ for (const framework of FRAMEWORKS) {
  * @param {typeof FRAMEWORKS[number]} framework
  * @param {string} specifier of the client, in imports
  */
-async function createProject(t, { template, folder, extension }, specifier) {
-  const source = join(ROOT, 'tests/package', folder);
-  const project = await createVite(t, template, source);
+async function createProject(t, framework, specifier) {
+  const { template, extension } = framework;
+  const source = join(ROOT, 'tests/package', framework.name.toLowerCase());
+  const folder = await makeFolder(t);
+  const createVite = join(ROOT, 'tests/node_modules/create-vite/index.js');
+  await run(folder, 'node', createVite, 'project', '--template', template, '--no-interactive');
+  const project = join(folder, 'project');
+  await linkModules(project, source);
   const app = await readFile(join(source, `App.${extension}`), 'utf8');
-  const manual = await readFile(join(ROOT, 'docs/client.md'), 'utf8');
-  const example = manual.split(`\`\`\`${extension}\n`)[1].split('```')[0];
-  for (const [name, code] of Object.entries({ App: app, Messages: example })) {
+  const sources = Object.entries({ App: app, Messages: await example(framework.name) });
+  for (const [name, code] of sources) {
     await writeFile(join(project, 'src', `${name}.${extension}`), code.replace(`'${manifest.name}'`, `'${specifier}'`));
   }
   return project;
