@@ -141,6 +141,8 @@ export interface Options {
   userId?: string;
   /** Returns a fresh JWT. Called before each connection. Required in JWT mode. */
   token?: () => string | Promise<string>;
+  /** Sends the token in the query instead of a subprotocol, for proxies that drop subprotocols. It may appear in logs. */
+  tokenInQuery?: boolean;
   /** The claim of the token that holds the user id; default `sub`. */
   userClaim?: string;
   /** Messages in a page of history, at most 100; default 50. */
@@ -180,14 +182,18 @@ export interface Times {
   life: number;
   /** Before the token expires, when the connection is renewed; default 1 min. */
   early: number;
+  /** Without a frame, after which a sign of the user or the device makes the client check the connection; default 30 s. */
+  fresh: number;
+  /** Longest delay before the first attempt after a loss; default 3 s. */
+  first: number;
   /** Longest delay between two attempts to connect; default 30 s. */
   longest: number;
-  /** First delay after a refusal; default 30 s. */
+  /** First delay after a refusal; default 15 s. */
   refused: number;
-  /** Longest delay after a refusal; default 10 min. */
+  /** Longest delay after a refusal; default 1 min. */
   refusedLongest: number;
-  /** Delay after which a displaced client reconnects by itself; default 15 min. */
-  displaced: number;
+  /** For an answer of the browser's storage, before the client keeps messages in memory; default 1.5 s. */
+  storage: number;
 }
 
 /** The `detail` of each event. */
@@ -207,7 +213,8 @@ export interface Events {
 export interface ConnectionStatus {
   /**
    * - `waiting`: not connected; the next attempt is at `retryAt`.
-   * - `refused`: the service is reachable and does not accept this user, token or page. The next attempt is far off.
+   * - `refused`: the service is reachable and does not let this client connect. Browsers don't tell whether it refuses the
+   *   user, token or page, or is too busy; `reason` says what is known.
    * - `displaced`: the user has too many connections, and this was the oldest. The client reconnects when the user acts.
    */
   state: 'connecting' | 'online' | 'waiting' | 'refused' | 'displaced' | 'closed';

@@ -8,17 +8,17 @@
 //
 // It runs in browsers, and in Node.js 22 or later. docs/client.md is its reference.
 
+import { moment, since } from './client/clock.js';
 import { Connection, TIMES } from './client/connection.js';
-import { Conversation } from './client/conversation.js';
-import { backoffDelay, ChatError, isConnectionError, pause } from './client/errors.js';
+import { ChatError, isConnectionError } from './client/errors.js';
 import { excessOf, problemOf } from './client/limits.js';
 import { Outbox } from './client/outbox.js';
 import { Receiver } from './client/receiver.js';
-import { Sender } from './client/sender.js';
+import { newId, Sender } from './client/sender.js';
 import { Session } from './client/session.js';
-import { claimsOf } from './client/token.js';
+import { checkedToken, claimsOf } from './client/token.js';
 
-export { ChatError, Conversation };
+export { ChatError };
 
 /**
  * @typedef {import('./client/conversation.js').Message} Message
@@ -34,10 +34,13 @@ export { ChatError, Conversation };
 const Target = /** @type {any} */ (EventTarget);
 
 export class ChatClient extends Target {
+  /** Tells this client from the user's others. */
+  #id = newId();
   #session;
   #connection;
   #receiver;
   #sender;
+  #times;
   /** @type {(userId: string) => void} */
   #resolveUserId = () => {};
   /** @type {(() => void)[]} */
@@ -48,7 +51,8 @@ export class ChatClient extends Target {
     super();
     const Socket = check(options);
     this.options = options;
-    this.url = new URL(options.url, globalThis.location?.href);
+    this.#times = { ...TIMES, ...options.times };
+    this.url = addressOf(options.url);
     this.url.protocol = this.url.protocol.replace('http', 'ws');
     /** @type {<K extends keyof Events>(type: K, detail: Events[K]) => void} */
     const emit = (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail }));
@@ -57,7 +61,7 @@ export class ChatClient extends Target {
       WebSocket: Socket,
       fetch: globalThis.fetch?.bind(globalThis),
       address: this.url.origin.replace(/^ws/, 'http') + this.url.pathname,
-      times: { ...TIMES, ...options.times },
+      times: this.#times,
       onStatus: (status) => emit('connection', status),
       onOpen: () => this.#onOpen(),
       onFrame: (frame) => this.#receiver.onFrame(frame),
@@ -100,9 +104,10 @@ export class ChatClient extends Target {
 
   /** All known conversations, the one with the newest message first. */
   get conversations() {
-    /** @param {Conversation} c */
+    /** @param {import('./client/conversation.js').Conversation} c */
     const latest = (c) => Math.max(c.pending.at(-1)?.queuedAt ?? 0, c.lastMessage?.createdAt ?? 0);
-    return [...this.#session.conversations.values()].sort((a, b) => latest(b) - latest(a));
+    const sorted = [...this.#session.conversations.values()].sort((a, b) => latest(b) - latest(a));
+    return sorted.map((c) => c.snapshot);
   }
 
   /** Number of unread messages in all conversations. */
@@ -117,7 +122,7 @@ export class ChatClient extends Target {
 
   /** Ends the connection. Queued messages stay in the outbox, for the next client of this user. */
   close() {
-    this.#session.isClosed = true;
+    this.#session.close();
     for (const remove of this.#removeListeners) remove();
     this.#connection.close();
     this.#sender.close();
@@ -129,17 +134,22 @@ export class ChatClient extends Target {
    * @param {string} peer
    */
   conversation(peer) {
-    return this.#session.conversation(peer);
+    return this.#session.conversation(peer).snapshot;
   }
 
   /**
    * Loads the newest messages of a conversation. From then on it stays up to date.
    *
    * @param {string} peer
-   * @returns {Promise<Conversation>}
+   * @returns {Promise<import('./client/conversation.js').Snapshot>}
    */
   async open(peer) {
-    const c = this.conversation(peer);
+    return (await this.#follow(peer)).snapshot;
+  }
+
+  /** @param {string} peer */
+  async #follow(peer) {
+    const c = this.#session.conversation(peer);
     c.isOpened = true;
     this.#reconnect();
     for (let failures = 0; !c.loaded || c.stale; failures += 1) {
@@ -148,7 +158,7 @@ export class ChatClient extends Target {
       } catch (error) {
         if (!isConnectionError(error)) throw error;
         await this.#online();
-        if (failures) await pause(backoffDelay(failures));
+        if (failures) await this.#session.backOff(error, failures);
       }
     }
     return c;
@@ -161,7 +171,7 @@ export class ChatClient extends Target {
    * @returns {Promise<Message[]>} oldest first; empty if there are none
    */
   async older(peer) {
-    return this.#receiver.older(await this.open(peer));
+    return this.#receiver.older(await this.#follow(peer));
   }
 
   /**
@@ -171,7 +181,7 @@ export class ChatClient extends Target {
    * @returns {AsyncGenerator<Message[], void, void>}
    */
   async *history(peer) {
-    const c = await this.open(peer);
+    const c = await this.#follow(peer);
     for (let low = Infinity; ; ) {
       while (c.low >= low && c.older !== undefined) await this.older(peer);
       const page = c.messages.slice(0, Math.min(c.messages.length, low - c.low));
@@ -263,26 +273,36 @@ export class ChatClient extends Target {
       (await new Promise((resolve) => {
         this.#resolveUserId = resolve;
       }));
-    const { indexedDB = globalThis.indexedDB } = this.options;
+    const { indexedDB = storageOf() } = this.options;
     const { BroadcastChannel: Channel, navigator } = globalThis;
     const browser = { indexedDB: indexedDB ?? undefined, locks: navigator?.locks, Channel };
     const owner = `${this.url.host}${this.url.pathname} ${userId}`;
-    const outbox = new Outbox(owner, browser, (message) => this.#sender.onTabMessage(message));
-    await outbox.open();
-    return outbox;
+    return new Outbox(owner, browser, {
+      limit: this.#times.storage,
+      onTabMessage: (message) => this.#sender.onTabMessage(message),
+      onOpened: () => this.#sender.readOutbox(),
+    });
   }
 
   async #credentials() {
     const url = new URL(this.url);
-    const { token, userClaim = 'sub' } = this.options;
+    // At the limit of the user's connections, a new one replaces an old one of the same client.
+    url.searchParams.set('client', this.#id);
+    const { token, tokenInQuery, userClaim = 'sub' } = this.options;
     if (!token) {
       url.searchParams.set('userId', this.#session.userId ?? '');
       return { url: url.href };
     }
-    const jwt = await token();
-    const { exp, [userClaim]: user } = claimsOf(jwt);
+    const jwt = checkedToken(await token());
+    const { exp, iat, [userClaim]: user } = claimsOf(jwt);
     this.#identify(user, userClaim);
-    return { url: url.href, protocols: ['chat.v1', jwt], expiresAt: Number.isFinite(exp) ? exp * 1000 : undefined };
+    if (tokenInQuery) url.searchParams.set('token', jwt);
+    return {
+      url: url.href,
+      protocols: tokenInQuery ? undefined : ['chat.v1', jwt],
+      expiresAt: Number.isFinite(exp) ? exp * 1000 : undefined,
+      lifetime: Number.isFinite(exp - iat) ? (exp - iat) * 1000 : undefined,
+    };
   }
 
   /**
@@ -302,11 +322,14 @@ export class ChatClient extends Target {
     this.#resolveUserId(session.userId);
   }
 
-  /** Reconnects at once when the network returns or the page becomes visible. */
+  /**
+   * Reconnects, or checks the connection, at any sign that the network or the device came back, or that the user is there.
+   * After a sleep the connection may be dead without a word.
+   */
   #listen() {
-    const wake = () => this.connect();
-    const wakeIfVisible = () => {
-      if (!globalThis.document?.hidden) this.connect();
+    const notice = () => this.#connection.notice(false);
+    const act = () => {
+      if (!globalThis.document?.hidden) this.#connection.notice(true);
     };
     /**
      * @param {EventTarget | undefined} target
@@ -318,10 +341,19 @@ export class ChatClient extends Target {
       this.#removeListeners.push(() => target?.removeEventListener?.(type, listener));
     };
     const global = /** @type {any} */ (globalThis); // in Node.js it is no EventTarget
-    on(global, 'online', wake);
-    on(global, 'offline', wake);
-    on(globalThis.document, 'visibilitychange', wakeIfVisible);
-    on(global, 'pageshow', wakeIfVisible);
+    const check = () => this.connect();
+    on(global, 'online', notice);
+    on(global, 'offline', () => this.#connection.isOpen && check());
+    on(globalThis.document, 'resume', notice);
+    on(globalThis.document, 'visibilitychange', act);
+    for (const type of ['pageshow', 'focus', 'pointerdown', 'keydown']) on(global, type, act);
+    let last = moment();
+    const timer = setInterval(() => {
+      if (since(last) > SLEEP) notice();
+      last = moment();
+    }, SLEEP / 4);
+    /** @type {any} */ (timer).unref?.(); // otherwise Node.js does not exit
+    this.#removeListeners.push(() => clearInterval(timer));
   }
 
   /** Reconnects for a user who acts, instead of waiting for the next attempt. */
@@ -344,12 +376,36 @@ export class ChatClient extends Target {
   }
 }
 
+/** A timer that is late by this much means that the device slept, in milliseconds. */
+const SLEEP = 20_000;
+
+/** @param {string} url */
+function addressOf(url) {
+  try {
+    return new URL(url, globalThis.location?.href);
+  } catch {
+    throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
+  }
+}
+
+/** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */
+function storageOf() {
+  try {
+    return globalThis.indexedDB;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * @param {Options} options
  * @returns {typeof WebSocket}
  */
-function check({ token, userId, WebSocket: Socket = globalThis.WebSocket }) {
+function check({ token, userId, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({})) {
   if (!token && !userId) throw new ChatError('bad_request', 'Set the option userId or token.');
+  if (token && typeof token !== 'function') {
+    throw new ChatError('bad_request', 'The option token is a function that returns a JWT: () => jwt.');
+  }
   if (!Socket) {
     const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
     throw new ChatError('bad_request', `This environment has no WebSocket. ${hint}`);

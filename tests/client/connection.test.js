@@ -82,7 +82,7 @@ test('a displaced connection is reopened only when the user acts', async () => {
     socket.drop(1000);
     await state(chat, 'displaced');
     assert.equal(service.attempts, attempts);
-    assert.ok(chat.connection.retryAt > Date.now() + 5 * 60_000);
+    assert.deepEqual(chat.connection, { state: 'displaced' });
     await act();
     await online(chat);
   }
@@ -121,14 +121,112 @@ test('a token that is about to expire is replaced before it does', async () => {
   assert.ok(!chat.states.includes('waiting'));
 });
 
-test('a connection closed without an error frame is reopened if its token expires', async () => {
+for (const seconds of [10, -7200]) {
+  test(`a displaced client waits for its user, also if its token seems to expire in ${seconds} s`, async () => {
+    const service = new Service();
+    const fresh = async () => token('alice', { exp: Date.now() / 1000 + seconds });
+    const chat = connect(service, undefined, { token: fresh });
+    await online(chat);
+    const [socket] = service.sockets;
+    socket.drop(1000);
+    await state(chat, 'displaced');
+    for (const type of ['online', 'pageshow']) globalThis.dispatchEvent?.(new Event(type));
+    await new Promise(setImmediate);
+    assert.equal(service.attempts, 1);
+    chat.connect();
+    await online(chat);
+  });
+}
+
+test('a renewal at the limit of connections closes none of another device', async () => {
   const service = new Service();
-  const chat = connect(service, undefined, { token: async () => token('alice', { exp: Date.now() / 1000 + 10 }) });
+  service.limit = 2;
+  const life = { life: 30, early: 30, answer: 20 };
+  const renewing = connect(service, 'alice', { times: life });
+  const other = connect(service, 'alice');
+  await Promise.all([online(renewing), online(other)]);
+  await until(() => service.attempts >= 8);
+  assert.ok(!other.states.includes('displaced') && !renewing.states.includes('displaced'));
+  assert.equal(other.states.filter((it) => it === 'online').length, 1);
+});
+
+test('the token is sent in the query if proxies drop subprotocols, and renewed there', async () => {
+  const service = new Service();
+  let made = 0;
+  const fresh = async () => token('alice', { number: ++made, exp: Date.now() / 1000 + (made === 1 ? 0.1 : 3600) });
+  const times = { early: 50, answer: 20 };
+  const chat = connect(service, undefined, { token: fresh, tokenInQuery: true, times });
   await online(chat);
-  const [socket] = service.sockets;
-  socket.drop(1000);
+  await until(() => [...service.sockets].some((it) => JSON.parse(atob(it.token.split('.')[1])).number === 2));
+  assert.ok([...service.sockets].every(({ protocols }) => protocols.length === 0));
+});
+
+test('a token that is no JWT alone is told apart, before a connection', async () => {
+  for (const [wrong, reason] of [
+    [`Bearer ${token('alice')}`, /begins with "Bearer"/],
+    [`${token('alice')}\n`, /white space/],
+    ['', /is empty/],
+    [undefined, /of type undefined/],
+  ]) {
+    const service = new Service();
+    const chat = connect(service, undefined, { token: async () => wrong });
+    await state(chat, 'refused');
+    assert.match(chat.connection.reason, reason);
+    assert.equal(service.attempts, 0);
+  }
+  const { WebSocket, url } = new Service();
+  assert.throws(() => new ChatClient({ url, WebSocket, token: token('alice') }), { message: /function/ });
+});
+
+test('an expired token is told, if the service refuses it', async () => {
+  const service = new Service();
+  service.refuses = () => true;
+  const chat = connect(service, undefined, { token: async () => token('alice', { exp: 1e9 }) });
+  await state(chat, 'refused');
+  assert.match(chat.connection.reason, /expired, at 2001-09-09/);
+});
+
+test('a clock that is set back does not delay the next attempt', async (t) => {
+  const service = new Service();
+  service.refuses = () => service.attempts < 2;
+  const chat = connect(service, 'alice', { times: { first: 1e6, longest: 1e6 } });
+  await until(() => service.attempts === 1 && chat.connection.state === 'waiting');
+  const real = Date.now;
+  t.mock.method(Date, 'now', () => real() - 3_600_000);
+  await new Promise((done) => setTimeout(done, 1000));
+  chat.connect();
+  await online(chat);
+});
+
+test('a sign of life after silence checks the connection', async () => {
+  const service = new Service();
+  const target = new EventTarget();
+  globalThis.addEventListener = target.addEventListener.bind(target);
+  globalThis.removeEventListener = target.removeEventListener.bind(target);
+  const chat = connect(service, 'alice', { times: { fresh: 20, check: 20 } });
+  await until(() => chat.hasInbox);
+  const pings = () => service.frames.filter(({ action }) => action === 'ping').length;
+  target.dispatchEvent(new Event('focus'));
+  assert.equal(pings(), 0, 'a fresh connection is not checked');
+  const [dead] = service.sockets;
+  await new Promise((done) => setTimeout(done, 25));
+  service.script = (_, socket) => (socket === dead ? 'ignore' : undefined);
+  target.dispatchEvent(new Event('focus'));
   await state(chat, 'waiting');
   await online(chat);
+  delete globalThis.addEventListener;
+  delete globalThis.removeEventListener;
+});
+
+test('the first attempts of many clients after a loss are spread over seconds', async () => {
+  const service = new Service();
+  const chats = Array.from({ length: 40 }, () => connect(service, 'alice'));
+  await Promise.all(chats.map(online));
+  for (const socket of [...service.sockets]) socket.drop(1006);
+  await Promise.all(chats.map((chat) => state(chat, 'waiting')));
+  const delays = chats.map((chat) => chat.connection.retryAt - Date.now()).sort((a, b) => a - b);
+  assert.ok(delays[10] > 200 && delays[30] > 1500 && delays[39] <= 3000, `${delays}`);
+  for (const chat of chats) chat.close();
 });
 
 test('a token of another user is not used', async () => {
@@ -161,7 +259,7 @@ test('two failed upgrades of a reachable service count as a refusal, and attempt
   const chat = connect(service, 'alice');
   await state(chat, 'refused');
   assert.equal(service.attempts, 2);
-  assert.ok(chat.connection.retryAt > Date.now() + 10_000);
+  assert.ok(chat.connection.retryAt > Date.now() + 5_000);
   assert.deepEqual(asked, [service.url.replace('ws', 'http')], 'without user or token');
   chat.connect();
   assert.equal(service.attempts, 2, 'connect() does not shorten the delay');
@@ -200,7 +298,11 @@ test('a status that the WebSocket reports is a refusal at once', async () => {
 test('a client needs a userId or a token, and a URL', () => {
   assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod' }), { code: 'bad_request' });
   const { WebSocket } = new Service();
-  assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice', WebSocket }), TypeError);
+  assert.throws(() => new ChatClient({ url: 'nonsense', userId: 'alice', WebSocket }), {
+    code: 'bad_request',
+    message: /wss:/,
+  });
+  assert.throws(() => new ChatClient(), { code: 'bad_request', message: /userId or token/ });
   assert.throws(() => new ChatClient({ url: 'ws://chat.test/prod', userId: ' alice', WebSocket }), {
     code: 'bad_request',
     message: /white space/,

@@ -50,6 +50,11 @@ export class Service {
    */
   loses = () => false;
 
+  /** Conversations on a page. */
+  pageSize = Infinity;
+  /** The largest number of connections of a user. */
+  limit = Infinity;
+
   /** Unique, so that clients of different services do not share an outbox. */
   url = `ws://chat${++Service.#count}.test/prod`;
   static #count = 0;
@@ -61,7 +66,9 @@ export class Service {
       /** @param {string} url @param {string[]} protocols */
       constructor(url, protocols) {
         const asked = new URL(url);
-        const [, token] = protocols;
+        this.protocols = protocols;
+        this.client = asked.searchParams.get('client');
+        const token = protocols[1] ?? asked.searchParams.get('token');
         service.attempts += 1;
         this.user = token ? JSON.parse(atob(token.split('.')[1])).sub : asked.searchParams.get('userId');
         this.token = token;
@@ -69,6 +76,7 @@ export class Service {
           if (this.readyState !== 0) return;
           if (service.refuses(asked, protocols)) return this.drop(1006);
           this.readyState = 1;
+          service.displace(this);
           service.sockets.add(this);
           this.onopen?.();
         });
@@ -91,6 +99,13 @@ export class Service {
           setImmediate(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(frame) }));
       }
     };
+  }
+
+  /** Closes connections above the limit: the one of the same client, or the oldest. */
+  displace(socket) {
+    const mine = [...this.sockets].filter((other) => other.user === socket.user);
+    if (mine.length < this.limit) return;
+    (mine.find((other) => other.client === socket.client) ?? mine[0]).drop(1000);
   }
 
   of(a, b) {
@@ -181,10 +196,14 @@ export class Service {
         const mine = [...this.messages].filter(([, stored]) =>
           stored.some((m) => [m.senderId, m.recipientId].includes(me)),
         );
+        mine.sort(([, one], [, other]) => other.at(-1).createdAt - one.at(-1).createdAt);
+        const start = frame.startKey ?? 0;
+        const rest = mine.slice(start, start + this.pageSize);
         return {
           type: 'conversations',
           value: {
-            conversations: mine.map(([id, stored]) => {
+            lastEvaluatedKey: start + this.pageSize < mine.length ? start + this.pageSize : undefined,
+            conversations: rest.map(([id, stored]) => {
               const last = stored.at(-1);
               const peerId = last.senderId === me ? last.recipientId : last.senderId;
               const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);

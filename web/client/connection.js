@@ -1,28 +1,32 @@
 // `Connection`: one WebSocket to the service. It reconnects after a loss, renews itself before API Gateway or the token
 // ends it, detects dead sockets, and backs off when the service refuses it.
 
-import { backoffDelay, ChatError, hasCode } from './errors.js';
+import { moment, since } from './clock.js';
+import { backoffDelay, ChatError, hasCode, within } from './errors.js';
 import { isReachable } from './reachability.js';
 
 /**
  * @typedef {'connecting' | 'online' | 'waiting' | 'refused' | 'displaced' | 'closed'} State
  *
  * - `waiting`: not connected; the next attempt is at `retryAt`.
- * - `refused`: the service is reachable and does not accept this user, token or page; attempts are minutes apart.
- * - `displaced`: the user has too many connections, and this was the oldest. The client reconnects when the user acts.
+ * - `refused`: the service is reachable and does not let this client connect; attempts are up to a minute apart. A browser
+ *   does not tell whether it refuses the user, token or page, or is too busy; `reason` says what is known.
+ * - `displaced`: the user has too many connections, and this was the oldest. The client reconnects when the user acts,
+ *   because two clients that reconnect by themselves would displace each other without end.
  *
  * @typedef {{ state: State, retryAt?: number, reason?: string }} ConnectionStatus `retryAt` in milliseconds since the
  *   Unix epoch
- * @typedef {{ url: string, protocols?: string[], expiresAt?: number }} Credentials `expiresAt` in milliseconds since the
- *   Unix epoch
+ * @typedef {{ url: string, protocols?: string[], expiresAt?: number, lifetime?: number }} Credentials `expiresAt` in
+ *   milliseconds since the Unix epoch, by the issuer's clock; `lifetime` of a new token in milliseconds
  *
  * @typedef {object} Link a socket and its state
  * @property {WebSocket} socket
  * @property {boolean} isOpened
  * @property {boolean} isEnded
  * @property {boolean} isExpired whether the service has refused its token
- * @property {number} expiresAt of its token, in milliseconds since the Unix epoch; Infinity if unknown
+ * @property {Credentials} credentials
  * @property {number} frames number of frames received
+ * @property {import('./clock.js').Moment} lastFrameAt
  * @property {string} failure the socket's error message, if it has one
  * @property {{ idle?: Timer, renewal?: Timer, end?: Timer }} timers
  *
@@ -49,14 +53,18 @@ export const TIMES = {
   life: 110 * 60_000,
   /** Before the token expires, when the connection is renewed. */
   early: 60_000,
-  /** First delay after a refusal. */
-  refused: 30_000,
-  /** Longest delay after a refusal. */
-  refusedLongest: 10 * 60_000,
-  /** Until a displaced client reconnects by itself. */
-  displaced: 15 * 60_000,
+  /** Without a frame, until a sign of life of the user or the device checks the connection. */
+  fresh: 30_000,
+  /** Longest delay before the first attempt after a loss. Random, so that not all clients come back at once. */
+  first: 3_000,
   /** Longest delay between attempts. */
   longest: 30_000,
+  /** First delay after a refusal. */
+  refused: 15_000,
+  /** Longest delay after a refusal. */
+  refusedLongest: 60_000,
+  /** Limit of an answer of the browser's storage; without it, entries are kept in memory. */
+  storage: 1_500,
 };
 
 export class Connection {
@@ -77,7 +85,8 @@ export class Connection {
   #failures = 0;
   /** Failed upgrades since the last open connection. */
   #failedUpgrades = 0;
-  #lastAttemptAt = 0;
+  /** @type {import('./clock.js').Moment | undefined} */
+  #lastAttemptAt;
   /** @type {Timer | undefined} */
   #nextAttempt;
   #isClosed = false;
@@ -101,13 +110,24 @@ export class Connection {
     return this.#link !== null;
   }
 
-  /** Connects now, or checks an open connection. For when the user acts, or the network returns. */
+  /** Connects now, or checks an open connection, for a caller. */
   wake() {
     if (this.#isClosed) return;
     if (this.#link) return this.#check();
     const { state } = this.status;
     const minimum = state === 'refused' ? this.options.times.refused / 3 : 1_000;
-    if (Date.now() - this.#lastAttemptAt >= minimum || state === 'displaced') this.#open();
+    const last = this.#lastAttemptAt;
+    if (!last || since(last) >= minimum || state === 'displaced') this.#open();
+  }
+
+  /**
+   * As `wake`, for a sign that the device or the network came back, or that the user is there.
+   *
+   * @param {boolean} isAct of the user
+   */
+  notice(isAct) {
+    if (this.#link && since(this.#link.lastFrameAt) < this.options.times.fresh) return;
+    if (isAct || this.status.state !== 'displaced') this.wake();
   }
 
   close() {
@@ -157,46 +177,39 @@ export class Connection {
     if (this.#attempt || this.#isClosed) return;
     const attempt = {};
     this.#attempt = attempt;
-    this.#lastAttemptAt = Date.now();
+    this.#lastAttemptAt = moment();
     if (!this.#link) this.#setStatus({ state: 'connecting' });
     try {
-      const { url, protocols, expiresAt } = await this.#inTime(this.options.credentials());
+      const limit = this.options.times.open;
+      const credentials = await within(limit, this.options.credentials(), 'The token did not arrive in time.');
       if (attempt !== this.#attempt) return;
-      this.#connect(new this.options.WebSocket(url, protocols ?? []), attempt, expiresAt ?? Infinity);
+      const { url, protocols } = credentials;
+      this.#connect(new this.options.WebSocket(url, protocols ?? []), attempt, credentials);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#attempt = null;
-      this.#onFailure(error instanceof Error ? error.message : String(error), error instanceof ChatError);
+      this.#onFailure(
+        error instanceof Error ? error.message : String(error),
+        hasCode(error, 'bad_request', 'forbidden'),
+      );
     }
-  }
-
-  /**
-   * @template T
-   * @param {Promise<T>} work
-   * @returns {Promise<T>}
-   */
-  #inTime(work) {
-    return new Promise((resolve, reject) => {
-      const expire = () => reject(new Error('The token did not arrive in time.'));
-      const timer = setTimeout(expire, this.options.times.open);
-      work.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
   }
 
   /**
    * @param {WebSocket} socket
    * @param {object} attempt
-   * @param {number} expiresAt
+   * @param {Credentials} credentials
    */
-  #connect(socket, attempt, expiresAt) {
+  #connect(socket, attempt, credentials) {
     /** @type {Link} */
     const link = {
       socket,
       isOpened: false,
       isEnded: false,
       isExpired: false,
-      expiresAt,
+      credentials,
       frames: 0,
+      lastFrameAt: moment(),
       failure: '',
       timers: {},
     };
@@ -225,8 +238,11 @@ export class Connection {
     this.#link = link;
     this.#failedUpgrades = 0;
     this.#restartIdleTimer(link);
-    const untilExpiry = link.expiresAt - Date.now() - times.early;
-    const life = Math.min(times.life * (0.95 + Math.random() / 20), untilExpiry);
+    const { expiresAt = Infinity, lifetime } = link.credentials;
+    let untilExpiry = expiresAt - Date.now();
+    // The service has just accepted the token. If it seems to expire, the clock of this device may be ahead.
+    if (untilExpiry < times.early) untilExpiry = lifetime ?? untilExpiry;
+    const life = Math.min(times.life * (0.95 + Math.random() / 20), untilExpiry - times.early);
     // The minimum prevents a wrong clock from renewing in a loop.
     link.timers.renewal = setTimeout(() => this.#open(), Math.max(life, Math.min(times.early, times.life)));
     // The previous socket still gets the replies to its requests. Both sockets get pushes, which are taken in once.
@@ -251,6 +267,7 @@ export class Connection {
     const frame = parse(data);
     if (!frame) return;
     link.frames += 1;
+    link.lastFrameAt = moment();
     this.#restartIdleTimer(link);
     const request = this.#requests.get(frame.ref);
     if (request) {
@@ -300,22 +317,28 @@ export class Connection {
     if (link !== this.#link) return;
     this.#link = null;
     if (this.#attempt) return this.#setStatus({ state: 'connecting' });
-    const { times } = this.options;
-    const isExpired = link.isExpired || Date.now() > link.expiresAt - times.early;
-    // With 1000 the service closes the oldest of too many connections. To reconnect would close the next one.
-    if (code === 1000 && !isExpired) return this.#wait('displaced', backoffDelay(0, times.displaced, Infinity));
-    const delay = isExpired && this.#failures === 0 ? 0 : backoffDelay(this.#failures, 500, times.longest);
+    // With 1000 the service closes the oldest of too many connections, and one whose token it has refused before.
+    if (code === 1000 && !link.isExpired) return this.#setStatus({ state: 'displaced' });
+    const delay = link.isExpired && this.#failures === 0 ? 0 : this.#delay();
     this.#failures += 1;
     this.#wait('waiting', delay);
   }
 
   /** @param {Link} link */
-  #onUpgradeFailed({ failure }) {
+  #onUpgradeFailed({ failure, credentials: { expiresAt = Infinity } }) {
     this.#attempt = null;
     this.#failedUpgrades += 1;
     const status = Number(/\b([45]\d\d)\b/.exec(failure)?.[1] ?? 0);
     const isRefused = status >= 400 && status < 500 && status !== 429;
-    this.#onFailure(failure || 'The connection could not be opened.', isRefused);
+    const hasExpired = expiresAt < Date.now();
+    const hint = hasExpired ? ` The token has expired, at ${new Date(expiresAt).toISOString()}.` : '';
+    this.#onFailure((failure || 'The connection could not be opened.') + hint, isRefused || hasExpired);
+  }
+
+  /** The delay before the next attempt, in milliseconds. */
+  #delay() {
+    const { first, longest } = this.options.times;
+    return this.#failures ? backoffDelay(this.#failures, first / 2, longest) : Math.min(first, longest) * Math.random();
   }
 
   /**
@@ -323,16 +346,17 @@ export class Connection {
    * @param {boolean} isRefused whether it is certain that the service does not accept the client
    */
   #onFailure(reason, isRefused) {
+    if (isRefused) this.#waitRefused(reason);
+    else this.#wait('waiting', this.#delay(), reason);
     this.#failures += 1;
-    if (isRefused) return this.#waitRefused(reason);
-    this.#wait('waiting', backoffDelay(this.#failures - 1, 500, this.options.times.longest), reason);
-    // Browsers hide the status of a refused upgrade. If the service replies to HTTP and two upgrades failed, it is most
-    // likely a refusal.
-    if (this.#failedUpgrades < 2) return;
+    // Browsers hide the status of a refused upgrade. If the service replies to HTTP and two upgrades failed, it refuses
+    // the client or is too busy.
+    if (isRefused || this.#failedUpgrades < 2) return;
     const { status } = this;
     const { fetch, address, times } = this.options;
     isReachable(address, fetch, times.check).then((reachable) => {
-      if (reachable && this.status === status) this.#waitRefused(reason);
+      const known = 'The service can be reached, and does not let this client connect: it may be too busy.';
+      if (reachable && this.status === status) this.#waitRefused(known);
     });
   }
 
@@ -350,7 +374,10 @@ export class Connection {
   #wait(state, delay, reason) {
     clearTimeout(this.#nextAttempt);
     this.#nextAttempt = setTimeout(() => this.#open(), delay);
-    if (!this.#link) this.#setStatus({ state, retryAt: Date.now() + delay, reason });
+    /** @type {ConnectionStatus} */
+    const status = { state, retryAt: Math.round(Date.now() + delay) };
+    if (reason) status.reason = reason;
+    if (!this.#link) this.#setStatus(status);
   }
 
   /**

@@ -1,5 +1,6 @@
 // `Conversation`: what the client knows of one conversation. It holds a range of messages without a gap, the messages
-// that arrived ahead of it, and both read positions.
+// that arrived ahead of it, and both read positions. Callers get snapshots of it, which never change, so that frameworks
+// that compare objects draw what is new.
 
 /**
  * @typedef {object} Message
@@ -33,19 +34,36 @@ export const isMessage = (m) =>
   Number.isFinite(m.createdAt) &&
   [m.messageId, m.senderId, m.recipientId, m.content].every((field) => typeof field === 'string');
 
+/** The fields of a snapshot. */
+const SHOWN = /** @type {const} */ ([
+  'peer',
+  'messages',
+  'pending',
+  'lastMessage',
+  'unread',
+  'readSeq',
+  'peerReadSeq',
+  'loaded',
+  'hasOlder',
+  'low',
+  'high',
+]);
+
+/** @typedef {Readonly<Pick<Conversation, (typeof SHOWN)[number]>>} Snapshot */
+
 export class Conversation {
   /** @type {string | undefined} */
   id;
   /**
-   * The messages `low` to `high`, in order and without a gap.
+   * The messages `low` to `high`, in order and without a gap. Replaced by each change.
    *
-   * @type {Message[]}
+   * @type {readonly Message[]}
    */
   messages = [];
   /**
-   * Own messages that are not in `messages` yet: queued, failed, or just stored.
+   * Own messages that are not in `messages` yet: queued, failed, or just stored. Replaced by each change.
    *
-   * @type {Entry[]}
+   * @type {readonly Entry[]}
    */
   pending = [];
   low = 1;
@@ -74,6 +92,7 @@ export class Conversation {
   isOpened = false;
   /** Whether messages may have been missed. */
   stale = true;
+  wasReset = false;
   /** Whether the server holds other messages than the client, because its data was lost or replaced. */
   contradicted = false;
   /** The newest own message, or what the inbox reports: the server counts everything up to here as read. */
@@ -86,6 +105,14 @@ export class Conversation {
   reportedUnread = 0;
   /** @type {Map<number, Message>} */
   #ahead = new Map();
+  /**
+   * Messages that do not fit to those held, until a catch-up tells whether the server has lost the latter.
+   *
+   * @type {Map<number, Message>}
+   */
+  #doubtful = new Map();
+  /** @type {Snapshot | undefined} */
+  #snapshot;
 
   /**
    * @param {string} peer
@@ -94,6 +121,20 @@ export class Conversation {
   constructor(peer, me) {
     this.peer = peer;
     this.me = me;
+  }
+
+  /**
+   * What callers see. The same object until something in it changes.
+   *
+   * @returns {Snapshot}
+   */
+  get snapshot() {
+    const last = this.#snapshot;
+    if (!last || SHOWN.some((field) => last[field] !== this[field])) {
+      const fields = SHOWN.map((field) => [field, this[field]]);
+      this.#snapshot = Object.freeze(/** @type {Snapshot} */ (Object.fromEntries(fields)));
+    }
+    return /** @type {Snapshot} */ (this.#snapshot);
   }
 
   get hasOlder() {
@@ -124,12 +165,39 @@ export class Conversation {
   add(m) {
     this.id ??= m.conversationId;
     if (this.high !== null && m.seq <= this.high) {
-      const held = this.messages[m.seq - this.low];
-      if (held && held.messageId !== m.messageId) this.contradicted = true;
+      this.#compare(m);
       return [];
     }
     this.#ahead.set(m.seq, m);
     return this.#advance();
+  }
+
+  /**
+   * Notices that the server has another message than the client, because its data was lost or replaced. If the client
+   * does not hold that message, the next catch-up compares the newest one.
+   *
+   * @param {Message} m at `high` or before it
+   */
+  #compare(m) {
+    const held = this.messages[m.seq - this.low];
+    if (held?.messageId === m.messageId) return;
+    if (held) this.contradicted = true;
+    this.stale = true;
+    this.#doubtful.set(m.seq, m);
+  }
+
+  /**
+   * Adds a page of the messages from `held` on. Without that one, the server has lost what the client holds.
+   *
+   * @param {Message[]} page oldest first
+   * @param {number} held `seq` of the newest message held when the page was requested; 0 if there was none
+   * @returns {Message[]} as {@link add}
+   */
+  addNext(page, held) {
+    if (held && page[0]?.seq !== held) this.contradicted = true;
+    const news = page.flatMap((m) => (this.contradicted ? [] : this.add(m)));
+    if (!this.contradicted) this.#doubtful.clear();
+    return news;
   }
 
   /**
@@ -174,13 +242,15 @@ export class Conversation {
    * @param {Message[]} page oldest first
    */
   addOlder(page) {
+    /** @type {Message[]} */
     const before = [];
-    for (const m of page.toReversed()) {
+    for (const m of [...page].reverse()) {
       if (m.seq === this.low - 1 - before.length && this.high !== null) before.push(m);
       else if (this.high === null || m.seq > this.high) this.#ahead.set(m.seq, m);
+      else if (m.seq >= this.low) this.#compare(m);
     }
     this.low -= before.length;
-    this.messages = [...before.reverse(), ...this.messages];
+    if (before.length) this.messages = [...before.reverse(), ...this.messages];
     return this.#advance();
   }
 
@@ -197,16 +267,27 @@ export class Conversation {
     this.readSeq = Math.max(this.readSeq, readSeq);
     this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
     if (this.high !== null) {
-      this.stale ||= seq > this.high;
+      // A smaller one may have been read before the newest message was pushed; the catch-up tells.
+      this.stale ||= seq !== this.high;
+      if (seq && seq <= this.high) this.#compare(/** @type {Message} */ (lastMessage));
       return [];
     }
     this.stale = false;
     return this.#start(isMessage(lastMessage) ? [lastMessage] : []);
   }
 
+  /** Takes an unknown conversation as new, because it did not exist when the client knew all of them. */
+  startEmpty() {
+    if (this.high !== null || this.wasReset) return;
+    this.high = 0;
+    this.stale = false;
+  }
+
   /** Forgets all messages, because the server does not have them any more. */
   reset() {
-    this.#ahead.clear();
+    this.#ahead = this.#doubtful;
+    this.#doubtful = new Map();
+    this.wasReset = true;
     this.messages = [];
     this.low = 1;
     this.high = null;
@@ -222,16 +303,17 @@ export class Conversation {
   }
 
   #advance() {
+    /** @type {Message[]} */
     const news = [];
     while (this.high !== null) {
       const m = this.#ahead.get(this.high + 1);
       if (!m) break;
       this.#ahead.delete(m.seq);
-      this.messages.push(m);
       this.high = m.seq;
       this.#recordSender(m);
       news.push(m);
     }
+    if (news.length) this.messages = [...this.messages, ...news];
     return news;
   }
 

@@ -52,14 +52,15 @@ export const backoffDelay = (failures, first = 500, longest = 30_000) =>
   Math.min(longest, first * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
 
 /**
- * Waits before the next attempt: for the service's `retryAfter` plus up to a quarter, or with exponential backoff.
+ * The delay before the next attempt: the service's `retryAfter` plus up to a quarter, or exponential backoff.
  *
  * @param {unknown} error
  * @param {number} failures number of failed attempts so far
+ * @returns {number} in milliseconds
  */
-export const backOff = (error, failures) => {
+export const delayAfter = (error, failures) => {
   const retryAfter = error instanceof ChatError ? error.retryAfter : undefined;
-  return pause(retryAfter === undefined ? backoffDelay(failures) : retryAfter * (1 + Math.random() / 4));
+  return retryAfter === undefined ? backoffDelay(failures) : retryAfter * (1 + Math.random() / 4);
 };
 
 /**
@@ -67,3 +68,16 @@ export const backOff = (error, failures) => {
  * @returns {Promise<void>}
  */
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/**
+ * @template T
+ * @param {number} limit in milliseconds
+ * @param {Promise<T>} work
+ * @param {string} [message] of the error if it takes longer
+ * @returns {Promise<T>}
+ */
+export const within = (limit, work, message = 'It took too long.') =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ChatError('timeout', message)), limit);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });

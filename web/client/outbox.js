@@ -1,5 +1,11 @@
 // `Outbox`: messages that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload, and all
 // tabs of a user share them. A Web Lock lets one tab at a time send the messages of a conversation.
+//
+// Storage may fail at any time: a browser loses its connection to the database, a user clears the data of a site, a
+// frozen tab holds the lock. Then entries are kept in memory, and the storage is tried again with the next call. Two tabs
+// that don't see each other's entries may both send a message; the server stores it once.
+
+import { hasCode, within } from './errors.js';
 
 /** @typedef {import('./conversation.js').Entry} Entry */
 
@@ -13,26 +19,35 @@
 
 const STORE = 'outbox';
 
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-const resultOf = (request) =>
+/** @param {IDBFactory} indexedDB @param {string} name @returns {Promise<IDBDatabase>} */
+const openDatabase = (indexedDB, name) =>
   new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    const opening = indexedDB.open(name, 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'n', autoIncrement: true });
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
   });
 
 export class Outbox {
-  /** @type {IDBDatabase | null} */
-  #database = null;
+  /** @type {IDBDatabase | undefined} */
+  #database;
   /**
-   * Entries that IndexedDB does not hold.
+   * The attempt to open the database, until it succeeds or fails. A browser may never answer it.
+   *
+   * @type {Promise<void> | undefined}
+   */
+  #opening;
+  /** Whether `#opening` takes so long that nothing waits for it any more. */
+  #isSlow = false;
+  #isClosed = false;
+  /**
+   * Entries that the database does not hold as they are, by `n`.
    *
    * @type {Map<number, Entry>}
    */
   #memory = new Map();
+  /** The largest `n` that was given in memory. */
+  #lastN = 0;
   /** @type {BroadcastChannel | undefined} */
   #channel;
   /**
@@ -45,48 +60,69 @@ export class Outbox {
   /**
    * @param {string} owner the service and the user
    * @param {{ indexedDB?: IDBFactory, locks?: LockManager, Channel?: typeof BroadcastChannel }} browser
-   * @param {(message: TabMessage) => void} onTabMessage
+   * @param {object} options
+   * @param {number} options.limit for each answer of the browser, in milliseconds
+   * @param {(message: TabMessage) => void} options.onTabMessage
+   * @param {() => void} options.onOpened is called when the database was opened late
    */
-  constructor(owner, { indexedDB, locks, Channel }, onTabMessage) {
+  constructor(owner, { indexedDB, locks, Channel }, { limit, onTabMessage, onOpened }) {
     this.name = `chat ${owner}`;
     this.indexedDB = indexedDB;
     this.locks = locks;
-    if (!Channel) return;
-    this.#channel = new Channel(this.name);
+    this.limit = limit;
+    this.onOpened = onOpened;
+    try {
+      this.#channel = Channel && new Channel(this.name);
+    } catch {
+      // A page whose storage is blocked has no channel. Other tabs can't reach it, and find the same by sending.
+    }
+    if (!this.#channel) return;
     this.#channel.onmessage = ({ data }) => onTabMessage(data);
     /** @type {any} */ (this.#channel).unref?.(); // otherwise Node.js does not exit
   }
 
-  /** Whether queued messages survive a reload. */
+  /** Whether all queued messages survive a reload. */
   get isDurable() {
-    return this.#database !== null;
+    return this.#database !== undefined && this.#memory.size === 0;
   }
 
-  /** Opens the database. If the browser forbids storage, everything works, but in memory only. */
+  /** @returns {Promise<IDBDatabase | undefined>} undefined if the browser forbids storage, or does not answer in time */
   async open() {
-    try {
-      if (!this.indexedDB) return;
-      const opening = this.indexedDB.open(this.name, 1);
-      opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'n', autoIncrement: true });
-      const database = await resultOf(opening);
-      const close = () => {
-        database.close();
-        this.#database = null;
-      };
-      database.onclose = close;
-      database.onversionchange = close;
-      this.#database = database;
-    } catch {
-      // As without IndexedDB.
-    }
+    const { indexedDB } = this;
+    if (this.#database || this.#isClosed || !indexedDB) return this.#database;
+    this.#opening ??= Promise.resolve()
+      .then(() => openDatabase(indexedDB, this.name))
+      .then((database) => this.#adopt(database))
+      .catch(() => {})
+      .then(() => {
+        this.#opening = undefined;
+        this.#isSlow = false;
+      });
+    if (this.#isSlow) return undefined;
+    await within(this.limit, this.#opening).catch(() => {
+      this.#isSlow = this.#opening !== undefined;
+    });
+    return this.#database;
   }
 
-  /** @returns {Promise<Entry[]>} in the order in which they were queued */
-  async all() {
-    /** @type {Entry[]} */
-    const stored = (await this.#transact('readonly', (store) => store.getAll())) ?? [];
-    const entries = new Map([...stored, ...this.#memory.values()].map((entry) => [entry.n, entry]));
-    return [...entries.values()].sort((a, b) => a.n - b.n);
+  /** @param {IDBDatabase} database */
+  #adopt(database) {
+    if (this.#isClosed) return database.close();
+    this.#database = database;
+    database.onclose = () => this.#release(database);
+    database.onversionchange = () => this.#release(database);
+    if (this.#isSlow) this.onOpened();
+  }
+
+  /** @param {IDBDatabase} database */
+  #release(database) {
+    if (this.#database === database) this.#database = undefined;
+    database.close();
+  }
+
+  /** @returns {Promise<Entry[] | undefined>} what is stored; undefined if that can't be read */
+  all() {
+    return this.#transact('readonly', (store) => store.getAll());
   }
 
   /**
@@ -97,19 +133,22 @@ export class Outbox {
    */
   async add(draft) {
     const n = /** @type {number | undefined} */ (await this.#transact('readwrite', (store) => store.add(draft)));
-    const entry = { ...draft, n: n ?? Date.now() + this.#memory.size / 1000 };
-    if (n === undefined) this.#memory.set(entry.n, entry);
+    if (n !== undefined) return { ...draft, n };
+    // After all that the database has numbered, and different from what another tab gives.
+    this.#lastN = Math.max(Date.now(), this.#lastN) + Math.random() / 100;
+    const entry = { ...draft, n: this.#lastN };
+    this.#memory.set(entry.n, entry);
     return entry;
   }
 
   /**
-   * Replaces the stored entry.
+   * Stores the entry as it is now.
    *
    * @param {Entry} entry
-   * @returns {Promise<boolean>} false if another tab has removed it
    */
-  put(entry) {
-    return this.#change(entry, () => entry);
+  async put(entry) {
+    const key = await this.#transact('readwrite', (store) => store.put(entry));
+    if (key === undefined) this.#memory.set(entry.n, entry);
   }
 
   /**
@@ -118,45 +157,36 @@ export class Outbox {
    *
    * @param {Entry} entry
    * @param {number} lastSeq
-   * @returns {Promise<boolean>} false if another tab has removed the entry
+   * @returns {Promise<boolean>} whether the entry is stored; otherwise another tab may have attempted it
    */
-  begin(entry, lastSeq) {
-    return this.#change(entry, (stored) => {
-      entry.lastSeq = stored.lastSeq ?? lastSeq;
-      return { ...stored, lastSeq: entry.lastSeq };
+  async begin(entry, lastSeq) {
+    if (!this.indexedDB) {
+      entry.lastSeq = lastSeq;
+      return true; // no other tab knows the entry
+    }
+    // In one transaction, so that two tabs agree.
+    const stored = await this.#transact('readwrite', (store) => {
+      /** @type {IDBRequest<Entry[]>} */
+      const request = store.getAll(entry.n);
+      request.addEventListener('success', () => {
+        const [row] = request.result;
+        if (row && row.lastSeq === undefined) store.put({ ...row, lastSeq });
+      });
+      return request;
     });
-  }
-
-  /**
-   * @param {Entry} entry
-   * @param {(stored: Entry) => Entry} change
-   */
-  async #change(entry, change) {
-    // In one transaction, so that no tab restores an entry that another one has removed.
-    const stored = this.#memory.has(entry.n)
-      ? undefined
-      : await this.#transact('readwrite', (store) => {
-          /** @type {IDBRequest<Entry[]>} */
-          const request = store.getAll(entry.n);
-          request.addEventListener('success', () => {
-            if (request.result.length) store.put(change(request.result[0]));
-          });
-          return request;
-        });
-    if (stored) return stored.length > 0;
-    this.#memory.set(entry.n, Object.assign(entry, change(entry)));
-    // After a reload, the older stored entry would look as if it had never been tried.
-    await this.#transact('readwrite', (store) => store.delete(entry.n));
-    return true;
+    entry.lastSeq = stored?.[0]?.lastSeq ?? lastSeq;
+    return Boolean(stored?.length);
   }
 
   /** @param {Entry} entry */
   async remove(entry) {
-    if (!this.#memory.delete(entry.n)) await this.#transact('readwrite', (store) => store.delete(entry.n));
+    this.#memory.delete(entry.n);
+    await this.#transact('readwrite', (store) => store.delete(entry.n));
   }
 
   /**
-   * Runs `work` while no other tab runs any under the same name.
+   * Runs `work` while no other tab runs any under the same name. Does not wait longer than `limit` for another tab, which
+   * may be frozen.
    *
    * @template T
    * @param {string} name
@@ -165,11 +195,21 @@ export class Outbox {
    */
   async exclusively(name, work) {
     const lock = `${this.name} ${name}`;
+    let hasBegun = false;
+    const begin = () => {
+      hasBegun = true;
+      return work();
+    };
+    const abandon = new AbortController();
+    const timer = setTimeout(() => abandon.abort(), this.limit);
     try {
-      if (this.locks) return await this.locks.request(lock, work);
+      if (this.locks) return await this.locks.request(lock, { signal: abandon.signal }, begin);
     } catch (error) {
-      if (/** @type {Error} */ (error)?.name !== 'SecurityError') throw error;
-      this.locks = undefined; // a sandboxed page has no locks
+      if (hasBegun) throw error;
+      const isTooLate = abandon.signal.aborted;
+      if (!isTooLate) this.locks = undefined; // a sandboxed page has no locks
+    } finally {
+      clearTimeout(timer);
     }
     const turn = (this.#queues.get(lock) ?? Promise.resolve()).then(work, work);
     this.#queues.set(lock, turn);
@@ -182,30 +222,54 @@ export class Outbox {
   }
 
   close() {
+    this.#isClosed = true;
     this.#channel?.close();
     this.#channel = undefined;
-    this.#database?.close();
-    this.#database = null;
+    if (this.#database) this.#release(this.#database);
+  }
+
+  /**
+   * Acts on the stored entries, in one transaction with what was kept in memory meanwhile. After a failure it opens the
+   * database again, once.
+   *
+   * @template T
+   * @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => IDBRequest<T>} act
+   * @returns {Promise<T | undefined>} undefined if that is not possible
+   */
+  async #transact(mode, act) {
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const database = await this.open();
+      if (!database) return undefined;
+      try {
+        return await within(this.limit, this.#commit(database, mode, act));
+      } catch (error) {
+        this.#release(database);
+        if (hasCode(error, 'timeout')) return undefined; // a second wait would take too long
+      }
+    }
+    return undefined;
   }
 
   /**
    * @template T
+   * @param {IDBDatabase} database
    * @param {IDBTransactionMode} mode
    * @param {(store: IDBObjectStore) => IDBRequest<T>} act
-   * @returns {Promise<T | undefined>} undefined without a database, and if the transaction fails (the disk is full, say)
+   * @returns {Promise<T>}
    */
-  async #transact(mode, act) {
-    if (!this.#database) return undefined;
-    try {
-      const transaction = this.#database.transaction(STORE, mode, { durability: 'strict' });
-      const committed = new Promise((resolve, reject) => {
-        transaction.oncomplete = resolve;
-        transaction.onabort = () => reject(transaction.error);
-      });
-      const [result] = await Promise.all([resultOf(act(transaction.objectStore(STORE))), committed]);
-      return result;
-    } catch {
-      return undefined;
-    }
+  #commit(database, mode, act) {
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(STORE, mode, { durability: 'strict' });
+      const store = transaction.objectStore(STORE);
+      const kept = mode === 'readwrite' ? [...this.#memory] : [];
+      for (const [, entry] of kept) store.put(entry);
+      const request = act(store);
+      transaction.onabort = () => reject(transaction.error);
+      transaction.oncomplete = () => {
+        for (const [n, entry] of kept) if (this.#memory.get(n) === entry) this.#memory.delete(n);
+        resolve(request.result);
+      };
+    });
   }
 }

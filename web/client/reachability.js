@@ -1,5 +1,7 @@
 // Whether the service replies to HTTP, for telling a refused upgrade from a network failure.
 
+import { within } from './errors.js';
+
 /**
  * Requests `address` without credentials, user or token.
  *
@@ -11,9 +13,9 @@
 export async function isReachable(address, get, limit) {
   if (!get || globalThis.navigator?.onLine === false) return false;
   try {
-    const signal = AbortSignal.timeout(limit);
-    const response = await get(address, { mode: 'no-cors', cache: 'no-store', credentials: 'omit', signal });
-    return response.type === 'opaque' || response.status < 500;
+    const request = get(address, { mode: 'no-cors', cache: 'no-store', credentials: 'omit' });
+    const response = await within(limit, request);
+    return response.type === 'opaque' || (response.status < 500 && response.status !== 429);
   } catch {
     return false;
   }

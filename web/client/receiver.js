@@ -2,6 +2,7 @@
 
 import { isMessage } from './conversation.js';
 import { ChatError } from './errors.js';
+import { Walk } from './walk.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./conversation.js').Message} Message */
@@ -10,6 +11,12 @@ import { ChatError } from './errors.js';
 const GAP_DELAY = 200;
 
 export class Receiver {
+  /**
+   * The walk through the inbox that has begun and not ended, on this connection or an earlier one.
+   *
+   * @type {Walk | undefined}
+   */
+  #walk;
   /**
    * Whether the inbox was read on this connection; undefined before that.
    *
@@ -41,37 +48,51 @@ export class Receiver {
     session
       .run('refresh', async () => {
         await ready;
-        const newest = await session.persist(() => this.#readInbox());
+        // What the user looks at comes first.
+        for (const c of session.conversations.values()) if (c.isOpened) this.#catchUpLater(c);
+        const walk = Walk.after(this.#walk);
+        this.#walk = walk;
+        while (!walk.isDone) {
+          const page = await session.persist(() => session.connection.request('getConversations', walk.next));
+          walk.add(page);
+          for (const row of page.conversations ?? []) this.#takeInboxEntry(row, walk);
+        }
+        this.#walk = undefined;
         this.hasInbox = true;
+        session.knowsAll = true;
         for (const c of session.conversations.values()) {
-          const isComplete = (c.high ?? 0) >= (newest.get(c) ?? Infinity);
-          if (isComplete && !needsNewestPage(c)) c.stale = false;
-          if (c.stale && isFollowed(c)) this.catchUp(c).catch(() => {});
-          this.sendReadPosition(c);
+          if (walk.newest.has(c.peer)) continue;
+          if (c.stale && isFollowed(c)) this.#catchUpLater(c);
           // Now known not to exist on the server.
-          if (!newest.has(c)) session.changed(c);
+          session.changed(c);
         }
       })
       .catch(() => {});
   }
 
-  /** @returns {Promise<Map<Conversation, number>>} the newest `seq` of each conversation */
-  async #readInbox() {
-    /** @type {Map<Conversation, number>} */
-    const newest = new Map();
-    let startKey;
-    do {
-      const page = await this.session.connection.request('getConversations', { limit: 100, startKey });
-      for (const row of page.conversations ?? []) {
-        const c = this.session.conversation(row.peerId);
-        newest.set(c, row.lastMessage?.seq ?? 0);
-        if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
-        this.#announce(c, c.addInboxEntry(row));
-        this.session.changed(c);
-      }
-      startKey = page.lastEvaluatedKey;
-    } while (startKey !== undefined);
-    return newest;
+  /** @param {Conversation} c */
+  #catchUpLater(c) {
+    this.catchUp(c).catch(() => {});
+  }
+
+  /**
+   * @param {any} row of the inbox
+   * @param {Walk} walk
+   */
+  #takeInboxEntry(row, walk) {
+    const { session } = this;
+    const c = session.conversation(row.peerId);
+    if (session.knowsAll) c.startEmpty();
+    walk.newest.set(row.peerId, row.lastMessage?.seq ?? 0);
+    if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
+    const before = c.peerReadSeq;
+    this.#announce(c, c.addInboxEntry(row));
+    this.#afterUpdate(c, before);
+    const isComplete = c.high === (row.lastMessage?.seq ?? 0);
+    if (isComplete && !needsNewestPage(c)) c.stale = false;
+    if (c.stale && isFollowed(c)) this.#catchUpLater(c);
+    this.sendReadPosition(c);
+    session.changed(c);
   }
 
   /**
@@ -128,9 +149,10 @@ export class Receiver {
   receive(c, m) {
     this.onReceived(m);
     const before = c.peerReadSeq;
+    if (this.session.knowsAll) c.startEmpty();
     this.#announce(c, c.add(m));
     this.#afterUpdate(c, before);
-    const isBehind = () => c.high === null || c.hasGap;
+    const isBehind = () => c.high === null || c.hasGap || c.stale;
     if (!isBehind()) return;
     // The missing ones may be on their way.
     const delay = c.high === null ? 0 : GAP_DELAY;
@@ -150,7 +172,7 @@ export class Receiver {
 
   /**
    * @param {Conversation} c
-   * @param {Message[]} news
+   * @param {readonly Message[]} news
    */
   #announce(c, news) {
     const high = c.high ?? 0;
@@ -190,9 +212,12 @@ export class Receiver {
   /** @param {Conversation} c */
   async #loadNext(c) {
     const { high, peerReadSeq } = c;
-    const { messages, next } = await this.page(c.peer, { limit: 100, after: high });
+    const held = c.lastMessage?.seq ?? 0;
+    const { messages, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
+    if (c.high === null) return; // reset meanwhile
     c.stale = next !== undefined;
-    for (const m of messages) this.#announce(c, c.add(m));
+    this.#announce(c, c.addNext(messages, held));
+    if (c.contradicted) return this.#afterUpdate(c, peerReadSeq);
     if (c.high === high && (c.stale || c.hasGap)) throw new ChatError('unavailable', 'Some messages are missing.');
     this.#afterUpdate(c, peerReadSeq);
   }

@@ -1,7 +1,7 @@
 // `Sender`: retries each queued message until the server acknowledges it, in order for each recipient. The server stores
 // it once, because all attempts carry the same `clientMessageId` and `lastSeq`.
 
-import { backOff, ChatError, hasCode, isConnectionError, isRetryable } from './errors.js';
+import { ChatError, hasCode, isConnectionError, isRetryable } from './errors.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -28,6 +28,12 @@ export class Sender {
    * @type {Set<string>}
    */
   #settled = new Set();
+  /**
+   * Entries of other tabs and earlier pages, which may have attempted them without a trace.
+   *
+   * @type {Set<string>}
+   */
+  #foreign = new Set();
   /** @type {Outbox | undefined} */
   #outbox;
 
@@ -39,8 +45,8 @@ export class Sender {
   constructor(session, receiver, outbox) {
     this.session = session;
     this.receiver = receiver;
-    /** Resolves when the outbox was read. */
-    this.ready = outbox.then((opened) => this.#begin(opened));
+    /** Resolves when the outbox was read, or the client was closed. */
+    this.ready = Promise.race([outbox.then((opened) => this.#begin(opened)), session.whenClosed]);
   }
 
   get isDurable() {
@@ -51,7 +57,12 @@ export class Sender {
   async #begin(outbox) {
     if (this.session.isClosed) return outbox.close();
     this.#outbox = outbox;
-    for (const entry of await outbox.all()) this.#track(entry);
+    await this.readOutbox();
+  }
+
+  /** Sends what other tabs and earlier pages have queued, too. */
+  async readOutbox() {
+    for (const entry of (await this.#outbox?.all()) ?? []) this.#trackForeign(entry);
     this.pumpAll();
   }
 
@@ -66,7 +77,10 @@ export class Sender {
     await this.ready;
     if (this.session.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const clientMessageId = newId();
-    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now() });
+    // All attempts in any tab name the same `lastSeq`: the message is stored after it. So it is stored with the entry, if
+    // the conversation is known by now.
+    const lastSeq = this.session.conversation(peer).high ?? undefined;
+    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now(), lastSeq });
     if (this.session.isClosed) {
       throw new ChatError('closed', 'The client was closed. The message stays queued if the outbox is durable.');
     }
@@ -137,6 +151,18 @@ export class Sender {
   }
 
   /**
+   * Adds an entry that another tab or an earlier page has queued, unless the server has stored it.
+   *
+   * @param {Entry} entry
+   */
+  #trackForeign(entry) {
+    const { clientMessageId } = entry;
+    if (this.#settled.has(clientMessageId)) return void this.#outbox?.remove(entry);
+    if (!this.#pending.has(clientMessageId)) this.#foreign.add(clientMessageId);
+    this.#track(entry);
+  }
+
+  /**
    * @param {Entry} entry
    * @returns {Promise<Message>} resolves when the message is stored
    */
@@ -169,12 +195,30 @@ export class Sender {
   /** @param {string} peer */
   async #sendQueued(peer) {
     while (this.session.connection.isOpen && this.#outbox) {
-      const entries = await this.#outbox.all();
-      const next = entries.find((e) => e.peer === peer && !e.failed && !this.#settled.has(e.clientMessageId));
+      const stored = await this.#outbox.all();
+      for (const entry of stored ?? []) if (entry.peer === peer) this.#trackForeign(entry);
+      const queued = [...this.#pending.values()].map(({ entry }) => entry).filter((e) => e.peer === peer && !e.failed);
+      if (stored) await this.#restore(queued, stored);
+      const [next] = queued.sort((a, b) => a.n - b.n);
       if (!next) break;
-      await this.#deliver(this.session.conversation(peer), this.#track(next).entry);
+      await this.#deliver(this.session.conversation(peer), next);
     }
-    await this.#settleMissing(peer);
+  }
+
+  /**
+   * Stores what this tab holds and the storage does not, because it was deleted or because another tab has sent it. The
+   * next attempt tells: the server recognises a message that it has stored.
+   *
+   * @param {Entry[]} queued
+   * @param {Entry[]} stored
+   */
+  async #restore(queued, stored) {
+    const ids = new Set(stored.map((e) => e.clientMessageId));
+    for (const entry of queued) {
+      if (ids.has(entry.clientMessageId) || !this.#isPending(entry)) continue;
+      if (entry.lastSeq === undefined) this.#foreign.add(entry.clientMessageId);
+      await this.#outbox?.put(entry);
+    }
   }
 
   /**
@@ -186,21 +230,53 @@ export class Sender {
   async #deliver(c, entry) {
     for (let failures = 0; this.#isPending(entry) && !entry.failed; failures += 1) {
       try {
-        // Stored before the first attempt, so that every retry in any tab names the same `lastSeq`: the message is
-        // stored after it.
-        if (entry.lastSeq === undefined) {
-          if (c.high === null) await this.receiver.catchUp(c);
-          if (!(await this.#outbox?.begin(entry, c.high ?? 0)) || !this.#isPending(entry)) return;
-        }
+        if (entry.lastSeq === undefined) await this.#chooseLastSeq(c, entry);
+        if (!this.#isPending(entry)) return;
         await this.#attempt(c, entry);
       } catch (error) {
         if (isConnectionError(error) || this.session.isClosed) throw error;
-        if (isRetryable(error)) await backOff(error, failures);
+        if (isRetryable(error)) await this.session.backOff(error, failures);
         else if (hasCode(error, 'out_of_date')) await this.#catchUpEntry(entry);
         else if (!hasCode(error, 'bad_request') || !(await this.#restartNumbering(c, entry)))
           await this.#fail(entry, error);
       }
     }
+  }
+
+  /**
+   * Decides which `lastSeq` all attempts name.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
+  async #chooseLastSeq(c, entry) {
+    if (this.session.knowsAll) c.startEmpty();
+    if (c.high === null) await this.receiver.catchUp(c);
+    let lastSeq = c.high ?? 0;
+    const isForeign = this.#foreign.has(entry.clientMessageId);
+    if (isForeign) lastSeq = await this.#search(entry);
+    if (!this.#isPending(entry)) return;
+    const isStored = await this.#outbox?.begin(entry, lastSeq);
+    if (!isStored && !isForeign) entry.lastSeq = await this.#search(entry);
+  }
+
+  /**
+   * Looks for an entry that another tab or an earlier page may have sent: reads back to the day before it was queued. What
+   * is read settles it.
+   *
+   * @param {Entry} entry
+   * @returns {Promise<number>} the newest `seq` at the beginning of the search
+   */
+  async #search(entry) {
+    let newest;
+    let startKey;
+    do {
+      const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, startKey });
+      newest ??= messages[0]?.seq ?? 0;
+      const mayBeOlder = (messages.at(-1)?.createdAt ?? 0) > entry.queuedAt - DAY;
+      startKey = mayBeOlder ? next : undefined;
+    } while (startKey !== undefined && this.#isPending(entry));
+    return newest;
   }
 
   /** @param {Entry} entry */
@@ -258,9 +334,12 @@ export class Sender {
     return this.session.persist(async () => {
       if (!entry.lastSeq) return false;
       const { messages } = await this.receiver.page(c.peer, { limit: 1 });
-      if ((messages[0]?.seq ?? 0) >= entry.lastSeq) return false;
+      const end = messages[0]?.seq ?? 0;
+      if (end >= entry.lastSeq) return false;
       c.reset();
-      entry.lastSeq = undefined;
+      await this.receiver.catchUp(c);
+      entry.lastSeq = end;
+      await this.#outbox?.put(entry);
       return true;
     });
   }
@@ -305,22 +384,6 @@ export class Sender {
     for (const { resolve } of waiters) resolve(m);
   }
 
-  /**
-   * Settles the entries that another tab has sent or discarded while this one missed its tab message.
-   *
-   * @param {string} peer
-   */
-  async #settleMissing(peer) {
-    const queued = [...this.#pending.values()].map(({ entry }) => entry).filter((e) => e.peer === peer && !e.failed);
-    if (!queued.length) return;
-    const stored = new Set((await this.#outbox?.all())?.map((e) => e.clientMessageId));
-    for (const entry of queued.filter((e) => !stored.has(e.clientMessageId))) {
-      const after = entry.lastSeq ?? this.session.conversation(peer).low - 1;
-      await this.session.persist(() => this.#scan(entry, after));
-      this.#drop(entry.clientMessageId);
-    }
-  }
-
   /** @param {string} clientMessageId */
   #drop(clientMessageId) {
     const tracked = this.#pending.get(clientMessageId);
@@ -343,8 +406,9 @@ export class Sender {
       const { message: stored } = message;
       return this.receiver.receive(this.session.conversation(stored.recipientId), stored);
     }
-    if (this.#settled.has(message.entry.clientMessageId)) return;
-    const { entry } = this.#track(message.entry);
+    this.#trackForeign(message.entry);
+    const entry = this.#pending.get(message.entry.clientMessageId)?.entry;
+    if (!entry) return;
     entry.failed = message.entry.failed;
     if (message.kind === 'failed') return this.#reportFailure(entry);
     this.session.changed(this.session.conversation(entry.peer));
@@ -356,13 +420,19 @@ export class Sender {
    * @param {Status['state']} state
    */
   #report({ clientMessageId, peer, failed, sent }, state) {
-    const { code, message: reason } = failed ?? {};
-    this.session.emit('status', { clientMessageId, peer, state, seq: sent?.seq, code, reason });
+    /** @type {Status} */
+    const status = { clientMessageId, peer, state };
+    if (sent) status.seq = sent.seq;
+    if (failed) Object.assign(status, { code: failed.code, reason: failed.message });
+    this.session.emit('status', status);
     this.session.changed(this.session.conversation(peer));
   }
 }
 
+/** More than the clocks of a device and of the service differ, in milliseconds. */
+const DAY = 24 * 60 * 60_000;
+
 /** `randomUUID` does not exist on pages over plain HTTP. */
-const newId = () =>
+export const newId = () =>
   globalThis.crypto.randomUUID?.() ??
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -1,7 +1,7 @@
 // `Session`: the state that receiving and sending share: user, connection, conversations, and running tasks.
 
 import { Conversation } from './conversation.js';
-import { backOff, isRetryable } from './errors.js';
+import { delayAfter, isRetryable, pause } from './errors.js';
 
 /** @typedef {import('../chat-client.js').Events} Events */
 
@@ -13,7 +13,19 @@ export class Session {
    */
   conversations = new Map();
   isClosed = false;
+  /** Whether all conversations of the user were known at some time. One that appears later is new. */
+  knowsAll = false;
   totalUnread = 0;
+  /** @type {() => void} */
+  #resolveClosed = () => {};
+  /**
+   * Resolves when the client is closed.
+   *
+   * @type {Promise<void>}
+   */
+  whenClosed = new Promise((resolve) => {
+    this.#resolveClosed = resolve;
+  });
   /** @type {Map<string, Promise<void>>} */
   #running = new Map();
   /** @type {Map<string, Promise<void>>} */
@@ -64,9 +76,24 @@ export class Session {
         return await work();
       } catch (error) {
         if (!isRetryable(error) || this.isClosed) throw error;
-        await backOff(error, failures);
+        await this.backOff(error, failures);
       }
     }
+  }
+
+  /**
+   * Waits before the next attempt, but not longer than the client lives.
+   *
+   * @param {unknown} error
+   * @param {number} failures number of failed attempts so far
+   */
+  backOff(error, failures) {
+    return Promise.race([pause(delayAfter(error, failures)), this.whenClosed]);
+  }
+
+  close() {
+    this.isClosed = true;
+    this.#resolveClosed();
   }
 
   /**
@@ -118,6 +145,6 @@ export class Session {
       c.reportedUnread = unread;
       this.emit('unread', { peer: c.peer, unread, total: this.totalUnread });
     }
-    this.emit('conversation', c);
+    this.emit('conversation', c.snapshot);
   }
 }

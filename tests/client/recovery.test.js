@@ -1,0 +1,104 @@
+// A service whose data was lost or restored, and people who wrote for the first time while the client was away.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connect, contents, online, until } from './fixture.js';
+import { Service } from './service.js';
+
+const times = { first: 20, longest: 20 };
+
+async function away(service, chat, work) {
+  service.refuses = () => true;
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => chat.connection.state !== 'online');
+  work();
+  service.refuses = () => false;
+  await online(chat);
+  await until(() => chat.hasInbox);
+}
+
+for (const [old, isOpened, news] of [
+  [3, true, 0],
+  [120, true, 0],
+  [120, false, 0],
+  [120, true, 2],
+  [120, true, 130],
+  [120, false, 130],
+]) {
+  const name = `${old} messages ${isOpened ? 'shown' : 'listed'}, ${news} new ones when the client is back`;
+  test(`a conversation that the service has lost begins again: ${name}`, async () => {
+    const service = new Service();
+    for (let count = 1; count <= old; count += 1) service.append('bob', 'alice', `old ${count}`);
+    const chat = connect(service, 'alice', { times });
+    await until(() => chat.hasInbox);
+    if (isOpened) await chat.open('bob');
+    await away(service, chat, () => {
+      service.messages.clear();
+      service.read.clear();
+      for (let count = 1; count <= news; count += 1) service.append('bob', 'alice', `new ${count}`);
+    });
+    service.say('bob', 'alice', 'last');
+    await until(() => chat.conversation('bob').lastMessage?.content === 'last');
+    const { messages, high, low } = chat.conversation('bob');
+    assert.equal(high, news + 1);
+    assert.ok(contents(messages).every((text) => !text.startsWith('old')));
+    assert.equal(messages.length, high - low + 1);
+    assert.equal(chat.seen.at(-1).content, 'last');
+  });
+}
+
+test('a client that was not away notices a restored conversation by the next message', async () => {
+  const service = new Service();
+  for (let count = 1; count <= 120; count += 1) service.append('bob', 'alice', `old ${count}`);
+  const chat = connect(service, 'alice', { times });
+  await chat.open('bob');
+  await until(() => chat.hasInbox);
+  service.of('alice', 'bob').splice(40);
+  service.say('bob', 'alice', 'after the restoration');
+  await until(() => chat.conversation('bob').lastMessage?.content === 'after the restoration');
+  assert.equal(chat.conversation('bob').high, 41);
+});
+
+test('who wrote for the first time while the client was away gives message events, like anybody', async () => {
+  const service = new Service();
+  service.append('bob', 'alice', 'known');
+  const chat = connect(service, 'alice', { times });
+  await until(() => chat.hasInbox);
+  assert.deepEqual(chat.seen, [], 'history is not news');
+  await away(service, chat, () => {
+    for (const text of ['Hello', 'Is this the bot?']) service.append('carol', 'alice', text);
+  });
+  await until(() => chat.seen.length === 2);
+  assert.deepEqual(contents(chat.seen), ['Hello', 'Is this the bot?']);
+  assert.equal(chat.conversation('carol').unread, 2);
+});
+
+test('the open conversation catches up before the inbox is read, and a walk goes on after a lost connection', async () => {
+  const service = new Service();
+  for (let peer = 1; peer <= 350; peer += 1) {
+    service.append(`peer ${peer}`, 'alice', 'Hi').createdAt -= (350 - peer) * 7_200_000;
+  }
+  service.pageSize = 100;
+  const chat = connect(service, 'alice', { times });
+  await chat.open('peer 7');
+  await until(() => chat.hasInbox);
+  const pages = () => service.frames.filter(({ action }) => action === 'getConversations').length;
+  assert.equal(pages(), 4);
+
+  // The connection is lost after the third page.
+  service.frames = [];
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getConversations' || pages() !== 4) return undefined;
+    socket.drop(1006);
+    return 'ignore';
+  };
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => pages() === 4);
+  service.append('peer 9', 'alice', 'new');
+  service.append('peer 7', 'alice', 'new, too');
+  await until(() => chat.hasInbox);
+  await until(() => chat.seen.length === 2);
+  const actions = service.frames.map(({ action }) => action);
+  assert.ok(actions.indexOf('getMessages') < 2, 'the open conversation does not wait for the inbox');
+  assert.equal(pages(), 6, 'four, of which one was lost; then the front, and the rest');
+});
