@@ -151,17 +151,28 @@ export class ChatClient extends Target {
   async #follow(peer) {
     const c = this.#session.conversation(peer);
     c.isOpened = true;
+    while (!c.loaded || c.stale) await this.#untilConnected(() => this.#receiver.catchUp(c));
+    return c;
+  }
+
+  /**
+   * Repeats `work` on the next connection, if there is none or it is lost.
+   *
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async #untilConnected(work) {
     this.#reconnect();
-    for (let failures = 0; !c.loaded || c.stale; failures += 1) {
+    for (let failures = 0; ; failures += 1) {
       try {
-        await this.#receiver.catchUp(c);
+        return await work();
       } catch (error) {
         if (!isConnectionError(error)) throw error;
         await this.#online();
         if (failures) await this.#session.backOff(error, failures);
       }
     }
-    return c;
   }
 
   /**
@@ -171,7 +182,8 @@ export class ChatClient extends Target {
    * @returns {Promise<Message[]>} oldest first; empty if there are none
    */
   async older(peer) {
-    return this.#receiver.older(await this.#follow(peer));
+    const c = await this.#follow(peer);
+    return this.#untilConnected(() => this.#receiver.older(c));
   }
 
   /**

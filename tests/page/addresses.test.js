@@ -109,7 +109,7 @@ test('without an open conversation, a token that is refused can be replaced', as
   await untilOnline(page);
   await system.stop();
   await startSystem(t, { port: system.port, parameters: next.parameters });
-  await untilText(page, '#connection-state', 'Sign-in needed');
+  await untilText(page, '#connection-state', 'Can’t connect');
   await page.locator('#use-token').click();
   await untilFocused(page, 'token');
   await page.locator('#token').fill(next.token('alice'));

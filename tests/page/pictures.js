@@ -101,7 +101,7 @@ async function takeTokenMode() {
     await page.locator('#use-token').waitFor();
     await shoot('refused');
     await page.goto(`${system.page}?with=Maya#token=${stranger.token('zoe')}`);
-    await untilText(page, '#connection-state', 'Sign-in needed');
+    await untilText(page, '#connection-state', 'Can’t connect');
     await shoot('token-refused');
   } finally {
     await system.stop();

@@ -17,7 +17,7 @@ export class ChatError extends Error {
     super(message);
     this.name = 'ChatError';
     this.code = /** @type {import('../chat-client.js').ErrorCode} */ (code);
-    this.retryAfter = retryAfter;
+    if (retryAfter !== undefined) this.retryAfter = retryAfter;
   }
 }
 

@@ -411,15 +411,28 @@ export class Sender {
     if (!entry) return;
     entry.failed = message.entry.failed;
     if (message.kind === 'failed') return this.#reportFailure(entry);
+    this.#show(entry);
     this.session.changed(this.session.conversation(entry.peer));
     this.pump(entry.peer);
+  }
+
+  /**
+   * Shows the entry as it is now. What callers hold does not change.
+   *
+   * @param {Entry} entry
+   */
+  #show(entry) {
+    const c = this.session.conversation(entry.peer);
+    c.pending = c.pending.map((shown) => (shown.clientMessageId === entry.clientMessageId ? { ...entry } : shown));
   }
 
   /**
    * @param {Entry} entry
    * @param {Status['state']} state
    */
-  #report({ clientMessageId, peer, failed, sent }, state) {
+  #report(entry, state) {
+    const { clientMessageId, peer, failed, sent } = entry;
+    this.#show(entry);
     /** @type {Status} */
     const status = { clientMessageId, peer, state };
     if (sent) status.seq = sent.seq;

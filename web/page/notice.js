@@ -23,13 +23,13 @@ const WORDS = {
     action: 'Continue here',
   },
   refused: {
-    label: 'Access refused',
-    text: 'The service refuses access. Your messages are queued.',
+    label: 'Can’t connect',
+    text: 'The service refuses access, or is too busy. Your messages are queued.',
     action: 'Try again',
   },
   unauthenticated: {
-    label: 'Sign-in needed',
-    text: 'You are not signed in. Your messages are queued.',
+    label: 'Can’t connect',
+    text: 'The login has expired, or the service is too busy. Your messages are queued.',
     action: 'Try again',
   },
   missing: {
@@ -130,7 +130,9 @@ export class Notice {
 
   #tokenProblem() {
     const { userId, options } = this.chat;
-    if (userId !== undefined) return 'The service does not accept this token. It may have expired.';
+    const { reason = '' } = this.chat.connection;
+    if (reason.startsWith('The token ')) return reason;
+    if (userId !== undefined) return 'The service does not let this token in. It may have expired.';
     return `The token names no user: its claim “${options.userClaim ?? 'sub'}” is missing.`;
   }
 

@@ -16,11 +16,52 @@ const pages = new Map();
 /** The last operation of each device; its next one waits for it. @type {Map<string, Promise<unknown>>} */
 const queues = new Map();
 
+/** Clocks of devices are wrong, and are set back and forth. */
+const realNow = Date.now;
+let clockError = 0;
+Date.now = () => realNow() + clockError;
+setInterval(() => {
+  clockError = Math.round((Math.random() - 0.5) * 4 * 3_600_000);
+}, 700).unref();
+
+/**
+ * The storage as one page sees it, of which some calls fail. `failures` is the rate per thousand.
+ *
+ * @param {IDBFactory} storage
+ * @param {number} failures
+ */
+function unreliable(storage, failures) {
+  const fails = () => Math.random() * 1000 < failures;
+  const lost = () => new DOMException('Connection to Indexed Database server lost', 'UnknownError');
+  return {
+    open(...args) {
+      if (fails()) throw lost();
+      if (fails()) return {}; // never answers
+      const opening = storage.open(...args);
+      opening.addEventListener('success', () => {
+        const database = opening.result;
+        const transaction = database.transaction.bind(database);
+        database.transaction = (...parts) => {
+          if (fails()) {
+            database.close();
+            database.onclose?.();
+          }
+          if (fails()) throw lost();
+          const begun = transaction(...parts);
+          if (fails()) begun.abort();
+          return begun;
+        };
+      });
+      return opening;
+    },
+  };
+}
+
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 const refusal = ({ code, reason, message }) => `the module reports a refused message: ${code} ${reason ?? message}`;
 
 const operations = {
-  open({ device, life, user, peers, origin, address, opensConversations, pageSize, times }) {
+  open({ device, life, user, peers, origin, address, opensConversations, pageSize, storageFailures, times }) {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
     // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
@@ -32,7 +73,7 @@ const operations = {
       url: origin,
       userId: user,
       WebSocket: Socket,
-      indexedDB: stores.get(origin),
+      indexedDB: unreliable(stores.get(origin), storageFailures),
       pageSize,
       times,
     });
@@ -71,8 +112,12 @@ const operations = {
     waiting.delete(content);
   },
 
-  close({ device }) {
-    pages.get(device)?.chat.close();
+  /** Keeps a page open that has unsent messages which would not survive. */
+  async close({ device }) {
+    const { chat } = pages.get(device) ?? {};
+    const mayClose = () => chat.isDurable || chat.conversations.every(({ pending }) => pending.length === 0);
+    while (chat && !mayClose()) await new Promise((done) => setTimeout(done, 10));
+    chat?.close();
     pages.delete(device);
   },
 

@@ -36,6 +36,8 @@ pub struct DevicePlan {
     pub patience: Duration,
     /// `limit` in its page requests.
     pub page: u64,
+    /// Rate per thousand at which calls of the browser's storage fail. Only for devices with `web/chat-client.js`.
+    pub storage_failures: u32,
     /// Its steps in order, each with the time to wait before it.
     pub steps: Vec<(Duration, Step)>,
 }
@@ -91,7 +93,11 @@ impl Plan {
     /// before all steps are longer.
     pub fn for_module(mut self) -> Self {
         let mut contents = BTreeSet::new();
+        let mut rng = self.rng("storage", 0);
         for device in &mut self.devices {
+            if rng.bool() {
+                device.storage_failures = rng.u32(20..=200);
+            }
             device.steps.retain_mut(|(wait, step)| {
                 *wait *= 5;
                 let Step::Send(_, draft) = step else { return true };
@@ -222,7 +228,7 @@ impl Builder {
             steps.push((self.wait(), Step::Send(peer.clone(), draft)));
         }
         let (user, peers, page) = (user.to_owned(), peers.to_vec(), self.rng.u64(2..40));
-        DevicePlan { user, name, peers, patience: Duration::from_millis(patience), page, steps }
+        DevicePlan { user, name, peers, patience: Duration::from_millis(patience), page, storage_failures: 0, steps }
     }
 
     /// Length of a message. Most are short.

@@ -157,13 +157,14 @@ impl ModuleDevice {
         // The module uses the same timeout for every attempt, so a short one might never suffice.
         let answer = if is_quiet { PATIENCE } else { PATIENCE.min(plan.patience * 4) };
         let answer = answer.max(Duration::from_millis(200)).as_millis() as u64;
-        let mut times = json!({ "answer": answer, "longest": 1_000 });
+        let mut times = json!({ "answer": answer, "first": 500, "longest": 1_000, "storage": 300 });
         if plan.page.is_multiple_of(3) && !is_quiet {
             (times["life"], times["early"]) = (json!(1_000), json!(500));
         }
         json!({
             "operation": "open", "device": plan.name, "life": life, "user": plan.user, "peers": plan.peers,
             "origin": self.origin, "address": self.relay.url(), "pageSize": plan.page.min(100), "times": times,
+            "storageFailures": if is_quiet { 0 } else { self.core.plan.storage_failures },
             // The other pages learn about a conversation only from the inbox and from pushes.
             "opensConversations": !plan.page.is_multiple_of(4),
         })
