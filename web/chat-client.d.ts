@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 
 /** A client of the chat service. It delivers every message once and in order, across lost connections and reloads. */
-export class ChatClient {
+export class ChatClient extends EventTarget {
   /**
    * Connects in the next microtask, so that listeners that are added at once miss no event.
    *
@@ -81,20 +81,19 @@ export class ChatClient {
   /** As in every `EventTarget`, with the types of {@link Events}. */
   addEventListener<K extends keyof Events>(
     type: K,
-    listener: (event: CustomEvent<Events[K]>) => void,
+    listener: Listener<Events[K]> | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
 
   /** As in every `EventTarget`, with the types of {@link Events}. */
   removeEventListener<K extends keyof Events>(
     type: K,
-    listener: (event: CustomEvent<Events[K]>) => void,
+    listener: Listener<Events[K]> | null,
     options?: boolean | EventListenerOptions,
   ): void;
-
-  /** As in every `EventTarget`. */
-  dispatchEvent(event: Event): boolean;
 }
+
+export type Listener<T> = ((event: CustomEvent<T>) => void) | { handleEvent(event: CustomEvent<T>): void };
 
 /** Why an operation failed. */
 export class ChatError extends Error {

@@ -29,7 +29,7 @@ export { ChatError };
 /**
  * `EventTarget`, with the types of {@link Events} in both methods for listeners.
  *
- * @type {new () => Pick<import('./chat-client.js').ChatClient, 'dispatchEvent' | `${'add' | 'remove'}EventListener`>}
+ * @type {new () => Pick<import('./chat-client.js').ChatClient, keyof EventTarget>}
  */
 const Target = /** @type {any} */ (EventTarget);
 

@@ -12,6 +12,8 @@ export async function use(): Promise<number> {
   const onChange = ({ detail }: CustomEvent<Conversation>) => console.log(detail.messages.at(-1)?.content);
   chat.addEventListener('conversation', onChange, { once: true });
   chat.removeEventListener('conversation', onChange);
+  const target: EventTarget = chat;
+  target.dispatchEvent(new Event('message'));
   // @ts-expect-error there is no such event
   chat.addEventListener('massage', () => {});
   // @ts-expect-error the listener is one of another event
