@@ -13,7 +13,9 @@ export const message = (declared: Declared.Message): Actual.Message => declared;
 
 /** What exists is declared. */
 type Undeclared =
+  | Exclude<keyof typeof Actual, keyof typeof Declared>
   | Exclude<keyof Actual.ChatClient, keyof Declared.ChatClient>
   | Exclude<keyof Actual.ChatError, keyof Declared.ChatError>
+  | Exclude<keyof ReturnType<Actual.ChatClient['conversation']>, keyof Declared.Conversation>
   | Exclude<keyof Actual.Message, keyof Declared.Message>;
 export const none = (undeclared: Undeclared): never => undeclared;
