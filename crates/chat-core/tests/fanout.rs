@@ -21,7 +21,7 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connection(id: String) -> Connection {
-    Connection::new("bob".to_owned().try_into().unwrap(), id, Timestamp::from_millis(0), None)
+    Connection::new("bob".to_owned().try_into().unwrap(), id, Timestamp::from_millis(0), None, None)
 }
 
 fn request() -> Request {
@@ -31,6 +31,7 @@ fn request() -> Request {
         connection_id: "alice".to_owned(),
         connected_at: now,
         token_expires_at: None,
+        client: None,
         received_at: now,
         deadline: Instant::now() + FOREVER,
         subprotocols: Vec::new(),

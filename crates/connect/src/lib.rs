@@ -7,7 +7,7 @@ use chat_core::{
     configuration::{Configuration, FromConfiguration, InvalidConfiguration},
     model::error::chain,
     push::fanout::Fanout,
-    store::connections::{Connection, ConnectionLimit, Connections},
+    store::connections::{ClientName, Connection, ConnectionLimit, Connections},
 };
 
 /// The subprotocol of the chat.
@@ -32,19 +32,21 @@ impl FromConfiguration for Context {
 }
 
 /// Stores the connection before the upgrade is accepted, so that a connected client gets every message from then on.
-/// Concurrently, reads the user's other connections. If this one exceeds the limit, the oldest are closed.
+/// Concurrently, reads the user's other connections. If this one exceeds the limit, an earlier one of the same client is
+/// closed, or the oldest.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if the client offers subprotocols but not `chat.v1`, because a browser closes a connection that
-/// selects none of its offers. [`Error::Unavailable`] and [`Error::Internal`] if the connection is not stored.
+/// selects none of its offers, and if the client's name is too long. [`Error::Unavailable`] and [`Error::Internal`] if the connection is not stored.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let subprotocol = match request.subprotocols.as_slice() {
         [] => None,
         offers if offers.iter().any(|offer| offer == SUBPROTOCOL) => Some(SUBPROTOCOL),
         _ => return Err(Error::bad_request("the only subprotocol here is chat.v1")),
     };
-    let Request { user, connection_id, connected_at, token_expires_at, received_at, .. } = request;
-    let connection = Connection::new(user, connection_id, connected_at, token_expires_at);
+    let Request { user, connection_id, connected_at, token_expires_at, client, received_at, .. } = request;
+    let client = client.map(ClientName::new).transpose()?;
+    let connection = Connection::new(user, connection_id, connected_at, token_expires_at, client);
     let (added, others) = tokio::join!(
         context.connections.add(&connection),
         context.connections.of_user(&connection.user_id, received_at)
@@ -54,7 +56,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         Ok(mut others) => {
             // The concurrent read may include the new connection.
             others.retain(|other| other.connection_id != connection.connection_id);
-            context.fanout.close(context.limit.excess(others), received_at).await;
+            context.fanout.close(context.limit.excess(&connection, others), received_at).await;
         }
         // The user's next connection enforces the limit.
         Err(error) => tracing::warn!(cause = chain(&error), "the connections of a user could not be counted"),

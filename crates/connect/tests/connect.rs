@@ -164,6 +164,27 @@ async fn the_oldest_connections_are_closed_above_the_limit() {
 }
 
 #[tokio::test]
+async fn a_client_that_connects_again_at_the_limit_replaces_its_own_connection() {
+    let aws = FakeAws::start().await;
+    let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "2")]).unwrap();
+    let event = |id: &str, client: &str, age: i64| {
+        let event = Fixture::named("connect").connection(id).set("/requestContext/connectedAt", json!(NOW - age));
+        event.set("/queryStringParameters", json!({ "userId": "alice", "client": client }))
+    };
+    for (id, client, age) in [("older", "tablet", 300), ("own", "laptop", 200), ("new", "laptop", 100)] {
+        assert_eq!(connect(&context, event(id, client, age)).await["statusCode"], 200);
+    }
+    assert_eq!(aws.connections.take_closed(), ["own"], "not the oldest one, which is another client's");
+    aws.connections.answer("own", &[410]);
+    assert_eq!(connect(&context, event("third", "phone", 0)).await["statusCode"], 200);
+    assert!(aws.connections.take_closed().contains(&"older".to_owned()), "a new client closes the oldest one");
+
+    for (client, status) in [("x".repeat(64), 200), ("x".repeat(65), 400), (String::new(), 400)] {
+        assert_eq!(connect(&context, event("named", &client, 0)).await["statusCode"], status, "{client}");
+    }
+}
+
+#[tokio::test]
 async fn a_repeated_connect_event_closes_no_connection() {
     let aws = FakeAws::start().await;
     let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "2")]).unwrap();

@@ -18,7 +18,7 @@ async fn it_removes_this_connection_and_no_other_with_one_call() {
     for (user, id) in [("alice", "L0SM9cOFvHcCIhw="), ("alice", "other"), ("bob", "L0SM9cOFvHcCIhw=")] {
         let user = user.to_owned().try_into().unwrap();
         connections
-            .add(&Connection::new(user, id.to_owned(), Timestamp::from_millis(1_793_535_556_857), None))
+            .add(&Connection::new(user, id.to_owned(), Timestamp::from_millis(1_793_535_556_857), None, None))
             .await
             .unwrap();
     }

@@ -119,6 +119,7 @@ fn request(
         connection_id: context.connection_id.unwrap_or_default(),
         connected_at: Timestamp::from_millis(context.connected_at),
         token_expires_at: identity::token_expires_at(authorizer),
+        client: event.query_string_parameters.first("client").map(str::to_owned),
         received_at,
         deadline: deadline(lambda),
         subprotocols: offered_subprotocols(&event.multi_value_headers),

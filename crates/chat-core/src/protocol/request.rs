@@ -27,6 +27,8 @@ pub struct Request {
     pub connected_at: Timestamp,
     /// When the token that the connection was opened with expires; none in open mode.
     pub token_expires_at: Option<UnixSeconds>,
+    /// The caller's name for its client, if `$connect` has one in its query.
+    pub client: Option<String>,
     /// When API Gateway received the event.
     pub received_at: Timestamp,
     /// When Lambda ends the invocation.

@@ -33,6 +33,9 @@ pub struct Connection {
     /// When the token that the connection was opened with expires. Nothing is pushed from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<UnixSeconds>,
+    /// Tells the clients of a user apart. A client that opens a new connection while it has one gives the same name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientName>,
     /// When the connection is closed at the latest. DynamoDB's TTL deletes the item some time later.
     pub expires_at: UnixSeconds,
 }
@@ -47,14 +50,30 @@ impl Connection {
         connection_id: String,
         connected_at: Timestamp,
         token_expires_at: Option<UnixSeconds>,
+        client: Option<ClientName>,
     ) -> Self {
         let expires_at = connected_at.unix_seconds().plus_secs(Self::LIFETIME_SECONDS);
-        Self { user_id, connection_id, connected_at, token_expires_at, expires_at }
+        Self { user_id, connection_id, connected_at, token_expires_at, client, expires_at }
     }
 
     /// Whether the token that the connection was opened with has expired.
     pub fn token_has_expired(&self, now: Timestamp) -> bool {
         self.token_expires_at.is_some_and(|expires_at| expires_at <= now.unix_seconds())
+    }
+}
+
+/// A client's name for itself on `$connect`: 1 to 64 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientName(String);
+
+impl ClientName {
+    /// # Errors
+    /// [`Error::BadRequest`] if the name has another length.
+    pub fn new(name: String) -> Result<Self, Error> {
+        match name.len() {
+            1..=64 => Ok(Self(name)),
+            _ => Err(Error::bad_request("client: a client's name has 1 to 64 bytes")),
+        }
     }
 }
 
@@ -75,13 +94,16 @@ impl ConnectionLimit {
         Self(most)
     }
 
-    /// The oldest of a user's connections that must be closed before one more is within the limit.
-    pub fn excess(self, mut connections: Vec<Connection>) -> Vec<Connection> {
-        connections.sort_by(|one, other| {
-            (one.connected_at, &one.connection_id).cmp(&(other.connected_at, &other.connection_id))
+    /// Those of a user's other connections that must be closed so that `new` is within the limit: first those of the same
+    /// client, which `new` replaces, then the oldest.
+    pub fn excess(self, new: &Connection, mut others: Vec<Connection>) -> Vec<Connection> {
+        let is_of_another_client = |other: &Connection| new.client.is_none() || other.client != new.client;
+        others.sort_by(|one, other| {
+            let rank = |it: &Connection| (is_of_another_client(it), it.connected_at, it.connection_id.clone());
+            rank(one).cmp(&rank(other))
         });
-        connections.truncate((connections.len() + 1).saturating_sub(self.0 as usize));
-        connections
+        others.truncate((others.len() + 1).saturating_sub(self.0 as usize));
+        others
     }
 }
 
