@@ -102,6 +102,22 @@ test('what was kept in memory is stored when the storage works again', async () 
   assert.deepEqual(service.contents('alice', 'bob'), ['one', 'two']);
 });
 
+test('what an earlier page has queued is sent, also if the storage fails at first', async () => {
+  const service = new Service();
+  service.refuses = () => true;
+  const indexedDB = new IDBFactory();
+  const before = connect(service, 'alice', { indexedDB });
+  before.send('bob', 'one').catch(() => {});
+  await until(() => before.conversation('bob').pending.length === 1);
+  before.close();
+  service.refuses = () => false;
+  const { open } = indexedDB;
+  let calls = 0;
+  indexedDB.open = (...args) => (++calls < 3 ? lost() : open.apply(indexedDB, args));
+  connect(service, 'alice', { indexedDB });
+  await until(() => service.of('alice', 'bob').length === 1);
+});
+
 test('a storage that never answers holds nothing up, and is used when it answers', async () => {
   const service = new Service();
   const indexedDB = new IDBFactory();

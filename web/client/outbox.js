@@ -46,8 +46,14 @@ export class Outbox {
    * @type {Map<number, Entry>}
    */
   #memory = new Map();
-  /** The largest `n` that was given in memory. */
+  /** The largest known `n`. */
   #lastN = 0;
+  /**
+   * The last addition. Each waits for the one before, because one that fails takes longer than one that succeeds.
+   *
+   * @type {Promise<unknown>}
+   */
+  #adding = Promise.resolve();
   /** @type {BroadcastChannel | undefined} */
   #channel;
   /**
@@ -121,8 +127,11 @@ export class Outbox {
   }
 
   /** @returns {Promise<Entry[] | undefined>} what is stored; undefined if that can't be read */
-  all() {
-    return this.#transact('readonly', (store) => store.getAll());
+  async all() {
+    /** @type {Entry[] | undefined} */
+    const stored = await this.#transact('readonly', (store) => store.getAll());
+    for (const { n } of stored ?? []) this.#lastN = Math.max(n, this.#lastN);
+    return stored;
   }
 
   /**
@@ -131,13 +140,23 @@ export class Outbox {
    * @param {Omit<Entry, 'n'>} draft
    * @returns {Promise<Entry>}
    */
-  async add(draft) {
-    const n = /** @type {number | undefined} */ (await this.#transact('readwrite', (store) => store.add(draft)));
-    if (n !== undefined) return { ...draft, n };
-    // After all that the database has numbered, and different from what another tab gives.
-    this.#lastN = Math.max(Date.now(), this.#lastN) + Math.random() / 100;
-    const entry = { ...draft, n: this.#lastN };
-    this.#memory.set(entry.n, entry);
+  add(draft) {
+    const added = this.#adding.then(() => this.#addNext(draft));
+    this.#adding = added;
+    return added;
+  }
+
+  /**
+   * @param {Omit<Entry, 'n'>} draft
+   * @returns {Promise<Entry>}
+   */
+  async #addNext(draft) {
+    const key = /** @type {number | undefined} */ (await this.#transact('readwrite', (store) => store.add(draft)));
+    // In memory: after all that the database has numbered, and different from what another tab gives.
+    const n = key ?? Math.max(Date.now(), this.#lastN) + Math.random();
+    this.#lastN = n;
+    const entry = { ...draft, n };
+    if (key === undefined) this.#memory.set(n, entry);
     return entry;
   }
 

@@ -57,13 +57,26 @@ export class Sender {
   async #begin(outbox) {
     if (this.session.isClosed) return outbox.close();
     this.#outbox = outbox;
-    await this.readOutbox();
+    if (!(await this.readOutbox())) this.#readOutboxLater();
   }
 
-  /** Sends what other tabs and earlier pages have queued, too. */
+  /**
+   * Sends what other tabs and earlier pages have queued, too.
+   *
+   * @returns {Promise<boolean>} false if it could not be read
+   */
   async readOutbox() {
-    for (const entry of (await this.#outbox?.all()) ?? []) this.#trackForeign(entry);
+    const stored = await this.#outbox?.all();
+    for (const entry of stored ?? []) this.#trackForeign(entry);
     this.pumpAll();
+    return stored !== undefined || !this.#outbox?.indexedDB;
+  }
+
+  async #readOutboxLater() {
+    for (let failures = 0; !this.session.isClosed; failures += 1) {
+      await this.session.backOff(undefined, failures);
+      if (await this.readOutbox()) return;
+    }
   }
 
   /**
