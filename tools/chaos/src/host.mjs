@@ -25,13 +25,19 @@ setInterval(() => {
 }, 700).unref();
 
 /**
- * The storage as one page sees it, of which some calls fail. `failures` is the rate per thousand.
+ * The storage as one page sees it. Some calls fail, from the time when the page has read what an earlier one has queued: a
+ * page that can't read that sends its own messages first.
  *
  * @param {IDBFactory} storage
- * @param {number} failures
+ * @param {number} failures rate per thousand
+ * @param {Promise<unknown>} ready
  */
-function unreliable(storage, failures) {
-  const fails = () => Math.random() * 1000 < failures;
+function unreliable(storage, failures, ready) {
+  let isReady = false;
+  ready.then(() => {
+    isReady = true;
+  });
+  const fails = () => isReady && Math.random() * 1000 < failures;
   const lost = () => new DOMException('Connection to Indexed Database server lost', 'UnknownError');
   return {
     open(...args) {
@@ -69,14 +75,19 @@ const operations = {
         super(url.replace(origin, address), protocols);
       }
     }
+    let resolveReady;
+    const ready = new Promise((resolve) => {
+      resolveReady = resolve;
+    });
     const chat = new ChatClient({
       url: origin,
       userId: user,
       WebSocket: Socket,
-      indexedDB: unreliable(stores.get(origin), storageFailures),
+      indexedDB: unreliable(stores.get(origin), storageFailures, ready),
       pageSize,
       times,
     });
+    chat.ready.then(resolveReady);
     const page = { chat, waiting: new Map(), peers };
     pages.set(device, page);
     const report = (event, fields) => emit({ device, life, event, ...fields });
