@@ -120,7 +120,7 @@ ifneq ($(SEED)$(SEEDS),)
 	$(if $(MODULE),$(CHAOS_MODULE),$(CHAOS)) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 else
 	$(CHAOS) --seeds 200 --seconds 75
-	$(CHAOS_MODULE) --seeds 100 --seconds 45
+	$(CHAOS_MODULE) --seeds 200 --seconds 60
 endif
 
 deny: $(TOOLS)/bin/cargo-deny ## Check licences, bans and sources of the dependencies.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `ChatClient`: a client of the chat service. It delivers every message once and in order, across lost connections,
 // retries, tabs and reloads. It has no dependencies and needs no build step.
 //

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { IDBFactory } from 'fake-indexeddb';
 import { connect, contents, online, until } from './fixture.js';
 import { Service } from './service.js';
 
@@ -57,6 +58,22 @@ test('a client that was not away notices a restored conversation by the next mes
   service.say('bob', 'alice', 'after the restoration');
   await until(() => chat.conversation('bob').lastMessage?.content === 'after the restoration');
   assert.equal(chat.conversation('bob').high, 41);
+});
+
+test('what another tab has sent leaves no gap when the client connects', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
+  for (const text of ['1', '2']) service.append('bob', 'alice', text);
+  const other = connect(service, 'alice', { indexedDB });
+  await until(() => other.hasInbox);
+  service.refuses = () => true;
+  const chat = connect(service, 'alice', { indexedDB, times });
+  await until(() => chat.connection.state === 'waiting');
+  await other.send('bob', '3');
+  await until(() => chat.conversations.length === 1);
+  for (const text of ['4', '5']) service.append('bob', 'alice', text);
+  service.refuses = () => false;
+  await until(() => chat.conversation('bob').high === 5);
 });
 
 test('who wrote for the first time while the client was away gives message events, like anybody', async () => {

@@ -48,6 +48,13 @@ test('the example for Node.js compiles as TypeScript', async (t) => {
   await run(folder, 'node_modules/.bin/tsc', '--noEmit', '--types', 'node', 'program.mts');
 });
 
+test('every file that people copy names its licence', async () => {
+  const files = (await readdir(join(ROOT, 'web'), { recursive: true })).filter((name) => /\.[jt]s$/.test(name));
+  assert.ok(files.length > 20);
+  for (const name of files)
+    assert.match(await readFile(join(ROOT, 'web', name), 'utf8'), /SPDX-License-Identifier: MIT/, name);
+});
+
 test('the package has the version and the licence of the project', async () => {
   const cargo = await readFile(join(ROOT, 'Cargo.toml'), 'utf8');
   assert.equal(manifest.version, /^version = "(.*)"$/m.exec(cargo)?.[1]);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Elapsed time. A clock may be set back, and a timer may stand still while a device sleeps, so both are asked.
 
 /** @typedef {{ date: number, ticks: number }} Moment */

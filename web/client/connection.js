@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Connection`: one WebSocket to the service. It reconnects after a loss, renews itself before API Gateway or the token
 // ends it, detects dead sockets, and backs off when the service refuses it.
 

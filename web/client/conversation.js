@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Conversation`: what the client knows of one conversation. It holds a range of messages without a gap, the messages
 // that arrived ahead of it, and both read positions. Callers get snapshots of it, which never change, so that frameworks
 // that compare objects draw what is new.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Errors of the client, and the delays between attempts.
 
 /**

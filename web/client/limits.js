@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Limits of the service, checked before a request is sent.
 
 /** Of a message's content, in bytes of UTF-8. */

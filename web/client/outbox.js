@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Outbox`: messages that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload, and all
 // tabs of a user share them. A Web Lock lets one tab at a time send the messages of a conversation.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Whether the service replies to HTTP, for telling a refused upgrade from a network failure.
 
 import { within } from './errors.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Receiver`: takes every message in once and in order, fills gaps, and asks for what was missed.
 
 import { isMessage } from './conversation.js';
@@ -62,7 +63,7 @@ export class Receiver {
         session.knowsAll = true;
         for (const c of session.conversations.values()) {
           if (walk.newest.has(c.peer)) continue;
-          if (c.stale && isFollowed(c)) this.#catchUpLater(c);
+          if (isBehind(c)) this.#catchUpLater(c);
           // Now known not to exist on the server.
           session.changed(c);
         }
@@ -90,7 +91,7 @@ export class Receiver {
     this.#afterUpdate(c, before);
     const isComplete = c.high === (row.lastMessage?.seq ?? 0);
     if (isComplete && !needsNewestPage(c)) c.stale = false;
-    if (c.stale && isFollowed(c)) this.#catchUpLater(c);
+    if (isBehind(c)) this.#catchUpLater(c);
     this.sendReadPosition(c);
     session.changed(c);
   }
@@ -152,12 +153,12 @@ export class Receiver {
     if (this.session.knowsAll) c.startEmpty();
     this.#announce(c, c.add(m));
     this.#afterUpdate(c, before);
-    const isBehind = () => c.high === null || c.hasGap || c.stale;
-    if (!isBehind()) return;
+    const needsMore = () => c.high === null || c.hasGap || c.stale;
+    if (!needsMore()) return;
     // The missing ones may be on their way.
     const delay = c.high === null ? 0 : GAP_DELAY;
     setTimeout(() => {
-      if (isBehind()) this.catchUp(c).catch(() => {});
+      if (needsMore()) this.#catchUpLater(c);
     }, delay);
   }
 
@@ -277,6 +278,9 @@ export class Receiver {
  * @param {Conversation} c
  */
 const isFollowed = (c) => c.isOpened || c.high !== null || c.hasGap;
+
+/** @param {Conversation} c */
+const isBehind = (c) => (c.stale && isFollowed(c)) || c.hasGap;
 
 /** @param {Conversation} c */
 const needsNewestPage = (c) => c.isOpened && !c.loaded;

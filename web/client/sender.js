@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Sender`: retries each queued message until the server acknowledges it, in order for each recipient. The server stores
 // it once, because all attempts carry the same `clientMessageId` and `lastSeq`.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Session`: the state that receiving and sending share: user, connection, conversations, and running tasks.
 
 import { Conversation } from './conversation.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Reads the claims of a JWT, without checking its signature: the service does that.
 
 import { ChatError } from './errors.js';

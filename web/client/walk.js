@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Walk`: reads all pages of the inbox, newest conversation first. A walk that a lost connection ended is continued on the
 // next one: it reads what has changed since it began, which is at the front, and goes on where it was.
 

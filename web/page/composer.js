@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Composer`: the form that sends messages. It keeps a draft for each conversation.
 
 import { excessOf } from '../client/limits.js';

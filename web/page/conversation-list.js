@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The list of conversations.
 
 import { icon, make, place } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Finds, makes and places elements. Text is never parsed as markup.
 
 /**

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Drafts`: what a user has written but not sent, by conversation. It survives a reload of the tab.
 
 import { kept } from './storage.js';

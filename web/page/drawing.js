@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
 
 import { ConversationList } from './conversation-list.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The messages of one conversation on the screen. Each keeps its node, so that nothing jumps and selections last.
 
 import { icon, make } from './dom.js';

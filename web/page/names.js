@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Names: which ones are valid, and how the page shows them.
 
 import { problemOf } from '../client/limits.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Navigation`: the address of the page, and the links and forms that lead to a conversation.
 
 import { byId, make } from './dom.js';

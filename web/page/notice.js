@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // `Notice`: the state of the connection, in the header at once and in a bar when a break lasts.
 
 import { byId, setText } from './dom.js';

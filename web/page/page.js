@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page: connects the client to what the user sees.
 
 import { ChatClient } from '../chat-client.js';

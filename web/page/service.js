@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The service that the page talks to.
 
 /** At the page's own origin. */

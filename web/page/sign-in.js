@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sign-in: by name, or by token if the service requires one.
 
 import { byId } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the page keeps in the browser: in this tab the user, and for all tabs the recent peers of each user.
 
 import { problemOf } from '../client/limits.js';

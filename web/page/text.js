@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Text as the page shows it: links and dates.
 
 import { make } from './dom.js';
