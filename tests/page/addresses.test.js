@@ -49,7 +49,7 @@ test('a token and a name go to the origin that they were given for, and to no ot
   await page.locator('#name').fill('mallory');
   await page.keyboard.press('Enter');
   await refused;
-  assert.equal(foreign.requests[0].url, '/x?userId=mallory');
+  assert.match(foreign.requests[0].url, /^\/x\?client=[0-9a-f-]+&userId=mallory$/);
   await untilFocused(page, 'token');
   await untilText(page, '#token-form', `${foreign.host}/x`);
   const jwt = foreign.requests.filter(({ url, protocols }) => `${url}${protocols}`.includes('eyJ'));

@@ -132,7 +132,7 @@ export class Notice {
   #tokenProblem() {
     const { userId, options } = this.chat;
     const { reason = '' } = this.chat.connection;
-    if (reason.startsWith('The token ')) return reason;
+    if (reason.includes('has expired')) return 'This token has expired.';
     if (userId !== undefined) return 'The service does not let this token in. It may have expired.';
     return `The token names no user: its claim “${options.userClaim ?? 'sub'}” is missing.`;
   }
