@@ -9,10 +9,12 @@ import {
   launch,
   newProfile,
   openChat,
+  openTab,
   say,
   shown,
   until,
   untilOffline,
+  untilOnline,
   untilShown,
   untilState,
   untilText,
@@ -37,6 +39,22 @@ async function startWithProxy(t) {
 
 /** Connects now instead of after the backoff. */
 const reconnect = (page) => page.evaluate(() => chat.connect());
+
+test('a page whose modules do not start says so', async (t) => {
+  const system = await startSystem(t);
+  const profile = await newProfile(browser);
+  for (const answer of [{ body: 'const broken = /(?<new>syntax/;', contentType: 'text/javascript' }, { status: 404 }]) {
+    const page = await profile.newPage();
+    await page.route('**/client/conversation.js', (route) => route.fulfill(answer));
+    await page.goto(system.page);
+    await page.locator('#not-started').waitFor();
+    assert.match(await page.locator('#not-started').textContent(), /did not start\s+It needs Chrome/);
+    await page.close();
+  }
+  const page = await openTab(profile, `${system.page}?userId=alice`);
+  await untilOnline(page);
+  assert.equal(await page.locator('#not-started').isVisible(), false);
+});
 
 test('queued messages survive a reload', async (t) => {
   const { system, proxy } = await startWithProxy(t);

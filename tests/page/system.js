@@ -72,15 +72,17 @@ export class System {
   /**
    * @param {import('node:child_process').ChildProcess} child
    * @param {string} folder
-   * @param {{ page: string, websocket: string }} addresses
+   * @param {{ page: string, websocket: string, dynamodb: string }} addresses
    */
-  constructor(child, folder, { page, websocket }) {
+  constructor(child, folder, { page, websocket, dynamodb }) {
     this.child = child;
     this.folder = folder;
     /** The URL of the page, with a slash at its end. */
     this.page = page;
     /** The URL that clients connect to. */
     this.websocket = websocket;
+    /** The endpoint of the tables. */
+    this.dynamodb = dynamodb;
     this.port = Number(new URL(page).port);
   }
 

@@ -5,6 +5,7 @@ import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
 import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
+import { Section } from './section.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -22,6 +23,7 @@ export class Drawing {
    * @type {Map<string, MessageLog>}
    */
   #logs = new Map();
+  #section = new Section();
   /** Whether the log follows new messages. */
   #isAtEnd = true;
   /** Number of new messages below the visible ones. */
@@ -95,7 +97,8 @@ export class Drawing {
     this.#drawPlaceholder();
     if (this.#peer === null) return;
     const c = this.chat.conversation(this.#peer);
-    place(byId('log'), this.#logOf(this.#peer).nodes(c));
+    if (this.#isAtEnd) this.#section.moveToEnd(c);
+    place(byId('log'), this.#logOf(this.#peer).nodes(this.#section.of(c)));
     byId('hint').textContent = this.#hint(c);
     if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#drawLatest();
@@ -163,21 +166,41 @@ export class Drawing {
 
   #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < END_TOLERANCE;
+    const below = scrollHeight - scrollTop - clientHeight;
+    const isAtEnd = below < END_TOLERANCE && this.#section.isAtEnd;
     if (isAtEnd !== this.#isAtEnd) {
       this.#isAtEnd = isAtEnd;
       this.schedule();
     }
-    this.#loadOlder();
+    if (this.#peer === null) return;
+    const c = this.chat.conversation(this.#peer);
+    if (below < clientHeight && !isAtEnd) this.#redraw(() => this.#section.extendDown(c));
+    this.#extendUp();
   }
 
-  /** Loads older messages when the oldest ones are near, without moving those on the screen. */
-  async #loadOlder() {
+  /**
+   * Draws after a change of the section, without moving what is on the screen.
+   *
+   * @param {() => boolean} change returns whether it has changed
+   */
+  #redraw(change) {
+    const top = this.#scroll.getBoundingClientRect().top;
+    const anchor = [...byId('log').children].find((node) => node.getBoundingClientRect().bottom > top);
+    const before = anchor?.getBoundingClientRect().top ?? 0;
+    if (!change()) return false;
+    this.#draw();
+    if (anchor && !this.#isAtEnd) this.#scroll.scrollTop += anchor.getBoundingClientRect().top - before;
+    return true;
+  }
+
+  /** Draws or loads older messages when the oldest ones are near. */
+  async #extendUp() {
     const peer = this.#peer;
     const scroll = this.#scroll;
     if (scroll.scrollTop >= scroll.clientHeight) return;
     if (peer === null || this.#isLoadingOlder) return;
     const c = this.chat.conversation(peer);
+    if (!this.#isAtEnd && this.#redraw(() => this.#section.extendUp(c))) return;
     if (!c.loaded || !c.hasOlder) return;
     this.#isLoadingOlder = true;
     try {
@@ -187,9 +210,7 @@ export class Drawing {
     }
     this.#isLoadingOlder = false;
     if (peer !== this.#peer) return;
-    const fromEnd = scroll.scrollHeight - scroll.scrollTop;
-    this.#draw();
-    if (!this.#isAtEnd) scroll.scrollTop = scroll.scrollHeight - fromEnd;
-    this.#loadOlder();
+    this.#redraw(() => true);
+    this.#extendUp();
   }
 }

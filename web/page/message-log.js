@@ -45,6 +45,8 @@ export class MessageLog {
    * @type {Map<string, HTMLElement>}
    */
   #nodes = new Map();
+  /** The nodes of the drawing before. */
+  #before = this.#nodes;
 
   /** @param {ChatClient} chat */
   constructor(chat) {
@@ -52,10 +54,14 @@ export class MessageLog {
   }
 
   /**
-   * @param {Conversation} conversation
+   * Keeps the nodes of these messages only.
+   *
+   * @param {Pick<Conversation, 'messages' | 'pending'>} section
    * @returns {HTMLElement[]} the messages, and a heading for each day
    */
   nodes({ messages, pending }) {
+    this.#before = this.#nodes;
+    this.#nodes = new Map();
     const rows = [...messages, ...pending].map((m) => this.#row(m));
     return rows.flatMap((row, index) => {
       const before = rows[index - 1];
@@ -172,11 +178,8 @@ export class MessageLog {
    * @param {() => HTMLElement} create
    */
   #keep(key, create) {
-    let node = this.#nodes.get(key);
-    if (!node) {
-      node = create();
-      this.#nodes.set(key, node);
-    }
+    const node = this.#nodes.get(key) ?? this.#before.get(key) ?? create();
+    this.#nodes.set(key, node);
     return node;
   }
 }

@@ -72,4 +72,5 @@ async function show(chat, usesToken) {
   notice.draw();
 }
 
+document.documentElement.dataset.started = '';
 signIn(start);
