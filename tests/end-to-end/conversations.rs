@@ -65,7 +65,7 @@ async fn reading_on_one_device_clears_the_other_at_once_and_after_a_reconnect() 
     assert_eq!((unread(&phone).await, unread(&laptop).await), (found.clone(), found));
 
     let receipt = phone.mark_read("alice", 3).await.unwrap();
-    let value = json!({ "conversationId": "dm:5:alice:bob", "userId": "bob", "seq": 3 });
+    let value = json!({ "conversationId": "dm:5:alice:bob", "userId": "bob", "peerId": "alice", "seq": 3 });
     assert_eq!(json!(receipt), value);
     for device in [&laptop, &alice] {
         assert_eq!(device.next_frame().await, json!({ "type": "read", "value": value }));

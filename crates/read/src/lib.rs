@@ -48,6 +48,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
     let receipt = |seq| ReadReceipt {
         conversation_id: ConversationId::between(&request.user, &peer),
         user_id: request.user.clone(),
+        peer_id: peer.clone(),
         seq,
     };
     let receipt = match position? {

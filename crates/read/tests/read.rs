@@ -64,7 +64,7 @@ async fn a_read_position_is_stored_acknowledged_and_pushed() {
 
     let answer = invoke(&context, read::handle, Fixture::named("read").connection("alice")).await;
 
-    let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "seq": 1 });
+    let receipt = json!({ "conversationId": "dm:5:alice:bob", "userId": "alice", "peerId": "bob", "seq": 1 });
     assert_eq!(answer, json!({ "type": "read", "ref": "5", "value": receipt }));
     let pushes = aws.connections.take_pushes();
     assert!(pushes.iter().all(|push| push.frame == json!({ "type": "read", "value": receipt })), "{pushes:?}");
@@ -135,7 +135,7 @@ async fn a_message_to_oneself_can_be_marked_and_the_users_other_devices_get_the_
     });
     aws.put("MessagesTable", &row);
     let answer = mark(&context, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
-    assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "seq": 1 }));
+    assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "peerId": "alice", "seq": 1 }));
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
 }
 

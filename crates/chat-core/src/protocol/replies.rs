@@ -109,6 +109,8 @@ pub struct ReadReceipt {
     pub conversation_id: ConversationId,
     /// The user who has read.
     pub user_id: UserId,
+    /// The other user of the conversation, so that a receiver need not know the conversation's id.
+    pub peer_id: UserId,
     /// The newest message that the user has read.
     pub seq: Seq,
 }
