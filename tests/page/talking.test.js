@@ -143,6 +143,23 @@ test('a text that is too long says by how much, and a long message is folded', a
   assert.ok(folded < 400 && whole > 2 * folded, `${folded} and ${whole}`);
 });
 
+test('the longest names fit, on a wide and on a narrow screen', async (t) => {
+  const system = await startSystem(t);
+  const [me, peer] = ['W', 'M'].map((letter) => letter.repeat(128));
+  for (const viewport of [
+    { width: 1100, height: 700 },
+    { width: 360, height: 700 },
+  ]) {
+    const page = await openChat(await newProfile(browser, { viewport }), system, { userId: me, peer });
+    const tooWide = await page.evaluate(() =>
+      [...document.querySelectorAll('body *')]
+        .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+        .map((node) => node.id || node.className || node.tagName),
+    );
+    assert.deepEqual(tooWide, []);
+  }
+});
+
 test('scrolling through a thousand messages moves none of them', async (t) => {
   const system = await startSystem(t, { parameters: { MessageBurst: '2000' } });
   const bob = await system.connect('bob');

@@ -135,7 +135,10 @@ async fn a_message_to_oneself_can_be_marked_and_the_users_other_devices_get_the_
     });
     aws.put("MessagesTable", &row);
     let answer = mark(&context, "alice", json!({ "targetId": "alice", "seq": 1 })).await;
-    assert_eq!(answer["value"], json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "peerId": "alice", "seq": 1 }));
+    assert_eq!(
+        answer["value"],
+        json!({ "conversationId": "dm:5:alice:alice", "userId": "alice", "peerId": "alice", "seq": 1 })
+    );
     assert_eq!(aws.connections.take_receivers(), ["alice-2"]);
 }
 

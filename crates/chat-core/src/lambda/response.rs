@@ -34,9 +34,10 @@ impl RouteResponse {
         Self { status_code: 200, headers: Headers { subprotocol }, body: None }
     }
 
-    /// Refuses a connection. The status code is the one that the client gets.
-    pub(super) fn refuse(status_code: u16) -> Self {
-        Self { status_code, headers: Headers::default(), body: None }
+    /// Refuses a connection. The status code is the one that the client gets. `error` is for whoever runs the function
+    /// locally; a client can't read it.
+    pub(super) fn refuse(status_code: u16, error: Option<String>) -> Self {
+        Self { status_code, headers: Headers::default(), body: error }
     }
 
     /// Replies to a message. The status code is always 200, because AWS does not document what API Gateway does with

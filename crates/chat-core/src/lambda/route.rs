@@ -157,7 +157,7 @@ fn deadline(lambda: &Context) -> Instant {
 fn respond(is_connect: bool, result: &Result<Reply, Error>, reference: Option<&Ref>) -> RouteResponse {
     match result {
         Ok(Reply::Connected(subprotocol)) if is_connect => RouteResponse::accept(*subprotocol),
-        Err(error) if is_connect => RouteResponse::refuse(status(error)),
+        Err(error) if is_connect => RouteResponse::refuse(status(error), codec::encode_reply(result, None)),
         _ => RouteResponse::reply(codec::encode_reply(result, reference)),
     }
 }

@@ -77,6 +77,7 @@ pub struct InboxEntry {
 pub struct ReadReceipt {
     pub conversation_id: String,
     pub user_id: String,
+    pub peer_id: String,
     pub seq: u64,
 }
 

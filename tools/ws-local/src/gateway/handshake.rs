@@ -19,6 +19,7 @@ use super::{
     id::new_id,
     invocation::{self, IntegrationError},
     limits::check_url,
+    message,
     proxy_response::ProxyResponse,
     refusal::HttpRefusal,
     socket,
@@ -120,14 +121,17 @@ async fn authorize_and_connect(
     let response = invocation::call(state, &route.function, &event, route.timeout).await.map_err(failed)?;
     let response = ProxyResponse::parse(&response).map_err(|error| failed(error.into()))?;
     if !response.is_success() {
-        return Err(refused_by_function(response.status));
+        let status = response.status;
+        let text = response.text(state.limits.message).ok().flatten();
+        return Err(refused_by_function(status, message::refusal(text.as_deref()).1));
     }
     let protocol = response.header(header::SEC_WEBSOCKET_PROTOCOL.as_str());
     Ok(protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok()))
 }
 
-/// An informational status would not end the HTTP request, so it becomes 502.
-fn refused_by_function(status: u16) -> HttpRefusal {
+/// An informational status would not end the HTTP request, so it becomes 502. `reason` is for the log: no client gets the
+/// body of the response.
+fn refused_by_function(status: u16, reason: Option<String>) -> HttpRefusal {
     let status = StatusCode::from_u16(status).ok().filter(|status| !status.is_informational());
     let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
     let error_type = match status {
@@ -137,7 +141,8 @@ fn refused_by_function(status: u16) -> HttpRefusal {
         _ => "InternalServerErrorException",
     };
     let message = status.canonical_reason().unwrap_or("Refused");
-    HttpRefusal::new(status, error_type, message).because("the $connect function's response")
+    HttpRefusal::new(status, error_type, message)
+        .because(reason.unwrap_or_else(|| "the $connect function's response".to_owned()))
 }
 
 fn failed(error: IntegrationError) -> HttpRefusal {

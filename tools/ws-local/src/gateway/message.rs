@@ -64,7 +64,7 @@ async fn respond(
 }
 
 /// The `code` and the `message` of a reply that is a JSON object with a `code`.
-fn refusal(reply: Option<&str>) -> (Option<String>, Option<String>) {
+pub(super) fn refusal(reply: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(Ok(Value::Object(reply))) = reply.map(serde_json::from_str) else { return (None, None) };
     let text = |name| Some(reply.get(name)?.as_str()?.to_owned());
     match text("code") {
