@@ -99,13 +99,13 @@ other-lints: tests/node_modules/installed .venv/installed
 
 web: tests/node_modules/installed ## Check the browser client: types, size, package, and tests against a scripted service.
 	$(NODE_BIN)/tsc --project tests/client/tsconfig.json
-	node --test tests/client/*.test.js tests/package/package.test.js
+	node --test --test-timeout=60000 tests/client/*.test.js tests/package/package.test.js
 	@size=$$($(NODE_BIN)/esbuild --bundle --minify --format=esm web/chat-client.js | gzip -9 | wc -c); \
 		echo "chat-client.js is $$size bytes, minified and compressed; the limit is 12288"; test $$size -lt 12288
 
 page: chromium tests/node_modules/installed $(VITE_PROJECTS) ## Test the page, React and Vue in Chromium against the local system.
 	$(BUILD) --bins
-	node --test tests/page/*.test.js tests/package/vite.test.js
+	node --test --test-timeout=300000 tests/page/*.test.js tests/package/vite.test.js
 
 unit: tests/node_modules/installed ## Run the unit, integration and end-to-end tests.
 	env -u CARGO_TARGET_DIR cargo test --workspace --target-dir target
