@@ -93,7 +93,7 @@ fn values_that_would_refuse_every_user_are_refused_at_deployment() {
         ),
         ("CaBundle", "ca-bundle.crt", "empty, or a path that begins with /"),
         ("AuthMode", "JWT", "it must be one of open, jwt"),
-        ("MessageRate", "0", "it must be between MinValue and MaxValue"),
+        ("MessageRate", "0", "it must be from 1 to 1000"),
     ] {
         let refusal = support::deploy(&[("AuthMode", "open"), (parameter, value)]).unwrap_err();
         assert!(refusal.contains(parameter) && refusal.contains(advice), "{parameter}={value:?}: {refusal}");

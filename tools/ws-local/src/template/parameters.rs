@@ -78,19 +78,26 @@ fn check(place: &Place<'_>, value: &str, is_number: bool) -> Result<(), Fault> {
         }
     }
     let length = value.chars().count() as f64;
-    if limit("MinLength")?.is_some_and(|limit| length < limit)
-        || limit("MaxLength")?.is_some_and(|limit| length > limit)
-    {
-        return broken("its length must be between MinLength and MaxLength".to_owned());
+    if let Some(range) = missed_range(length, limit("MinLength")?, limit("MaxLength")?) {
+        return broken(format!("its length must be {range}"));
     }
     if is_number {
         let Ok(number) = value.parse::<f64>() else {
             return broken("it must be a number".to_owned());
         };
-        let (least, most) = (limit("MinValue")?, limit("MaxValue")?);
-        if least.is_some_and(|limit| number < limit) || most.is_some_and(|limit| number > limit) {
-            return broken("it must be between MinValue and MaxValue".to_owned());
+        if let Some(range) = missed_range(number, limit("MinValue")?, limit("MaxValue")?) {
+            return broken(format!("it must be {range}"));
         }
     }
     Ok(())
+}
+
+/// The range in words, if `number` is outside.
+fn missed_range(number: f64, least: Option<f64>, most: Option<f64>) -> Option<String> {
+    let is_outside = least.is_some_and(|limit| number < limit) || most.is_some_and(|limit| number > limit);
+    is_outside.then(|| match (least, most) {
+        (Some(least), Some(most)) => format!("from {least} to {most}"),
+        (Some(least), None) => format!("at least {least}"),
+        (None, most) => format!("at most {}", most.unwrap_or_default()),
+    })
 }

@@ -11,10 +11,10 @@ fn parameters_are_held_to_their_rules() {
     for (rules, good, bad, rule) in [
         ("Type: String, AllowedValues: [a, b]", "b", "c", "it must be one of a, b"),
         ("Type: String, AllowedPattern: '[a-z]+'", "abc", "abc1", "it must match [a-z]+"),
-        ("Type: String, MinLength: 2, MaxLength: 3", "ab", "a", "its length must be between"),
-        ("Type: String, MaxLength: 3", "äöü", "abcd", "its length must be between"),
+        ("Type: String, MinLength: 2, MaxLength: 3", "ab", "a", "its length must be from 2 to 3"),
+        ("Type: String, MaxLength: 3", "äöü", "abcd", "its length must be at most 3"),
         ("Type: Number", "1.5", "one", "it must be a number"),
-        ("Type: Number, MinValue: 1, MaxValue: 3", "3", "4", "it must be between MinValue and MaxValue"),
+        ("Type: Number, MinValue: 1, MaxValue: 3", "3", "4", "it must be from 1 to 3"),
         ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, b", "a, c", "it must be one of"),
         ("Type: String, AllowedValues: [a], ConstraintDescription: say a", "a", "b", "refused: say a"),
     ] {
