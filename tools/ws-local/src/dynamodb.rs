@@ -122,10 +122,14 @@ fn open(storage: &Storage) -> anyhow::Result<Database> {
             fs::create_dir_all(directory).with_context(|| format!("can't make the folder {}", directory.display()))?;
             let file = file_in(directory);
             let path = file.to_str().context("the data folder's name is not UTF-8")?;
-            Database::new(path).with_context(|| {
-                format!(
-                    "can't open {path}; if its folder is shared or on a network, give --data a folder on this machine's disk, or --memory; otherwise delete the file to start with empty tables"
-                )
+            Database::new(path).map_err(|error| {
+                let error = anyhow!(error);
+                let is_damaged = format!("{error:#}").contains("not a valid SQLite database");
+                let advice = match is_damaged {
+                    true => "it is damaged; delete it to start with empty tables",
+                    false => "give --data a folder with free space on a disk of this machine, or --memory",
+                };
+                error.context(format!("can't open {path}; {advice}"))
             })
         }
     }

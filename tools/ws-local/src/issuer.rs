@@ -38,7 +38,8 @@ impl Issuer {
         let mut is_new = false;
         let document = match fs::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                is_new = make(folder, &file).with_context(|| format!("can't make the key {}", file.display()))?;
+                is_new = make(folder, &file)
+                    .with_context(|| format!("can't make the key {}; give --data another folder", file.display()))?;
                 fs::read(&file)
             }
             read => read,

@@ -101,7 +101,7 @@ async fn a_file_that_is_not_a_database_is_named() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(file_in(directory.path()), "this is not a database, but it is long enough to be read").unwrap();
     let error = start(&Storage::Directory(directory.path().to_owned()), &[]).await.unwrap_err();
-    assert!(format!("{error:#}").contains("dynamodb.sqlite; if its folder is shared"), "{error:#}");
+    assert!(format!("{error:#}").contains("dynamodb.sqlite; it is damaged; delete it"), "{error:#}");
 }
 
 #[test]
