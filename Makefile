@@ -55,6 +55,7 @@ rust:
 run: rust ## Build the chat and run it on this machine. PORT=3000, AUTH=jwt, ARGS="--memory …"
 	@echo "Building. The first build takes a few minutes."
 	@cargo build --workspace --bin ws-local $(FUNCTION_BINARIES)
+	@$(if $(filter jwt,$(AUTH)),echo "Open the page with #token=TOKEN at its end. A token for alice: target/debug/ws-local token alice",:)
 	@exec target/debug/ws-local --port $(PORT) $(AUTH_$(AUTH)) $(ARGS)
 
 invoke: docker .aws-sam/build/template.yaml ## Run one function in SAM's container. FUNCTION=SendFunction EVENT=events/send.json

@@ -178,12 +178,30 @@ test('a token that is no JWT alone is told apart, before a connection', async ()
   assert.throws(() => new ChatClient({ url, WebSocket, token: token('alice') }), { message: /function/ });
 });
 
+test('a token that the service has refused as expired is not used again', async () => {
+  const service = new Service();
+  const old = token('alice', { number: 1 });
+  let next = old;
+  const chat = connect(service, undefined, { token: async () => next });
+  service.script = (_frame, socket) =>
+    socket.token === old
+      ? { type: 'error', code: 'token_expired', message: 'connect again with a new one' }
+      : undefined;
+  await state(chat, 'refused');
+  assert.match(chat.connection.reason, /has expired/);
+  assert.equal(service.attempts, 1);
+  next = token('alice', { number: 2 });
+  chat.connect();
+  await new Promise((done) => setTimeout(done, 10));
+  assert.equal(service.attempts, 1, 'not more often than after any refusal');
+});
+
 test('an expired token is told, if the service refuses it', async () => {
   const service = new Service();
   service.refuses = () => true;
   const chat = connect(service, undefined, { token: async () => token('alice', { exp: 1e9 }) });
   await state(chat, 'refused');
-  assert.match(chat.connection.reason, /expired, at 2001-09-09/);
+  assert.match(chat.connection.reason, /has expired. It was valid until 2001-09-09/);
 });
 
 test('a clock that is set back does not delay the next attempt', async (t) => {

@@ -84,6 +84,8 @@ export class Connection {
   #lastRef = 0;
   /** Failures since the last reply. */
   #failures = 0;
+  /** What the service has refused as expired; another attempt with the same would be refused, too. */
+  #expired = '';
   /** Failed upgrades since the last open connection. */
   #failedUpgrades = 0;
   /** @type {import('./clock.js').Moment | undefined} */
@@ -185,6 +187,7 @@ export class Connection {
       const credentials = await within(limit, this.options.credentials(), 'The token did not arrive in time.');
       if (attempt !== this.#attempt) return;
       const { url, protocols } = credentials;
+      if (keyOf(credentials) === this.#expired) throw new ChatError('forbidden', `${EXPIRED} Return a new one.`);
       this.#connect(new this.options.WebSocket(url, protocols ?? []), attempt, credentials);
     } catch (error) {
       if (attempt !== this.#attempt) return;
@@ -279,6 +282,7 @@ export class Connection {
       const { code, message, retryAfter } = frame;
       const delay = Number.isFinite(retryAfter) ? retryAfter : undefined;
       const error = new ChatError(String(code), String(message), delay);
+      if (hasCode(error, 'token_expired')) this.#expired = keyOf(link.credentials);
       if (hasCode(error, 'token_expired', 'unauthenticated')) this.#onExpired(link);
       request?.reject(error);
     } else if (frame.type) {
@@ -332,8 +336,8 @@ export class Connection {
     const status = Number(/\b([45]\d\d)\b/.exec(failure)?.[1] ?? 0);
     const isRefused = status >= 400 && status < 500 && status !== 429;
     const hasExpired = expiresAt < Date.now();
-    const hint = hasExpired ? ` The token has expired, at ${new Date(expiresAt).toISOString()}.` : '';
-    this.#onFailure((failure || 'The connection could not be opened.') + hint, isRefused || hasExpired);
+    const reason = hasExpired ? `${EXPIRED} It was valid until ${new Date(expiresAt).toISOString()}.` : failure;
+    this.#onFailure(reason || 'The connection could not be opened.', isRefused || hasExpired);
   }
 
   /** The delay before the next attempt, in milliseconds. */
@@ -411,6 +415,11 @@ export class Connection {
     this.options.onStatus(status);
   }
 }
+
+const EXPIRED = 'The token has expired.';
+
+/** @param {Credentials} credentials */
+const keyOf = ({ url, protocols = [] }) => [url, ...protocols].join(' ');
 
 /**
  * @param {unknown} data

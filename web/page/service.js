@@ -39,7 +39,8 @@ export function pageAddress(fields = {}) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(fields)) if (value) query.set(key, value);
   if (serviceUrl !== DEFAULT) query.set('ws', serviceUrl);
-  return `${location.pathname}?${query}`;
+  const text = String(query);
+  return text ? `${location.pathname}?${text}` : location.pathname;
 }
 
 /** @param {string} url may be relative to the page */

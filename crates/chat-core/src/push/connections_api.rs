@@ -67,7 +67,10 @@ impl ConnectionsApi {
             error.log("a last frame could not be pushed", connection_id);
             return false;
         }
-        if let Err(error) = self.close(connection_id).await {
+        // A client may close the connection by itself when it gets the frame.
+        if let Err(error) = self.close(connection_id).await
+            && !matches!(error, CallError::Gone)
+        {
             error.log("a connection could not be closed", connection_id);
         }
         true
