@@ -10,13 +10,14 @@
 // It runs in browsers, and in Node.js 22 or later. docs/client.md is its reference.
 
 import { moment, since } from './client/clock.js';
-import { Connection, TIMES } from './client/connection.js';
+import { Connection } from './client/connection.js';
 import { ChatError, isConnectionError } from './client/errors.js';
 import { excessOf, problemOf } from './client/limits.js';
 import { Outbox } from './client/outbox.js';
 import { Receiver } from './client/receiver.js';
 import { newId, Sender } from './client/sender.js';
 import { Session } from './client/session.js';
+import { TIMES } from './client/times.js';
 import { checkedToken, claimsOf } from './client/token.js';
 
 export { ChatError };

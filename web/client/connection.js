@@ -40,34 +40,6 @@ import { isReachable } from './reachability.js';
  * @property {Timer} timer
  */
 
-/** In milliseconds. API Gateway ends a connection after two hours, or after ten minutes without a frame. */
-export const TIMES = {
-  /** Limit of an upgrade, with cold starts of the authorizer and of `$connect`. */
-  open: 15_000,
-  /** Limit of a reply. */
-  answer: 15_000,
-  /** Limit of the reply to a ping that checks the connection. */
-  check: 5_000,
-  /** Without a frame, until a ping. Routers forget a connection after five minutes. */
-  idle: 4 * 60_000,
-  /** Of a connection, until it is renewed. */
-  life: 110 * 60_000,
-  /** Before the token expires, when the connection is renewed. */
-  early: 60_000,
-  /** Without a frame, until a sign of life of the user or the device checks the connection. */
-  fresh: 30_000,
-  /** Longest delay before the first attempt after a loss. Random, so that not all clients come back at once. */
-  first: 3_000,
-  /** Longest delay between attempts. */
-  longest: 30_000,
-  /** First delay after a refusal. */
-  refused: 15_000,
-  /** Longest delay after a refusal. */
-  refusedLongest: 60_000,
-  /** Limit of an answer of the browser's storage; without it, entries are kept in memory. */
-  storage: 1_500,
-};
-
 export class Connection {
   /** @type {ConnectionStatus} */
   status = { state: 'waiting' };
@@ -100,7 +72,7 @@ export class Connection {
    * @param {typeof WebSocket} options.WebSocket
    * @param {typeof fetch} [options.fetch] checks at `address` whether the service is reachable
    * @param {string} options.address
-   * @param {typeof TIMES} options.times
+   * @param {typeof import('./times.js').TIMES} options.times
    * @param {(status: ConnectionStatus) => void} options.onStatus
    * @param {() => void} options.onOpen is called for each new connection
    * @param {(frame: any) => void} options.onFrame is called with each frame that is not a reply

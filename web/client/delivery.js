@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// `Delivery`: repeats one queued message until the server acknowledges or refuses it. The server stores it once, because
+// all attempts carry the same `clientMessageId` and `lastSeq`.
+
+import { hasCode, isConnectionError, isRetryable } from './errors.js';
+
+/**
+ * @typedef {import('./conversation.js').Conversation} Conversation
+ * @typedef {import('./conversation.js').Entry} Entry
+ */
+
+/** More than the clocks of a device and of the service differ, in milliseconds. */
+const DAY = 24 * 60 * 60_000;
+
+export class Delivery {
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {import('./receiver.js').Receiver} receiver
+   * @param {object} options
+   * @param {() => import('./outbox.js').Outbox | undefined} options.outbox
+   * @param {(entry: Entry) => boolean} options.isPending whether the entry is not settled or discarded yet
+   * @param {(entry: Entry) => boolean} options.isForeign whether another tab or an earlier page may have attempted it
+   * @param {(entry: Entry, error: unknown) => Promise<void>} options.onRefused marks it as failed
+   */
+  constructor(session, receiver, { outbox, isPending, isForeign, onRefused }) {
+    this.session = session;
+    this.receiver = receiver;
+    this.outbox = outbox;
+    this.isPending = isPending;
+    this.isForeign = isForeign;
+    this.onRefused = onRefused;
+  }
+
+  /**
+   * Repeats one message until it is acknowledged or refused.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
+  async run(c, entry) {
+    for (let failures = 0; this.isPending(entry) && !entry.failed; failures += 1) {
+      try {
+        if (entry.lastSeq === undefined) await this.#chooseLastSeq(c, entry);
+        if (!this.isPending(entry)) return;
+        await this.#attempt(c, entry);
+      } catch (error) {
+        if (isConnectionError(error) || this.session.isClosed) throw error;
+        if (isRetryable(error)) await this.session.backOff(error, failures);
+        else if (hasCode(error, 'out_of_date')) await this.#catchUpEntry(entry);
+        else if (!hasCode(error, 'bad_request') || !(await this.#restartNumbering(c, entry)))
+          await this.onRefused(entry, error);
+      }
+    }
+  }
+
+  /**
+   * Decides which `lastSeq` all attempts name.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
+  async #chooseLastSeq(c, entry) {
+    if (this.session.knowsAll) c.startEmpty();
+    if (c.high === null) await this.receiver.catchUp(c);
+    let lastSeq = c.high ?? 0;
+    const isForeign = this.isForeign(entry);
+    if (isForeign) lastSeq = await this.#search(entry);
+    if (!this.isPending(entry)) return;
+    const isStored = await this.outbox()?.begin(entry, lastSeq);
+    if (!isStored && !isForeign) entry.lastSeq = await this.#search(entry);
+  }
+
+  /**
+   * Looks for an entry that another tab or an earlier page may have sent: reads back to the day before it was queued. What
+   * is read settles it.
+   *
+   * @param {Entry} entry
+   * @returns {Promise<number>} the newest `seq` at the beginning of the search
+   */
+  async #search(entry) {
+    let newest;
+    let startKey;
+    do {
+      const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, startKey });
+      newest ??= messages[0]?.seq ?? 0;
+      const mayBeOlder = (messages.at(-1)?.createdAt ?? 0) > entry.queuedAt - DAY;
+      startKey = mayBeOlder ? next : undefined;
+    } while (startKey !== undefined && this.isPending(entry));
+    return newest;
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {Entry} entry
+   */
+  async #attempt(c, { peer, content, clientMessageId, lastSeq }) {
+    const fields = { recipientId: peer, content, clientMessageId, lastSeq };
+    const { duplicate: _, ...sent } = await this.session.connection.request('sendMessage', fields);
+    this.receiver.receive(c, { ...sent, senderId: this.session.userId, recipientId: peer, content, clientMessageId });
+  }
+
+  /**
+   * More than 1,000 messages follow `lastSeq`: looks for the message among them, and continues at their end.
+   *
+   * @param {Entry} entry
+   */
+  async #catchUpEntry(entry) {
+    const newest = await this.session.persist(() => this.#scan(entry, entry.lastSeq ?? 0));
+    if (!this.isPending(entry)) return;
+    entry.lastSeq = newest;
+    await this.outbox()?.put(entry);
+  }
+
+  /**
+   * Reads the messages after `seq`, until one of them is the entry: each page that is read settles what it holds.
+   *
+   * @param {Entry} entry
+   * @param {number} seq
+   * @returns {Promise<number>} the last `seq` that was read
+   */
+  async #scan(entry, seq) {
+    let hasMore = true;
+    while (hasMore && this.isPending(entry)) {
+      const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, after: seq });
+      seq = messages.at(-1)?.seq ?? seq;
+      hasMore = next !== undefined;
+    }
+    return seq;
+  }
+
+  /**
+   * Resets the conversation if the server has lost messages that the client holds.
+   *
+   * @param {Conversation} c
+   * @param {Entry} entry
+   * @returns {Promise<boolean>} whether it has
+   */
+  #restartNumbering(c, entry) {
+    return this.session.persist(async () => {
+      if (!entry.lastSeq) return false;
+      const { messages } = await this.receiver.page(c.peer, { limit: 1 });
+      const end = messages[0]?.seq ?? 0;
+      if (end >= entry.lastSeq) return false;
+      c.reset();
+      await this.receiver.catchUp(c);
+      entry.lastSeq = end;
+      await this.outbox()?.put(entry);
+      return true;
+    });
+  }
+}
