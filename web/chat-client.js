@@ -151,6 +151,7 @@ export class ChatClient extends Target {
 
   /** @param {string} peer */
   async #follow(peer) {
+    checkPeer(peer);
     const c = this.#session.conversation(peer);
     c.isOpened = true;
     while (!c.loaded || c.stale) await this.#untilConnected(() => this.#receiver.catchUp(c));
@@ -214,9 +215,9 @@ export class ChatClient extends Target {
    * @throws {ChatError} if the message is not valid, or the service refuses it
    */
   async send(peer, content) {
-    const problem = problemOf(peer);
-    if (problem) {
-      throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
+    checkPeer(peer);
+    if (typeof content !== 'string') {
+      throw new ChatError('bad_request', `A message is a string, and not of type ${typeof content}.`);
     }
     const text = content.toWellFormed?.() ?? content;
     if (!text.trim()) throw new ChatError('bad_request', 'A message needs at least one visible character.');
@@ -257,6 +258,9 @@ export class ChatClient extends Target {
    * @returns {boolean} whether the read position has moved; false if the client holds no message of the peer
    */
   markRead(peer, seq) {
+    if (seq !== undefined && !Number.isSafeInteger(seq)) {
+      throw new ChatError('bad_request', `A seq is a whole number, and not ${JSON.stringify(seq)}.`);
+    }
     const c = this.#session.conversations.get(peer);
     const upTo = Math.min(seq ?? Infinity, c?.high ?? 0);
     if (!c || upTo <= c.readSeq) return false;
@@ -393,6 +397,12 @@ export class ChatClient extends Target {
 /** A timer that is late by this much means that the device slept, in milliseconds. */
 const SLEEP = 20_000;
 
+/** @param {string} peer */
+function checkPeer(peer) {
+  const problem = problemOf(peer);
+  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
+}
+
 /** @param {string} url */
 function addressOf(url) {
   try {
@@ -415,7 +425,9 @@ function storageOf() {
  * @param {Options} options
  * @returns {typeof WebSocket}
  */
-function check({ token, userId, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({})) {
+function check(
+  { token, userId, pageSize = 50, times = {}, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({}),
+) {
   if (!token && !userId) throw new ChatError('bad_request', 'Set the option userId or token.');
   if (token && typeof token !== 'function') {
     throw new ChatError('bad_request', 'The option token is a function that returns a JWT: () => jwt.');
@@ -423,6 +435,13 @@ function check({ token, userId, WebSocket: Socket = globalThis.WebSocket } = /**
   if (!Socket) {
     const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
     throw new ChatError('bad_request', `This environment has no WebSocket. ${hint}`);
+  }
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 100) {
+    throw new ChatError('bad_request', `The option pageSize is from 1 to 100, and not ${JSON.stringify(pageSize)}.`);
+  }
+  for (const [name, value] of Object.entries(times)) {
+    const isTime = name in TIMES && Number.isFinite(value);
+    if (!isTime) throw new ChatError('bad_request', `The option times.${name} is not a time limit in milliseconds.`);
   }
   const problem = userId === undefined ? '' : problemOf(userId);
   if (problem) throw new ChatError('bad_request', `userId: ${problem}`);

@@ -327,6 +327,27 @@ test('a client needs a userId or a token, and a URL', () => {
   });
 });
 
+test('arguments that are not valid are refused with what is right', async () => {
+  const service = new Service();
+  const options = { url: service.url, userId: 'alice', WebSocket: service.WebSocket };
+  for (const [wrong, message] of [
+    [{ pageSize: 0 }, /pageSize is from 1 to 100/],
+    [{ pageSize: 1000 }, /pageSize/],
+    [{ times: { answer: 'x' } }, /times.answer/],
+    [{ times: { displaced: 5 } }, /times.displaced/],
+  ]) {
+    assert.throws(() => new ChatClient({ ...options, ...wrong }), { code: 'bad_request', message });
+  }
+  const chat = connect(service, 'alice');
+  await assert.rejects(chat.send('bob', 5), { code: 'bad_request', message: /type number/ });
+  await assert.rejects(chat.send('bob'), { code: 'bad_request', message: /type undefined/ });
+  for (const call of ['open', 'older', 'send']) {
+    await assert.rejects(chat[call]('', 'Hi'), { code: 'bad_request', message: /at least one character/ });
+  }
+  await assert.rejects(chat.history('').next(), { code: 'bad_request' });
+  assert.throws(() => chat.markRead('bob', 'x'), { code: 'bad_request', message: /whole number/ });
+});
+
 test('without a WebSocket the constructor says what to do', (t) => {
   const own = globalThis.WebSocket;
   t.after(() => {
