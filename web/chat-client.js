@@ -406,10 +406,12 @@ function checkPeer(peer) {
 /** @param {string} url */
 function addressOf(url) {
   try {
-    return new URL(url, globalThis.location?.href);
+    const address = new URL(url, globalThis.location?.href);
+    if (/^(ws|http)s?:$/.test(address.protocol)) return address;
   } catch {
-    throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
+    // Said below.
   }
+  throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
 }
 
 /** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */

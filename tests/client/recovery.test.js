@@ -60,6 +60,21 @@ test('a client that was not away notices a restored conversation by the next mes
   assert.equal(chat.conversation('bob').high, 41);
 });
 
+test('what the service has lost leaves no gap behind, even if it was pushed again before', async () => {
+  const service = new Service();
+  const old = Array.from({ length: 80 }, (_, index) => service.append('bob', 'alice', `old ${index + 1}`));
+  const chat = connect(service, 'alice', { times });
+  await chat.open('bob');
+  // A late push of a message that the client does not hold; with the network gone, nothing tells what it means.
+  service.script = ({ action }) => (action === 'getMessages' ? 'ignore' : undefined);
+  service.push(old[2]);
+  service.of('alice', 'bob').splice(0);
+  service.script = () => undefined;
+  assert.equal((await chat.send('bob', 'first')).seq, 1);
+  await until(() => chat.conversation('bob').high === 1);
+  assert.deepEqual(contents(chat.conversation('bob').messages), ['first']);
+});
+
 test('what another tab has sent leaves no gap when the client connects', async () => {
   const service = new Service();
   const indexedDB = new IDBFactory();

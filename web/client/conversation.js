@@ -107,11 +107,13 @@ export class Conversation {
   /** @type {Map<number, Message>} */
   #ahead = new Map();
   /**
-   * Messages that do not fit to those held, until a catch-up tells whether the server has lost the latter.
+   * `seq` of messages that do not fit to those held, until a catch-up tells whether the server has lost the latter.
    *
-   * @type {Map<number, Message>}
+   * @type {Set<number>}
    */
-  #doubtful = new Map();
+  #doubtful = new Set();
+  /** The first message that was new when the client began again; Infinity if there was none. */
+  #newsFrom = Infinity;
   /** @type {Snapshot | undefined} */
   #snapshot;
 
@@ -184,7 +186,7 @@ export class Conversation {
     if (held?.messageId === m.messageId) return;
     if (held) this.contradicted = true;
     this.stale = true;
-    this.#doubtful.set(m.seq, m);
+    this.#doubtful.add(m.seq);
   }
 
   /**
@@ -227,7 +229,9 @@ export class Conversation {
    */
   #start(page) {
     const first = page[0]?.seq ?? 1;
-    const firstPushed = Math.min(...this.#ahead.keys(), first + page.length);
+    const end = first + page.length;
+    const firstPushed = Math.min(...this.#ahead.keys(), this.#newsFrom, end);
+    this.#newsFrom = Infinity;
     const old = firstPushed < first ? [] : page.slice(0, firstPushed - first);
     for (const m of page) if (m.seq >= firstPushed) this.#ahead.set(m.seq, m);
     this.messages = old;
@@ -286,8 +290,10 @@ export class Conversation {
 
   /** Forgets all messages, because the server does not have them any more. */
   reset() {
-    this.#ahead = this.#doubtful;
-    this.#doubtful = new Map();
+    this.#ahead.clear();
+    // What did not fit is new, if the server still has it.
+    this.#newsFrom = Math.min(...this.#doubtful, Infinity);
+    this.#doubtful.clear();
     this.wasReset = true;
     this.messages = [];
     this.low = 1;

@@ -88,6 +88,19 @@ impl Local {
         messages(self.dynamodb(), conversation_id).await
     }
 
+    /// Removes the messages of a conversation after `seq`, as if an earlier state of the table had been restored.
+    pub async fn remove_messages_after(&self, conversation_id: &str, seq: u64) {
+        for message in self.messages(conversation_id).await {
+            let number = message["seq"].as_u64().expect("every row has a seq");
+            if number <= seq {
+                continue;
+            }
+            let delete = self.dynamodb.delete_item().table_name("MessagesTable");
+            let delete = delete.key("conversationId", AttributeValue::S(conversation_id.to_owned()));
+            delete.key("seq", AttributeValue::N(number.to_string())).send().await.expect("the table answers");
+        }
+    }
+
     /// URL of the page, with a trailing slash.
     pub fn page(&self) -> &str {
         &self.running.page

@@ -10,6 +10,7 @@
 //! - [`history`], [`checker`]: the messages that the clients received, compared with the table
 //! - [`host`], `relay`, [`device`]: the clients, one in Rust and one that runs `web/chat-client.js` in Node.js
 //! - `processes`, `proxies`, `injection`, [`harness`]: the system behind fault-injecting proxies
+//! - `restoration`: the table restored to an earlier point in time
 //! - [`run`]: one run from its plan to its outcome
 
 pub mod checker;
@@ -23,5 +24,6 @@ pub mod plan;
 mod processes;
 mod proxies;
 mod relay;
+mod restoration;
 pub mod run;
 pub mod schedule;

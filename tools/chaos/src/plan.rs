@@ -23,6 +23,8 @@ pub struct Plan {
     pub aged: bool,
     /// Whether the devices of a user are tabs of one browser. Only for runs with `web/chat-client.js`.
     pub tabs: bool,
+    /// Whether the messages are restored to an earlier point in time at the end. Only for runs with `web/chat-client.js`.
+    pub restores: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +86,7 @@ impl Plan {
         }
         let (jitter, aged) = (rng.bool(), rng.bool());
         let devices = Builder { seed, rng }.devices();
-        Self { seed, devices, rates, jitter, aged, tabs: false }
+        Self { seed, devices, rates, jitter, aged, tabs: false, restores: false }
     }
 
     /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each
@@ -107,6 +109,7 @@ impl Plan {
             });
         }
         self.tabs = self.seed.is_multiple_of(3);
+        self.restores = self.seed.is_multiple_of(4);
         self
     }
 

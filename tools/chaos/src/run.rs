@@ -17,6 +17,7 @@ use crate::{
     history::{ClientHistory, Source},
     host::Host,
     plan::{Draft, Plan},
+    restoration::restore,
     schedule::FaultSchedule,
 };
 
@@ -69,10 +70,6 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         let restless = devices.iter().filter(|device| !device.is_at_rest()).map(|device| &device.plan().name);
         violations.push(format!("devices never came to rest: {:?}", restless.collect::<Vec<_>>()));
     }
-    devices.iter().for_each(Device::stop);
-    while clients.join_next().await.is_some() {}
-    harness.end(&schedule);
-
     let histories: Vec<_> = devices.iter().map(Device::history).collect();
     let mut stored = Stored::new();
     for (one, other) in schedule.plan.conversations() {
@@ -80,6 +77,12 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         stored.insert(id.clone(), harness.local.messages(&id).await);
     }
     violations.extend(check(&histories, &stored, &(start_time..=now())));
+    if violations.is_empty() && schedule.plan.restores {
+        violations.extend(restore(harness, &schedule, &devices, &stored).await);
+    }
+    devices.iter().for_each(Device::stop);
+    while clients.join_next().await.is_some() {}
+    harness.end(&schedule);
     Outcome {
         seed: schedule.plan.seed,
         messages: stored.values().map(Vec::len).sum(),

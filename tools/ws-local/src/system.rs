@@ -41,8 +41,8 @@ pub struct SystemOptions {
     pub environment: Option<String>,
     /// The port of the page, the sockets and `@connections`; 0 selects a free one.
     pub port: u16,
-    /// The address that the gateway listens on. On loopback it listens on `::1`, too, because some browsers look for
-    /// `localhost` there. On any other address, every machine on the network can connect and call `@connections`.
+    /// The address that the gateway listens on, beside `127.0.0.1` and `::1`: some browsers look for `localhost` at the
+    /// latter. On any address that is not loopback, every machine on the network can connect and call `@connections`.
     pub host: IpAddr,
     /// The port of DynamoDB; 0 selects a free one. `None` is 8000, or a free one if that is taken.
     pub dynamodb_port: Option<u16>,
@@ -114,11 +114,15 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     let mut stack = read(&options)?;
     let listener = bind(options.host, options.port).await?;
     let port = listener.local_addr()?.port();
-    // If `::1` or its port is not free, `localhost` still works for a client that tries both addresses.
-    let more_listeners = match options.host {
-        LOOPBACK => bind(Ipv6Addr::LOCALHOST.into(), port).await.into_iter().collect(),
-        _ => Vec::new(),
-    };
+    let mut more_listeners = Vec::new();
+    if !options.host.is_unspecified() {
+        // If an address or its port is not free, `localhost` still works for a client that tries both.
+        for host in [LOOPBACK, Ipv6Addr::LOCALHOST.into()] {
+            if host != options.host {
+                more_listeners.extend(bind(host, port).await);
+            }
+        }
+    }
     let address = SocketAddr::new(if options.host.is_unspecified() { LOOPBACK } else { options.host }, port);
     let lock = options.storage.lock()?;
     let database = start_tables(&options, &stack).await?;

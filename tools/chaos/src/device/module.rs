@@ -129,6 +129,7 @@ impl ModuleDevice {
     /// Reads every conversation back to its beginning and stores it as the view.
     pub(super) async fn read_all(&self) {
         if !self.core.is_retired() {
+            self.has_view.send_replace(false);
             self.host.call(json!({ "operation": "view", "device": self.core.plan.name }));
             // The sender exists as long as the device, so this can't fail.
             let _ = self.has_view.subscribe().wait_for(|has_view| *has_view).await;
