@@ -11,6 +11,8 @@ const { IDBFactory } = await import(pathToFileURL(indexedDbPath).href);
 
 /** Stored outboxes by origin. @type {Map<string, IDBFactory>} */
 const stores = new Map();
+/** Storages that don't fail, while a page closes or after the faults. @type {Set<IDBFactory>} */
+const repaired = new Set();
 /** Open pages by device. */
 const pages = new Map();
 /** The last operation of each device; its next one waits for it. @type {Map<string, Promise<unknown>>} */
@@ -37,7 +39,7 @@ function unreliable(storage, failures, ready) {
   ready.then(() => {
     isReady = true;
   });
-  const fails = () => isReady && Math.random() * 1000 < failures;
+  const fails = () => isReady && !repaired.has(storage) && Math.random() * 1000 < failures;
   const lost = () => new DOMException('Connection to Indexed Database server lost', 'UnknownError');
   return {
     open(...args) {
@@ -69,6 +71,7 @@ const refusal = ({ code, reason, message }) => `the module reports a refused mes
 const operations = {
   open({ device, life, user, peers, origin, address, opensConversations, pageSize, storageFailures, times }) {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
+    if (storageFailures === 0) repaired.add(stores.get(origin));
     // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
       constructor(url, protocols) {
@@ -88,7 +91,7 @@ const operations = {
       times,
     });
     chat.ready.then(resolveReady);
-    const page = { chat, waiting: new Map(), peers };
+    const page = { chat, origin, waiting: new Map(), peers };
     pages.set(device, page);
     const report = (event, fields) => emit({ device, life, event, ...fields });
     chat.addEventListener('message', ({ detail }) => {
@@ -125,9 +128,13 @@ const operations = {
 
   /** Keeps a page open that has unsent messages which would not survive. */
   async close({ device }) {
-    const { chat } = pages.get(device) ?? {};
+    const { chat, origin } = pages.get(device) ?? {};
+    const storage = stores.get(origin);
+    const wasRepaired = repaired.has(storage);
+    repaired.add(storage);
     const mayClose = () => chat.isDurable || chat.conversations.every(({ pending }) => pending.length === 0);
     while (chat && !mayClose()) await new Promise((done) => setTimeout(done, 10));
+    if (!wasRepaired) repaired.delete(storage);
     chat?.close();
     pages.delete(device);
   },
