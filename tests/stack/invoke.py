@@ -127,7 +127,7 @@ def check_all(function_invoker, url):
         ("conversations", "4", {"conversations": [summary]}),
     )
 
-    read = {"conversationId": stored["conversationId"], "userId": user, "seq": 1}
+    read = {"conversationId": stored["conversationId"], "userId": user, "peerId": "bob", "seq": 1}
     check_equal(
         frame(invoke("ReadFunction", "read")),
         {"type": "read", "ref": "5", "value": read},
