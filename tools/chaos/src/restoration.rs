@@ -17,6 +17,8 @@ use crate::{
 
 /// Between two looks at what the clients hold.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// Looks until the clients reconnect.
+const LOOKS: u32 = 30;
 
 /// Removes the newest messages of each conversation, writes to it, and returns a violation for each client that still
 /// holds something else when `harness.patience` has passed.
@@ -49,11 +51,15 @@ pub(crate) async fn restore(
     }
     let mut wrong = Vec::new();
     let agree = timeout(harness.patience, async {
-        loop {
+        for look in 1.. {
             join_all(devices.iter().map(|device| device.read_all())).await;
             wrong = disagreements(harness, &devices).await;
             if wrong.is_empty() {
                 return;
+            }
+            // A client that missed the last push learns of it when it reconnects.
+            if look % LOOKS == 0 {
+                devices.iter().for_each(|device| device.reconnect());
             }
             sleep(INTERVAL).await;
         }
