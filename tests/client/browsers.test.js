@@ -30,3 +30,15 @@ for (const file of ['web/chat-client.js', 'web/page/page.js']) {
     assert.deepEqual(rewritten, [], 'esbuild rewrites what a target cannot parse');
   });
 }
+
+test('web/page/page.css keeps :has apart, because Firefox before 121 ignores a whole rule with it', async () => {
+  const css = await readFile(`${ROOT}web/page/page.css`, 'utf8');
+  const selectors = [...css.replaceAll(/\/\*.*?\*\//gs, '').matchAll(/([^{}]+)\{/g)].map(([, selector]) =>
+    selector.trim(),
+  );
+  const withHas = selectors.filter((selector) => selector.includes(':has('));
+  assert.ok(withHas.length > 0);
+  const others = (/** @type {string} */ selector) =>
+    selector.replaceAll(/\((?:[^()]|\([^()]*\))*\)/g, '').includes(',');
+  assert.deepEqual(withHas.filter(others), []);
+});
