@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { launch, newProfile, openTab, until, untilFocused, untilOnline, untilText } from './browser.js';
+import { launch, newProfile, openChat, openTab, until, untilFocused, untilOnline, untilText } from './browser.js';
 import { Issuer } from './issuer.js';
 import { startSystem } from './system.js';
 
@@ -58,6 +58,21 @@ test('a token and a name go to the origin that they were given for, and to no ot
   // At its own origin, the token is still there.
   await page.goto(system.page);
   await until(page, () => chat.userId === 'alice' && chat.connection.state === 'online');
+});
+
+test('the peers of one service are not listed at another', async (t) => {
+  const system = await startSystem(t);
+  const foreign = await startForeign(t);
+  const profile = await newProfile(browser);
+  await openChat(profile, system, { userId: 'alice', peer: 'bob' });
+  const list = (page) => page.evaluate(() => chat.conversations.map(({ peer }) => peer));
+  const again = await openTab(profile, `${system.page}?userId=alice`);
+  await untilOnline(again);
+  assert.deepEqual(await list(again), ['bob']);
+  const refused = once(foreign.server, 'refused');
+  const other = await openTab(profile, `${system.page}?userId=alice&ws=ws://${foreign.host}/x`);
+  await refused;
+  assert.deepEqual(await list(other), []);
 });
 
 test('bytes of the address that are no text are refused instead of replaced', async (t) => {

@@ -103,7 +103,7 @@ test('invisible characters in names are shown, and invalid names are refused wit
 
   // A remembered peer that the server does not know is not listed.
   await page.evaluate(async () => {
-    localStorage.setItem('chat alice', JSON.stringify(['ghost']));
+    localStorage.setItem(`ws://${location.host} chat alice`, JSON.stringify(['ghost']));
     await chat.send('carol', 'Hi');
   });
   await page.goto(`${system.page}?userId=alice`);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the page keeps in the browser: in this tab the user, and for all tabs the recent peers of each user.
+// What the page keeps in the browser: in this tab the user, and for all tabs the recent peers of each user;
+// both for the service's origin.
 
 import { problemOf } from '../client/limits.js';
 import { serviceOrigin } from './service.js';
@@ -20,6 +21,9 @@ function stored(area, key, value) {
     return null;
   }
 }
+
+/** @param {string} userId */
+const keyOfPeers = (userId) => `${serviceOrigin} chat ${userId}`;
 
 /**
  * Reads a value that this tab keeps for the service's origin, or writes one.
@@ -46,7 +50,7 @@ export function forget() {
  */
 export function recentPeers(userId) {
   try {
-    const names = JSON.parse(stored('localStorage', `chat ${userId}`) ?? '[]');
+    const names = JSON.parse(stored('localStorage', keyOfPeers(userId)) ?? '[]');
     return names.filter((/** @type {string} */ name) => !problemOf(name));
   } catch {
     return [];
@@ -59,5 +63,5 @@ export function recentPeers(userId) {
  */
 export function addRecentPeer(userId, peer) {
   const peers = [...new Set([peer, ...recentPeers(userId)])].slice(0, 100);
-  stored('localStorage', `chat ${userId}`, JSON.stringify(peers));
+  stored('localStorage', keyOfPeers(userId), JSON.stringify(peers));
 }
