@@ -50,6 +50,27 @@ test('on a phone, Enter starts a new line and the button sends', async (t) => {
   await untilShown(page, ['One\nTwo', 'Three']);
 });
 
+test('the box grows with its text in browsers that do not do so by themselves', async (t) => {
+  const system = await startSystem(t);
+  const profile = await newProfile(browser);
+  await profile.addInitScript(() => {
+    CSS.supports = () => false;
+  });
+  const page = await openChat(profile, system, { userId: 'alice', peer: 'bob' });
+  const box = page.locator('#text');
+  const height = () => box.evaluate((node) => node.offsetHeight);
+  await box.evaluate((node) => node.style.setProperty('field-sizing', 'fixed'));
+  const oneLine = await height();
+  await box.focus();
+  await page.keyboard.insertText('1\n2\n3\n4');
+  const fourLines = await height();
+  assert.ok(fourLines > 2 * oneLine, `${oneLine} and ${fourLines}`);
+  assert.ok(await box.evaluate((node) => node.scrollHeight <= node.clientHeight), 'all lines are visible');
+  await page.keyboard.press('Enter');
+  await untilShown(page, ['1\n2\n3\n4']);
+  assert.equal(await height(), oneLine);
+});
+
 test('after another user was opened in a new tab, typing goes on in the box', async (t) => {
   const system = await startSystem(t);
   const profile = await newProfile(browser);

@@ -78,8 +78,18 @@ export class Composer {
     this.#onInput();
   }
 
+  /** Makes the box as high as its text, in browsers that can't do so by a style, such as Firefox. */
+  #fit() {
+    if (CSS.supports('field-sizing', 'content')) return;
+    const box = byId('text');
+    box.style.height = 'auto';
+    const border = box.offsetHeight - box.clientHeight;
+    box.style.height = `${box.scrollHeight + border}px`;
+  }
+
   /** Enables the button, or says why the text can't be sent. */
   #check() {
+    this.#fit();
     const text = byId('text').value;
     const excess = text.length > SURELY_SHORT ? excessOf(text) : 0;
     byId('send').disabled = !text.trim() || excess > 0;
