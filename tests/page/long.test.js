@@ -1,8 +1,8 @@
-// A conversation of 20,000 messages: what is in the document, and what one message more costs.
+// Long conversations: what is in the document, and what one message more costs.
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { launch, newProfile, openChat, until } from './browser.js';
+import { launch, newProfile, openChat, until, untilShown } from './browser.js';
 import { startSystem } from './system.js';
 
 const COUNT = 20_000;
@@ -12,9 +12,9 @@ const BATCH = 25;
 const browser = await launch();
 after(() => browser.close());
 
-/** Stores the conversation of alice and bob as the functions would, which take a minute for this. */
-async function fill({ dynamodb }) {
-  const rows = Array.from({ length: COUNT }, (_, index) => ({
+/** Stores a conversation of alice and bob as the functions would, which take a minute for 20,000 messages. */
+async function fill({ dynamodb }, length) {
+  const rows = Array.from({ length }, (_, index) => ({
     conversationId: { S: 'dm:5:alice:bob' },
     seq: { N: String(index + 1) },
     messageId: { S: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}` },
@@ -31,7 +31,7 @@ async function fill({ dynamodb }) {
       },
     },
   }));
-  for (let start = 0; start < COUNT; start += BATCH) {
+  for (let start = 0; start < length; start += BATCH) {
     const requests = rows.slice(start, start + BATCH).map((Item) => ({ PutRequest: { Item } }));
     const response = await fetch(dynamodb, {
       method: 'POST',
@@ -51,7 +51,7 @@ async function fill({ dynamodb }) {
 
 test('a conversation of 20,000 messages is held, and only what is near the screen is in the document', async (t) => {
   const system = await startSystem(t);
-  await fill(system);
+  await fill(system, COUNT);
   const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
   await until(page, () => chat.conversation('bob').loaded);
   await page.evaluate(async () => {
@@ -81,4 +81,21 @@ test('a conversation of 20,000 messages is held, and only what is near the scree
   }
   const median = times.sort((a, b) => a - b)[4];
   t.diagnostic(`one message more: ${Math.round(median * 1000)} ms of script, style and layout (median of 9)`);
+});
+
+test('when the service has lost the messages on the screen, the page shows those that it has', async (t) => {
+  const system = await startSystem(t);
+  await fill(system, 900);
+  const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
+  await until(page, () => {
+    const box = document.querySelector('#scroll');
+    // Only a change of the position is an event.
+    box.scrollTop = box.scrollTop ? 0 : 1;
+    return !document.querySelector('#log .message:last-child p').textContent.startsWith('Message 900:');
+  });
+  await system.stop();
+  const restored = await startSystem(t, { port: system.port });
+  const bob = await restored.connect('bob');
+  await bob.send('alice', 'Again');
+  await untilShown(page, ['Again']);
 });

@@ -97,6 +97,7 @@ export class Drawing {
     this.#drawPlaceholder();
     if (this.#peer === null) return;
     const c = this.chat.conversation(this.#peer);
+    this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
     place(byId('log'), this.#logOf(this.#peer).nodes(this.#section.of(c)));
     byId('hint').textContent = this.#hint(c);

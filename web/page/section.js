@@ -24,6 +24,15 @@ export class Section {
     return this.#last === null;
   }
 
+  /**
+   * Whether the client holds a message of the section. If the service has lost messages, it may not.
+   *
+   * @param {Conversation} c
+   */
+  isIn({ low, high }) {
+    return this.#first <= (high ?? 0) && (this.#last ?? Infinity) >= low;
+  }
+
   /** @param {Conversation} c */
   moveToEnd({ high }) {
     this.#first = (high ?? 0) - LENGTH + 1;
