@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{RecommendedWatcher, RecursiveMode};
 
-use crate::event::{Event, EventSink};
+use crate::{
+    event::{Event, EventSink},
+    file_changes,
+};
 
 /// Reports each of its files once when the content differs from that at the start, and again after it was as at the start.
 /// Dropping it ends the reports.
@@ -31,20 +33,15 @@ impl FileWatch {
             files.into_iter().map(|file| (file.clone(), WatchedFile::new(&file))).collect();
         // Editors replace a file instead of writing to it, so the folder is watched.
         let folders: Vec<_> = watched.keys().map(|file| folder(file).to_owned()).collect();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                for (path, file) in &mut watched {
-                    if file.is_news(path) {
-                        events.send(Event::NeedsRestart(path.clone()));
-                    }
+        let mut watcher = file_changes::watcher(move |_| {
+            for (path, file) in &mut watched {
+                if file.is_news(path) {
+                    events.send(Event::NeedsRestart(path.clone()));
                 }
             }
-        })
-        .context("can't watch the template; start with --no-watch")?;
+        })?;
         for folder in folders {
-            watcher
-                .watch(&folder, RecursiveMode::NonRecursive)
-                .with_context(|| format!("can't watch {}; start with --no-watch", folder.display()))?;
+            file_changes::watch(&mut watcher, &folder, RecursiveMode::NonRecursive)?;
         }
         Ok(Self { _watcher: watcher })
     }

@@ -12,6 +12,7 @@ mod clock;
 mod console;
 pub mod dynamodb;
 pub mod event;
+mod file_changes;
 mod file_watch;
 pub mod functions;
 pub mod gateway;

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{RecommendedWatcher, RecursiveMode};
 use tokio::{sync::mpsc, time::timeout};
+
+use crate::file_changes;
 
 /// How long the files must be unchanged before a build. Editors save several files, and each file
 /// in several steps.
@@ -25,15 +26,10 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new() -> anyhow::Result<Self> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = event
-                && !event.kind.is_access()
-            {
-                // An error means that `Sources` was dropped.
-                let _ = sender.send(event);
-            }
-        })
-        .context("can't watch the functions' sources; start with --no-watch")?;
+        let watcher = file_changes::watcher(move |event| {
+            // An error means that `Sources` was dropped.
+            let _ = sender.send(event);
+        })?;
         Ok(Self { watcher, watched: BTreeSet::new(), changes })
     }
 
@@ -82,8 +78,7 @@ impl Sources {
             return Ok(());
         }
         self.watched.insert(folder.to_owned());
-        let watched = self.watcher.watch(folder, mode);
-        watched.with_context(|| format!("can't watch {}; start with --no-watch", folder.display()))
+        file_changes::watch(&mut self.watcher, folder, mode)
     }
 }
 
