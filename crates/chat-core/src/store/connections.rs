@@ -98,10 +98,7 @@ impl ConnectionLimit {
     /// client, which `new` replaces, then the oldest.
     pub fn excess(self, new: &Connection, mut others: Vec<Connection>) -> Vec<Connection> {
         let is_of_another_client = |other: &Connection| new.client.is_none() || other.client != new.client;
-        others.sort_by(|one, other| {
-            let rank = |it: &Connection| (is_of_another_client(it), it.connected_at, it.connection_id.clone());
-            rank(one).cmp(&rank(other))
-        });
+        others.sort_by_cached_key(|it| (is_of_another_client(it), it.connected_at, it.connection_id.clone()));
         others.truncate((others.len() + 1).saturating_sub(self.0 as usize));
         others
     }
