@@ -91,7 +91,7 @@ test('what another tab has sent leaves no gap when the client connects', async (
   await until(() => chat.conversation('bob').high === 5);
 });
 
-test('who wrote for the first time while the client was away gives message events, like anybody', async () => {
+test('who wrote for the first time while the client was away gives message events, too', async () => {
   const service = new Service();
   service.append('bob', 'alice', 'known');
   const chat = connect(service, 'alice', { times });

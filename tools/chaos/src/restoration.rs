@@ -1,5 +1,5 @@
 //! The last phase of some runs with `web/chat-client.js`: the table of messages is restored to an earlier point in time
-//! while the clients run, and somebody writes. Then each client must hold what the table holds.
+//! while the clients run, and a client of each conversation writes. Then each client must hold what the table holds.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -34,8 +34,8 @@ impl RouteResponse {
         Self { status_code: 200, headers: Headers { subprotocol }, body: None }
     }
 
-    /// Refuses a connection. The status code is the one that the client gets. `error` is for whoever runs the function
-    /// locally; a client can't read it.
+    /// Refuses a connection. The status code is the one that the client gets. `error` is for the log of
+    /// the local system; a client can't read it.
     pub(super) fn refuse(status_code: u16, error: Option<String>) -> Self {
         Self { status_code, headers: Headers::default(), body: error }
     }
