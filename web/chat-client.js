@@ -9,14 +9,16 @@
 //
 // It runs in browsers, and in Node.js 22 or later. docs/client.md is its reference.
 
-import { moment, since } from './client/clock.js';
 import { Connection } from './client/connection.js';
 import { ChatError, isConnectionError } from './client/errors.js';
-import { excessOf, problemOf } from './client/limits.js';
+import { newId } from './client/id.js';
+import { excessOf } from './client/limits.js';
+import { addressOf, checkOptions, checkPeer, storageOf } from './client/options.js';
 import { Outbox } from './client/outbox.js';
 import { Receiver } from './client/receiver.js';
-import { newId, Sender } from './client/sender.js';
+import { Sender } from './client/sender.js';
 import { Session } from './client/session.js';
+import { listenForSigns } from './client/signs.js';
 import { TIMES } from './client/times.js';
 import { checkedToken, claimsOf } from './client/token.js';
 
@@ -45,13 +47,12 @@ export class ChatClient extends Target {
   #times;
   /** @type {(userId: string) => void} */
   #resolveUserId = () => {};
-  /** @type {(() => void)[]} */
-  #removeListeners = [];
+  #stopListening;
 
   /** @param {Options} options */
   constructor(options) {
     super();
-    const Socket = check(options);
+    const Socket = checkOptions(options);
     this.options = options;
     this.#times = { ...TIMES, ...options.times };
     this.url = addressOf(options.url);
@@ -74,7 +75,11 @@ export class ChatClient extends Target {
       onReceived: (m) => this.#sender.settle(m),
     });
     this.#sender = new Sender(this.#session, this.#receiver, this.#openOutbox());
-    this.#listen();
+    this.#stopListening = listenForSigns({
+      onSign: () => this.#connection.notice(false),
+      onAct: () => this.#connection.notice(true),
+      onOffline: () => this.#connection.isOpen && this.connect(),
+    });
     // In a microtask, so that the caller can add its listeners first.
     queueMicrotask(() => this.connect());
   }
@@ -125,7 +130,7 @@ export class ChatClient extends Target {
   /** Ends the connection. Queued messages stay in the outbox, for the next client of this user. */
   close() {
     this.#session.close();
-    for (const remove of this.#removeListeners) remove();
+    this.#stopListening();
     this.#connection.close();
     this.#sender.close();
   }
@@ -277,7 +282,7 @@ export class ChatClient extends Target {
    * @returns {'sent' | 'read'}
    */
   stateOf(message) {
-    return message.seq <= this.conversation(message.recipientId).peerReadSeq ? 'read' : 'sent';
+    return message.seq <= this.#session.conversation(message.recipientId).peerReadSeq ? 'read' : 'sent';
   }
 
   #onOpen() {
@@ -340,40 +345,6 @@ export class ChatClient extends Target {
     this.#resolveUserId(session.userId);
   }
 
-  /**
-   * Reconnects, or checks the connection, at any sign that the network or the device came back, or that the user is there.
-   * After a sleep the connection may be dead without a word.
-   */
-  #listen() {
-    const notice = () => this.#connection.notice(false);
-    const act = () => {
-      if (!globalThis.document?.hidden) this.#connection.notice(true);
-    };
-    /**
-     * @param {EventTarget | undefined} target
-     * @param {string} type
-     * @param {() => void} listener
-     */
-    const on = (target, type, listener) => {
-      target?.addEventListener?.(type, listener);
-      this.#removeListeners.push(() => target?.removeEventListener?.(type, listener));
-    };
-    const global = /** @type {any} */ (globalThis); // in Node.js it is no EventTarget
-    const check = () => this.connect();
-    on(global, 'online', notice);
-    on(global, 'offline', () => this.#connection.isOpen && check());
-    on(globalThis.document, 'resume', notice);
-    on(globalThis.document, 'visibilitychange', act);
-    for (const type of ['pageshow', 'focus', 'pointerdown', 'keydown']) on(global, type, act);
-    let last = moment();
-    const timer = setInterval(() => {
-      if (since(last) > SLEEP) notice();
-      last = moment();
-    }, SLEEP / 4);
-    /** @type {any} */ (timer).unref?.(); // otherwise Node.js does not exit
-    this.#removeListeners.push(() => clearInterval(timer));
-  }
-
   /** Reconnects for a user who acts, instead of waiting for the next attempt. */
   #reconnect() {
     if (!this.#connection.isOpen) this.connect();
@@ -392,60 +363,4 @@ export class ChatClient extends Target {
       check();
     });
   }
-}
-
-/** A timer that is late by this much means that the device slept, in milliseconds. */
-const SLEEP = 20_000;
-
-/** @param {string} peer */
-function checkPeer(peer) {
-  const problem = problemOf(peer);
-  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
-}
-
-/** @param {string} url */
-function addressOf(url) {
-  try {
-    const address = new URL(url, globalThis.location?.href);
-    if (/^(ws|http)s?:$/.test(address.protocol)) return address;
-  } catch {
-    // Said below.
-  }
-  throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
-}
-
-/** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */
-function storageOf() {
-  try {
-    return globalThis.indexedDB;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * @param {Options} options
- * @returns {typeof WebSocket}
- */
-function check(
-  { token, userId, pageSize = 50, times = {}, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({}),
-) {
-  if (!token && !userId) throw new ChatError('bad_request', 'Set the option userId or token.');
-  if (token && typeof token !== 'function') {
-    throw new ChatError('bad_request', 'The option token is a function that returns a JWT: () => jwt.');
-  }
-  if (!Socket) {
-    const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
-    throw new ChatError('bad_request', `This environment has no WebSocket. ${hint}`);
-  }
-  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 100) {
-    throw new ChatError('bad_request', `The option pageSize is from 1 to 100, and not ${JSON.stringify(pageSize)}.`);
-  }
-  for (const [name, value] of Object.entries(times)) {
-    const isTime = name in TIMES && Number.isFinite(value);
-    if (!isTime) throw new ChatError('bad_request', `The option times.${name} is not a time limit in milliseconds.`);
-  }
-  const problem = userId === undefined ? '' : problemOf(userId);
-  if (problem) throw new ChatError('bad_request', `userId: ${problem}`);
-  return /** @type {typeof WebSocket} */ (Socket);
 }

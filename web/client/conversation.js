@@ -20,7 +20,7 @@
  * @property {string} content
  * @property {number} queuedAt in milliseconds since the Unix epoch
  * @property {number} n position in the outbox
- * @property {number} [lastSeq] of the first attempt; every retry sends the same
+ * @property {number} [lastSeq] the message is stored after this one; every attempt sends the same
  * @property {{ code: import('../chat-client.js').ErrorCode, message: string }} [failed] why the service refuses it
  * @property {Message} [sent] the stored message
  */
@@ -93,6 +93,7 @@ export class Conversation {
   isOpened = false;
   /** Whether messages may have been missed. */
   stale = true;
+  /** Whether it was known once, so that an unknown one is not new. */
   wasReset = false;
   /** Whether the server holds other messages than the client, because its data was lost or replaced. */
   contradicted = false;

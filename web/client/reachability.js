@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Whether the service replies to HTTP, for telling a refused upgrade from a network failure.
 
-import { within } from './errors.js';
-
 /**
  * Requests `address` without credentials, user or token.
  *
@@ -14,8 +12,8 @@ import { within } from './errors.js';
 export async function isReachable(address, get, limit) {
   if (!get || globalThis.navigator?.onLine === false) return false;
   try {
-    const request = get(address, { mode: 'no-cors', cache: 'no-store', credentials: 'omit' });
-    const response = await within(limit, request);
+    const signal = AbortSignal.timeout(limit);
+    const response = await get(address, { mode: 'no-cors', cache: 'no-store', credentials: 'omit', signal });
     return response.type === 'opaque' || (response.status < 500 && response.status !== 429);
   } catch {
     return false;

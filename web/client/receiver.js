@@ -56,13 +56,13 @@ export class Receiver {
         while (!walk.isDone) {
           const page = await session.persist(() => session.connection.request('getConversations', walk.next));
           walk.add(page);
-          for (const row of page.conversations ?? []) this.#takeInboxEntry(row, walk);
+          for (const row of page.conversations ?? []) this.#takeInboxEntry(row);
         }
         this.#walk = undefined;
         this.hasInbox = true;
         session.knowsAll = true;
         for (const c of session.conversations.values()) {
-          if (walk.newest.has(c.peer)) continue;
+          if (walk.peers.has(c.peer)) continue;
           if (isBehind(c)) this.#catchUpLater(c);
           // Now known not to exist on the server.
           session.changed(c);
@@ -76,15 +76,11 @@ export class Receiver {
     this.catchUp(c).catch(() => {});
   }
 
-  /**
-   * @param {any} row of the inbox
-   * @param {Walk} walk
-   */
-  #takeInboxEntry(row, walk) {
+  /** @param {any} row of the inbox */
+  #takeInboxEntry(row) {
     const { session } = this;
     const c = session.conversation(row.peerId);
     if (session.knowsAll) c.startEmpty();
-    walk.newest.set(row.peerId, row.lastMessage?.seq ?? 0);
     if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
     const before = c.peerReadSeq;
     this.#announce(c, c.addInboxEntry(row));
@@ -218,9 +214,8 @@ export class Receiver {
     if (c.high === null) return; // reset meanwhile
     c.stale = next !== undefined;
     this.#announce(c, c.addNext(messages, held));
-    if (c.contradicted) return this.#afterUpdate(c, peerReadSeq);
-    if (c.high === high && (c.stale || c.hasGap)) throw new ChatError('unavailable', 'Some messages are missing.');
     this.#afterUpdate(c, peerReadSeq);
+    if (c.high === high && (c.stale || c.hasGap)) throw new ChatError('unavailable', 'Some messages are missing.');
   }
 
   /**

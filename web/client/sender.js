@@ -4,6 +4,7 @@
 
 import { Delivery } from './delivery.js';
 import { ChatError } from './errors.js';
+import { newId } from './id.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -176,12 +177,16 @@ export class Sender {
    * Adds an entry that another tab or an earlier page has queued, unless the server has stored it.
    *
    * @param {Entry} entry
+   * @returns {Entry | undefined} the tracked entry
    */
   #trackForeign(entry) {
     const { clientMessageId } = entry;
-    if (this.#settled.has(clientMessageId)) return void this.#outbox?.remove(entry);
+    if (this.#settled.has(clientMessageId)) {
+      this.#outbox?.remove(entry);
+      return undefined;
+    }
     if (!this.#pending.has(clientMessageId)) this.#foreign.add(clientMessageId);
-    this.#track(entry);
+    return this.#track(entry).entry;
   }
 
   /**
@@ -310,8 +315,7 @@ export class Sender {
       const { message: stored } = message;
       return this.receiver.receive(this.session.conversation(stored.recipientId), stored);
     }
-    this.#trackForeign(message.entry);
-    const entry = this.#pending.get(message.entry.clientMessageId)?.entry;
+    const entry = this.#trackForeign(message.entry);
     if (!entry) return;
     entry.failed = message.entry.failed;
     if (message.kind === 'failed') return this.#reportFailure(entry);
@@ -345,8 +349,3 @@ export class Sender {
     this.session.changed(this.session.conversation(peer));
   }
 }
-
-/** `randomUUID` does not exist on pages over plain HTTP. */
-export const newId = () =>
-  globalThis.crypto.randomUUID?.() ??
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -7,11 +7,11 @@ const HOUR = 60 * 60_000;
 
 export class Walk {
   /**
-   * The newest `seq` with each peer.
+   * The peers of all conversations that were read.
    *
-   * @type {Map<string, number>}
+   * @type {Set<string>}
    */
-  newest = new Map();
+  peers = new Set();
   isDone = false;
   /** @type {unknown} */
   #startKey;
@@ -44,13 +44,14 @@ export class Walk {
   /** @param {any} page */
   add({ conversations = [], lastEvaluatedKey }) {
     const times = conversations.map((/** @type {any} */ row) => row.lastMessage?.createdAt ?? 0);
+    for (const { peerId } of conversations) this.peers.add(peerId);
     this.#began ||= times[0] ?? 0;
     this.#startKey = lastEvaluatedKey;
     this.isDone = lastEvaluatedKey === undefined;
     const before = this.#before;
     if (!before || this.isDone || Math.min(...times) > before.#began - HOUR) return;
     this.#before = undefined;
-    this.newest = new Map([...before.newest, ...this.newest]);
+    this.peers = new Set([...before.peers, ...this.peers]);
     this.#startKey = before.#startKey;
   }
 }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Checks what a caller passes, and finds what the environment has in its place.
+
+import { ChatError } from './errors.js';
+import { problemOf } from './limits.js';
+import { TIMES } from './times.js';
+
+/** @typedef {import('../chat-client.js').Options} Options */
+
+/**
+ * @param {Options} options
+ * @returns {typeof WebSocket}
+ */
+export function checkOptions(
+  { token, userId, pageSize = 50, times = {}, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({}),
+) {
+  if (!token && !userId) throw new ChatError('bad_request', 'Set the option userId or token.');
+  if (token && typeof token !== 'function') {
+    throw new ChatError('bad_request', 'The option token is a function that returns a JWT: () => jwt.');
+  }
+  if (!Socket) {
+    const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
+    throw new ChatError('bad_request', `This environment has no WebSocket. ${hint}`);
+  }
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 100) {
+    throw new ChatError('bad_request', `The option pageSize is from 1 to 100, and not ${JSON.stringify(pageSize)}.`);
+  }
+  for (const [name, value] of Object.entries(times)) {
+    const isTime = name in TIMES && Number.isFinite(value);
+    if (!isTime) throw new ChatError('bad_request', `The option times.${name} is not a time limit in milliseconds.`);
+  }
+  const problem = userId === undefined ? '' : problemOf(userId);
+  if (problem) throw new ChatError('bad_request', `userId: ${problem}`);
+  return /** @type {typeof WebSocket} */ (Socket);
+}
+
+/** @param {string} url */
+export function addressOf(url) {
+  try {
+    const address = new URL(url, globalThis.location?.href);
+    if (/^(ws|http)s?:$/.test(address.protocol)) return address;
+  } catch {
+    // Said below.
+  }
+  throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
+}
+
+/** @param {string} peer */
+export function checkPeer(peer) {
+  const problem = problemOf(peer);
+  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
+}
+
+/** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */
+export function storageOf() {
+  try {
+    return globalThis.indexedDB;
+  } catch {
+    return undefined;
+  }
+}
