@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { launch, newProfile, openTab, until } from '../page/browser.js';
+import { launch, newProfile, openTab, untilTexts } from '../page/browser.js';
 import { System } from '../page/system.js';
 import { copyFiles, example, installPackage, linkModules, makeFolder, manifest, ROOT, run } from './project.js';
 
@@ -95,11 +95,11 @@ async function talk(url) {
   try {
     await bob.send(userId, 'Before');
     const page = await openTab(profile, `${url}?${new URLSearchParams({ url: system.websocket, userId })}`);
-    await untilDrawn(page, ['Before']);
+    await untilTexts(page, 'li', ['Before']);
     await bob.send(userId, 'While it is open');
-    await untilDrawn(page, ['Before', 'While it is open']);
+    await untilTexts(page, 'li', ['Before', 'While it is open']);
     await page.locator('button').click();
-    await untilDrawn(page, ['Before', 'While it is open', 'From the page']);
+    await untilTexts(page, 'li', ['Before', 'While it is open', 'From the page']);
     // Only messages that are not stored yet have a style.
     await until(page, () => !document.querySelector('li[style]'));
   } finally {
@@ -107,17 +107,3 @@ async function talk(url) {
     await profile.close();
   }
 }
-
-/**
- * @param {import('playwright-core').Page} page
- * @param {string[]} texts
- */
-const untilDrawn = (page, texts) =>
-  until(
-    page,
-    (expected) => {
-      const items = [...document.querySelectorAll('li')].map((item) => item.textContent);
-      return JSON.stringify(items) === JSON.stringify(expected);
-    },
-    texts,
-  );

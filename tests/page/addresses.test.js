@@ -3,16 +3,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { launch, newProfile, openChat, openTab, until, untilFocused, untilOnline, untilText } from './browser.js';
 import { Issuer } from './issuer.js';
 import { startSystem } from './system.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  browser = await launch();
-});
+const browser = await launch();
 after(() => browser.close());
 
 /** A server that refuses every connection, and records the requests for one. */

@@ -147,14 +147,23 @@ export const shown = (page) => page.locator('#log .message p').allInnerTexts();
  * @param {import('playwright-core').Page} page
  * @param {string[]} texts
  */
-export const untilShown = (page, texts) =>
+export const untilShown = (page, texts) => untilTexts(page, '#log .message p', texts);
+
+/**
+ * Waits until the elements of a selector have exactly these texts.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} selector
+ * @param {string[]} texts
+ */
+export const untilTexts = (page, selector, texts) =>
   until(
     page,
-    (expected) => {
-      const now = [...document.querySelectorAll('#log .message p')].map((node) => node.textContent);
+    ([wanted, expected]) => {
+      const now = [...document.querySelectorAll(wanted)].map((node) => node.textContent);
       return JSON.stringify(now) === JSON.stringify(expected);
     },
-    texts,
+    [selector, texts],
   );
 
 /**

@@ -1,7 +1,7 @@
 // Reading: what counts as read, where links lead, and the way back to the list.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import {
   launch,
   newProfile,
@@ -16,11 +16,7 @@ import {
 } from './browser.js';
 import { startSystem } from './system.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  browser = await launch();
-});
+const browser = await launch();
 after(() => browser.close());
 
 test('a message is read when the window has the focus, not when it is only visible', async (t) => {

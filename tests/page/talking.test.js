@@ -1,7 +1,7 @@
 // Two users talk, and what each of them sees.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import {
   launch,
   newProfile,
@@ -16,11 +16,7 @@ import {
 } from './browser.js';
 import { startSystem } from './system.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  browser = await launch();
-});
+const browser = await launch();
 after(() => browser.close());
 
 test('a new visitor and a second user talk', async (t) => {

@@ -2,15 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { launch, newProfile, openChat, openTab, PHONE, say, untilFocused, untilOnline, untilShown } from './browser.js';
 import { startSystem } from './system.js';
 
-/** @type {import('playwright-core').Browser} */
-let browser;
-before(async () => {
-  browser = await launch();
-});
+const browser = await launch();
 after(() => browser.close());
 
 /** What the box contains. */
