@@ -18,7 +18,8 @@ fn is_put(call: &Call) -> bool {
 }
 
 fn reads_connections_of_bob(call: &Call) -> bool {
-    call.operation == "Query" && call.body["ExpressionAttributeValues"][":user"]["S"] == "bob"
+    let keys = &call.body["RequestItems"]["ClientsTable"]["Keys"];
+    keys.as_array().is_some_and(|keys| keys.iter().any(|key| key["userId"]["S"] == "bob"))
 }
 
 /// Holds the first call that `matches` and forwards all others. Returns two signals: the first is
@@ -83,8 +84,7 @@ async fn a_client_that_connects_after_the_connections_are_read_and_before_the_pu
     let (arrived, released) = hold_first(&proxy, is_put, Outcome::Hold);
     let connecting = async {
         arrived.notified().await;
-        // Three queries: one for duplicates, and one for each user's connections.
-        proxy.wait_for_calls("Query", 3).await;
+        proxy.wait_for_calls("BatchGetItem", 1).await;
         let (bob, page) = connect_and_sync(&chat).await;
         assert_eq!(page, Vec::<Message>::new(), "nothing is stored yet");
         sleep(SLOW_PUT).await;
@@ -125,7 +125,7 @@ async fn a_client_that_connects_after_the_put_and_before_its_response_finds_the_
 async fn a_client_whose_connection_is_stored_after_the_message_finds_the_message() {
     let (chat, proxy) = Local::start_with_proxy().await;
     let alice = chat.connect("alice").await;
-    let is_bob = |call: &Call| call.operation == "PutItem" && call.body["Item"]["userId"]["S"] == "bob";
+    let is_bob = |call: &Call| call.is_on("ClientsTable") && call.body["Key"]["userId"]["S"] == "bob";
     let (arrived, released) = hold_first(&proxy, is_bob, Outcome::Hold);
     let sending = async {
         arrived.notified().await;
@@ -148,7 +148,7 @@ async fn a_client_that_connects_before_the_second_attempt_of_a_put_gets_the_push
     let (arrived, released) = hold_first(&proxy, is_put, Outcome::Hold);
     let connecting = async {
         arrived.notified().await;
-        proxy.wait_for_calls("Query", 3).await;
+        proxy.wait_for_calls("BatchGetItem", 1).await;
         // Another device uses the sequence number of the held put, so that put must retry.
         assert_eq!(tablet.send("bob", "Faster", json!({})).await.unwrap().seq, 1);
         let (bob, page) = connect_and_sync(&chat).await;

@@ -78,7 +78,8 @@ def check_all(function_invoker, url):
         return reply
 
     def connection_ids():
-        return [row["connectionId"]["S"] for row in dynamodb.scan(TableName="ClientsTable")["Items"]]
+        items = dynamodb.scan(TableName="ClientsTable")["Items"]
+        return [name.removeprefix("c:") for item in items for name in item if name.startswith("c:")]
 
     event = json.loads((ROOT / "events" / "connect.json").read_text())["requestContext"]
     user = event["authorizer"]["userId"]

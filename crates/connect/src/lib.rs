@@ -5,7 +5,6 @@
 use chat_core::{
     Error, Reply, Request,
     configuration::{Configuration, FromConfiguration, InvalidConfiguration},
-    model::error::chain,
     push::fanout::Fanout,
     store::connections::{ClientName, Connection, ConnectionLimit, Connections},
 };
@@ -31,35 +30,26 @@ impl FromConfiguration for Context {
     }
 }
 
-/// Stores the connection before the upgrade is accepted, so that a connected client gets every message from then on.
-/// Concurrently, reads the user's other connections. If this one exceeds the limit, an earlier one of the same client is
-/// closed, or the oldest.
+/// Stores the connection before the upgrade is accepted, so that a connected client gets every message from then on. If it
+/// exceeds the limit, an earlier connection of the same client is closed, or the oldest. Removes what it closes, and the
+/// connections that ended without `$disconnect`.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if the client offers subprotocols but not `chat.v1`, because a browser closes a connection that
-/// selects none of its offers, and if the client's name is too long. [`Error::Unavailable`] and [`Error::Internal`] if the connection is not stored.
+/// selects none of its offers, and if the client's name is too long. [`Error::Unavailable`] and [`Error::Internal`] if the
+/// connection is not stored.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let subprotocol = match request.subprotocols.as_slice() {
         [] => None,
         offers if offers.iter().any(|offer| offer == SUBPROTOCOL) => Some(SUBPROTOCOL),
         _ => return Err(Error::bad_request("the only subprotocol here is chat.v1")),
     };
-    let Request { user, connection_id, connected_at, token_expires_at, client, received_at, .. } = request;
+    let Request { user, connection_id, connected_at, token_expires_at, client, received_at: now, .. } = request;
     let client = client.map(ClientName::new).transpose()?;
     let connection = Connection::new(user, connection_id, connected_at, token_expires_at, client);
-    let (added, others) = tokio::join!(
-        context.connections.add(&connection),
-        context.connections.of_user(&connection.user_id, received_at)
-    );
-    added?;
-    match others {
-        Ok(mut others) => {
-            // The concurrent read may include the new connection.
-            others.retain(|other| other.connection_id != connection.connection_id);
-            context.fanout.close(context.limit.excess(&connection, others), received_at).await;
-        }
-        // The user's next connection enforces the limit.
-        Err(error) => tracing::warn!(cause = chain(&error), "the connections of a user could not be counted"),
-    }
+    let others = context.connections.add(&connection).await?;
+    let (mut ended, open): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.has_expired(now));
+    ended.extend(context.fanout.close(context.limit.excess(&connection, open), now).await);
+    context.connections.remove_ended(&ended).await;
     Ok(Reply::Connected(subprotocol))
 }

@@ -20,12 +20,13 @@ impl FromConfiguration for Context {
     }
 }
 
-/// API Gateway does not guarantee `$disconnect`. Without it, the first push to the connection removes it, or DynamoDB's TTL.
+/// API Gateway does not guarantee `$disconnect`. Without it, the first push to the connection removes it, or the user's next
+/// connection after it has expired.
 ///
 /// # Errors
 /// [`Error::Unavailable`] and [`Error::Internal`] if the connection is not removed. Only the log shows it, because there is
 /// no client to tell.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
-    context.connections.remove(&request.user, &request.connection_id).await?;
+    context.connections.remove_closed(&request.user, &request.connection_id, request.received_at).await?;
     Ok(Reply::Nothing)
 }

@@ -11,6 +11,10 @@ use serde_json::Value;
 use support::{FakeAws, Fixture, Outcome, invoke};
 use tokio::sync::Notify;
 
+fn item_of_alice(aws: &FakeAws) -> Value {
+    aws.rows("ClientsTable").into_iter().find(|item| item["userId"]["S"] == "alice").unwrap()
+}
+
 #[tokio::test]
 async fn it_removes_this_connection_and_no_other_with_one_call() {
     let aws = FakeAws::start().await;
@@ -22,18 +26,24 @@ async fn it_removes_this_connection_and_no_other_with_one_call() {
             .await
             .unwrap();
     }
+    let expiry = item_of_alice(&aws)["expiresAt"].clone();
     aws.dynamodb.take_calls();
 
     assert_eq!(invoke(&context, disconnect::handle, Fixture::named("disconnect")).await, Value::Null);
 
-    let mut left: Vec<_> = aws
-        .rows("ClientsTable")
-        .iter()
-        .map(|row| format!("{} {}", row["userId"]["S"], row["connectionId"]["S"]))
-        .collect();
-    left.sort();
-    assert_eq!(left, [r#""alice" "other""#, r#""bob" "L0SM9cOFvHcCIhw=""#]);
-    assert_eq!(aws.dynamodb.take_counts(), [("DeleteItem".to_owned(), 1)].into());
+    let left = [("alice", "other"), ("bob", "L0SM9cOFvHcCIhw=")];
+    assert_eq!(aws.stored_connections(), left.map(|(user, id)| (user.to_owned(), id.to_owned())));
+    assert_eq!(aws.dynamodb.take_counts(), [("UpdateItem".to_owned(), 1)].into());
+    assert_eq!(item_of_alice(&aws)["lastSeenAt"]["N"], "1793535616857", "the time of the event");
+    assert_eq!(item_of_alice(&aws)["expiresAt"], expiry, "the other connection may be open for longer");
+}
+
+#[tokio::test]
+async fn an_item_that_it_makes_anew_expires() {
+    let aws = FakeAws::start().await;
+    invoke(&aws.context::<Context>(), disconnect::handle, Fixture::named("disconnect")).await;
+    let thirty_days_later = 1_793_535_616 + 30 * 24 * 60 * 60;
+    assert_eq!(item_of_alice(&aws)["expiresAt"]["N"], thirty_days_later.to_string());
 }
 
 #[tokio::test]

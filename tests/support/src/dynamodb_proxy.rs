@@ -23,6 +23,13 @@ pub struct Call {
     pub body: Value,
 }
 
+impl Call {
+    /// Whether the call reads or writes items of this table only.
+    pub fn is_on(&self, table: &str) -> bool {
+        self.body["TableName"] == table || self.body["RequestItems"].get(table).is_some()
+    }
+}
+
 /// How the proxy handles a call.
 #[derive(Clone)]
 pub enum Outcome {

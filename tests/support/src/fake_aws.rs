@@ -78,15 +78,32 @@ impl FakeAws {
     /// since 1970).
     pub fn put_connection_until(&self, user: &str, connection_id: &str, at: i64, token_expires_at: Option<i64>) {
         let mut row = json!({
-            "userId": { "S": user },
-            "connectionId": { "S": connection_id },
             "connectedAt": { "N": at.to_string() },
             "expiresAt": { "N": (at / 1000 + 7_800).to_string() },
         });
         if let Some(seconds) = token_expires_at {
             row["tokenExpiresAt"] = json!({ "N": seconds.to_string() });
         }
-        self.put("ClientsTable", &row);
+        let update = json!({
+            "TableName": "ClientsTable",
+            "Key": { "userId": { "S": user } },
+            "UpdateExpression": "SET #connection = :row",
+            "ExpressionAttributeNames": { "#connection": format!("c:{connection_id}") },
+            "ExpressionAttributeValues": { ":row": { "M": row } },
+        });
+        call(&self.database, "UpdateItem", update).expect("the table takes the connection");
+    }
+
+    /// The stored connections in alphabetical order, as pairs of user id and connection id.
+    pub fn stored_connections(&self) -> Vec<(String, String)> {
+        let mut connections = Vec::new();
+        for item in self.rows("ClientsTable") {
+            let user = item["userId"]["S"].as_str().expect("the key of the table");
+            let ids = item.as_object().into_iter().flatten().filter_map(|(name, _)| name.strip_prefix("c:"));
+            connections.extend(ids.map(|id| (user.to_owned(), id.to_owned())));
+        }
+        connections.sort();
+        connections
     }
 
     /// Puts many rows into a table directly, without the [`DynamoDbProxy`].

@@ -29,7 +29,7 @@ pub struct Action {
 pub fn stack() -> anyhow::Result<Stack> {
     let path = support::template();
     let mut parameters = samconfig::parameter_overrides(&path, None)?;
-    let limits = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "1000")];
+    let limits = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "100")];
     parameters.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut stack = template::load(&path, &parameters)?;
     if let Some(any) = stack.functions.values().next().cloned() {

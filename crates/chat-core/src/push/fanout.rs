@@ -45,11 +45,7 @@ impl Fanout {
     /// # Errors
     /// If the connections can't be read.
     pub async fn recipients(&self, request: &Request, peer: &UserId) -> Result<Vec<Connection>, Error> {
-        let (caller, now) = (&request.user, request.received_at);
-        let (mut recipients, own) = tokio::try_join!(self.connections.of_user(peer, now), async {
-            if caller == peer { Ok(Vec::new()) } else { self.connections.of_user(caller, now).await }
-        })?;
-        recipients.extend(own);
+        let mut recipients = self.connections.of_users([&request.user, peer], request.received_at).await?;
         recipients.retain(|connection| connection.connection_id != request.connection_id);
         Ok(recipients)
     }
@@ -60,7 +56,7 @@ impl Fanout {
     /// reconnects, and catches up. A frame can arrive twice if an attempt times out after API Gateway accepted it.
     ///
     /// A connection that is gone is removed. A connection whose token has expired gets the error `token_expired` instead of
-    /// the frame and is closed, so that its client reconnects with a valid token.
+    /// the frame, is closed and removed, so that its client reconnects with a valid token.
     pub async fn push(&self, request: &Request, frame: &str, recipients: Vec<Connection>) -> Delivered {
         let now = request.received_at;
         let (expired, open): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|one| one.token_has_expired(now));
@@ -70,18 +66,16 @@ impl Fanout {
             request.metrics.delivered(delivered);
             (delivered, gone)
         };
-        let ((delivered, mut gone), also_gone) =
-            tokio::join!(push_all, self.close_all(Some(&last_frame), expired, now));
-        gone.extend(also_gone);
-        self.connections.remove_gone(&gone).await;
+        let ((delivered, mut ended), closed) = tokio::join!(push_all, self.close_all(Some(&last_frame), expired, now));
+        ended.extend(closed);
+        self.connections.remove_ended(&ended).await;
         delivered
     }
 
-    /// Closes connections, concurrently, and removes those that are gone. Each of the others is removed by `$disconnect`,
-    /// which API Gateway runs for a connection that it closes. A failure is logged, and the connection stays open.
-    pub async fn close(&self, connections: Vec<Connection>, now: Timestamp) {
-        let gone = self.close_all(None, connections, now).await;
-        self.connections.remove_gone(&gone).await;
+    /// Closes connections, concurrently. Returns those that have ended and can be removed. A failure is logged, and the
+    /// connection stays open.
+    pub async fn close(&self, connections: Vec<Connection>, now: Timestamp) -> Vec<Connection> {
+        self.close_all(None, connections, now).await
     }
 
     /// Returns the connections that are gone and can be removed, too.
@@ -112,7 +106,7 @@ impl Fanout {
         }
     }
 
-    /// Returns the connections that are gone and can be removed.
+    /// Returns the connections that have ended and can be removed: those that it closed, and those that are gone.
     async fn close_all(
         &self,
         last_frame: Option<&str>,
@@ -123,7 +117,7 @@ impl Fanout {
         closed.await.into_iter().flatten().collect()
     }
 
-    /// Returns the connection if it is gone and can be removed.
+    /// Returns the connection if it has ended and can be removed.
     async fn close_one(&self, last_frame: Option<&str>, connection: Connection, now: Timestamp) -> Option<Connection> {
         let id = &connection.connection_id;
         if let Some(last_frame) = last_frame
@@ -132,7 +126,7 @@ impl Fanout {
             return if_gone("a last frame could not be pushed", error, connection, now);
         }
         match self.api.close(id).await {
-            Ok(()) => None,
+            Ok(()) => Some(connection),
             Err(error) => if_gone("a connection could not be closed", error, connection, now),
         }
     }

@@ -1,6 +1,16 @@
 //! `Connections`: the repository of open connections, in the table `Clients`.
+//!
+//! A user has one item. Each connection is an attribute of its own, `c:CONNECTION_ID`, and API Gateway never assigns a
+//! connection id twice. So no update needs a condition, and none affects another connection, in whatever order updates
+//! happen and however often.
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::update_item::builders::UpdateItemFluentBuilder,
+    types::{AttributeValue, ReturnValue},
+};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +20,13 @@ use crate::{
         time::{Timestamp, UnixSeconds},
         user::UserId,
     },
-    store::dynamodb::{DynamoDbClient, Item, call_error, from_item},
+    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item},
 };
+
+/// What the name of a connection's attribute begins with.
+const ATTRIBUTE: &str = "c:";
+/// How long an item is kept after the last connection of the user can have ended. It holds when the user was last seen.
+const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// The repository of open connections. Every error is [`Error::Unavailable`] or [`Error::Internal`].
 #[derive(Debug, Clone)]
@@ -24,9 +39,11 @@ pub struct Connections {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// The partition key.
+    /// In the table, the key of the item.
+    #[serde(skip_serializing)]
     pub user_id: UserId,
-    /// The sort key. API Gateway never assigns an id twice.
+    /// In the table, the name of the attribute.
+    #[serde(skip_serializing)]
     pub connection_id: String,
     /// When API Gateway received the upgrade.
     pub connected_at: Timestamp,
@@ -36,7 +53,7 @@ pub struct Connection {
     /// Tells the clients of a user apart. A client that opens a new connection while it has one gives the same name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientName>,
-    /// When the connection is closed at the latest. DynamoDB's TTL deletes the item some time later.
+    /// When the connection is closed at the latest. The user's next connection removes it.
     pub expires_at: UnixSeconds,
 }
 
@@ -54,6 +71,11 @@ impl Connection {
     ) -> Self {
         let expires_at = connected_at.unix_seconds().plus_secs(Self::LIFETIME_SECONDS);
         Self { user_id, connection_id, connected_at, token_expires_at, client, expires_at }
+    }
+
+    /// Whether the connection has ended by now, with or without `$disconnect`.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.unix_seconds()
     }
 
     /// Whether the token that the connection was opened with has expired.
@@ -82,8 +104,8 @@ impl ClientName {
 pub struct ConnectionLimit(u32);
 
 impl ConnectionLimit {
-    /// The largest limit. A message is pushed to each connection.
-    pub const MAX: u32 = 1_000;
+    /// The largest limit. A message is pushed to each connection, and the item of a user with so many takes 17 KB.
+    pub const MAX: u32 = 100;
 
     /// A limit of `most` connections.
     ///
@@ -109,65 +131,121 @@ impl Connections {
         Self { dynamodb: dynamodb.0.clone(), table }
     }
 
-    /// Stores a connection. Idempotent.
+    /// Stores a connection. Idempotent. Returns the user's other connections, of which some may have expired.
     ///
     /// # Errors
-    /// If the connection is not stored.
-    pub async fn add(&self, connection: &Connection) -> Result<(), Error> {
-        let item = serde_dynamo::to_item(connection).map_err(|error| Error::Internal(error.into()))?;
-        self.dynamodb.put_item().table_name(&self.table).set_item(Some(item)).send().await.map_err(call_error)?;
-        Ok(())
+    /// If the connection is not stored, or the others can't be read.
+    pub async fn add(&self, connection: &Connection) -> Result<Vec<Connection>, Error> {
+        let row = serde_dynamo::to_item(connection).map_err(|error| Error::Internal(error.into()))?;
+        let response = self
+            .update(&connection.user_id)
+            .update_expression("SET #connection = :connection, expiresAt = :expiresAt")
+            .expression_attribute_names("#connection", attribute(&connection.connection_id))
+            .expression_attribute_values(":connection", AttributeValue::M(row))
+            .expression_attribute_values(":expiresAt", item_expires_at(connection.expires_at))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(call_error)?;
+        let mut connections = connections(response.attributes.unwrap_or_default())?;
+        connections.retain(|other| other.connection_id != connection.connection_id);
+        Ok(connections)
     }
 
-    /// Removes a connection. Idempotent, because `$disconnect` may come late, or twice.
-    ///
-    /// The delete needs no condition: the connection id is part of the key and never assigned twice, so no other connection
-    /// of the user is affected.
+    /// Removes a connection that was closed at `closed_at`, and stores that the user was seen then. Idempotent, because
+    /// `$disconnect` may come late, or twice.
     ///
     /// # Errors
     /// If the connection is not removed.
-    pub async fn remove(&self, user: &UserId, connection_id: &str) -> Result<(), Error> {
-        let key = Item::from([
-            ("userId".to_owned(), AttributeValue::S(user.to_string())),
-            ("connectionId".to_owned(), AttributeValue::S(connection_id.to_owned())),
-        ]);
-        self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key)).send().await.map_err(call_error)?;
+    pub async fn remove_closed(&self, user: &UserId, connection_id: &str, closed_at: Timestamp) -> Result<(), Error> {
+        self.update(user)
+            // The update may make the item anew, which then needs an expiry.
+            .update_expression(
+                "REMOVE #connection SET lastSeenAt = :at, expiresAt = if_not_exists(expiresAt, :expiresAt)",
+            )
+            .expression_attribute_names("#connection", attribute(connection_id))
+            .expression_attribute_values(":at", AttributeValue::N(closed_at.as_millis().to_string()))
+            .expression_attribute_values(":expiresAt", item_expires_at(closed_at.unix_seconds()))
+            .send()
+            .await
+            .map_err(call_error)?;
         Ok(())
     }
 
-    /// Removes connections that are gone, concurrently. A failure is logged; the next push to such a connection tries
-    /// again.
-    pub async fn remove_gone(&self, gone: &[Connection]) {
-        let removals = gone.iter().map(|connection| self.remove(&connection.user_id, &connection.connection_id));
-        for error in join_all(removals).await.into_iter().filter_map(Result::err) {
-            tracing::warn!(cause = chain(&error), "a gone connection could not be removed");
+    /// Removes connections that have ended, with one call per user. A failure is logged; the next push to such a
+    /// connection, or the user's next connection, tries again.
+    pub async fn remove_ended(&self, ended: &[Connection]) {
+        let mut by_user = BTreeMap::<_, Vec<_>>::new();
+        for connection in ended {
+            by_user.entry(&connection.user_id).or_default().push(attribute(&connection.connection_id));
+        }
+        // In parts, because an update expression has at most 4 KB.
+        let updates = by_user.iter().flat_map(|(user, names)| names.chunks(100).map(|names| self.remove(user, names)));
+        for error in join_all(updates).await.into_iter().filter_map(Result::err) {
+            tracing::warn!(cause = chain(&error), "connections that have ended could not be removed");
         }
     }
 
-    /// The connections of a user that may be open at `now`. The read is strongly consistent, so it includes each one that
-    /// was added before a message was stored.
+    /// The connections of these users that may be open at `now`. The read is strongly consistent, so it includes each one
+    /// that was added before a message was stored.
     ///
     /// # Errors
     /// If the connections can't be read.
-    pub async fn of_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<Connection>, Error> {
-        let mut items = self
-            .dynamodb
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("userId = :user")
-            .expression_attribute_values(":user", AttributeValue::S(user.to_string()))
-            .into_paginator()
-            .items()
-            .send();
-        let mut connections = Vec::new();
-        while let Some(item) = items.next().await {
-            let connection: Connection = from_item(item.map_err(call_error)?)?;
-            // TTL deletes an item up to days late.
-            if connection.expires_at > now.unix_seconds() {
-                connections.push(connection);
-            }
+    pub async fn of_users(
+        &self,
+        users: impl IntoIterator<Item = &UserId>,
+        now: Timestamp,
+    ) -> Result<Vec<Connection>, Error> {
+        // A set, because a user can be their own peer.
+        let users: BTreeSet<_> = users.into_iter().collect();
+        let keys: Vec<_> = users.into_iter().map(key).collect();
+        let mut open = Vec::new();
+        for item in batch_get(&self.dynamodb, &self.table, &keys).await? {
+            open.extend(connections(item)?.into_iter().filter(|connection| !connection.has_expired(now)));
         }
-        Ok(connections)
+        Ok(open)
     }
+
+    async fn remove(&self, user: &UserId, names: &[String]) -> Result<(), Error> {
+        let placeholders: Vec<_> = (0..names.len()).map(|number| format!("#{number}")).collect();
+        self.update(user)
+            .update_expression(format!("REMOVE {}", placeholders.join(", ")))
+            .set_expression_attribute_names(Some(placeholders.into_iter().zip(names.iter().cloned()).collect()))
+            .send()
+            .await
+            .map_err(call_error)?;
+        Ok(())
+    }
+
+    fn update(&self, user: &UserId) -> UpdateItemFluentBuilder {
+        self.dynamodb.update_item().table_name(&self.table).set_key(Some(key(user)))
+    }
+}
+
+/// The connections in a user's item.
+fn connections(mut item: Item) -> Result<Vec<Connection>, Error> {
+    let Some(user) = item.remove("userId") else { return Err(Error::Internal("an item has no userId".into())) };
+    let connections = item.into_iter().filter_map(|(name, value)| {
+        let id = AttributeValue::S(name.strip_prefix(ATTRIBUTE)?.to_owned());
+        let AttributeValue::M(mut row) = value else {
+            return Some(Err(Error::Internal(format!("{name} is no map").into())));
+        };
+        row.extend([("userId".to_owned(), user.clone()), ("connectionId".to_owned(), id)]);
+        Some(from_item(row))
+    });
+    connections.collect()
+}
+
+fn key(user: &UserId) -> Item {
+    [("userId".to_owned(), AttributeValue::S(user.to_string()))].into()
+}
+
+/// The name of a connection's attribute.
+fn attribute(connection_id: &str) -> String {
+    format!("{ATTRIBUTE}{connection_id}")
+}
+
+/// When TTL deletes the item of a user whose last connection ends at `last_end`.
+fn item_expires_at(last_end: UnixSeconds) -> AttributeValue {
+    AttributeValue::N(last_end.plus_secs(RETENTION_SECONDS).as_secs().to_string())
 }

@@ -6,8 +6,9 @@ use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client, config,
     error::{ProvideErrorMetadata, SdkError},
-    types::AttributeValue,
+    types::{AttributeValue, KeysAndAttributes},
 };
+use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 
 use crate::model::error::Error;
@@ -25,6 +26,8 @@ const ATTEMPTS: u32 = 4;
 /// The longest wait before the second attempt. It doubles with each further attempt, and each wait is a random part of it,
 /// so that callers that failed together do not retry together. The SDK's default is one second.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The maximum number of keys of one `BatchGetItem`.
+const BATCH_KEYS: usize = 100;
 
 /// The client that all repositories of a function share. Its calls end before the function's time is up.
 #[derive(Debug, Clone)]
@@ -75,6 +78,32 @@ where
 pub fn random_wait() -> Duration {
     let noise = u64::from(uuid::Uuid::new_v4().as_fields().0);
     Duration::from_millis(10 + noise % 40)
+}
+
+/// The items with these keys, in any order, without the keys that have no item. The reads are strongly consistent. No key
+/// may occur twice, because DynamoDB refuses such a batch.
+pub(super) async fn batch_get(dynamodb: &Client, table: &str, keys: &[Item]) -> Result<Vec<Item>, Error> {
+    let batches = try_join_all(keys.chunks(BATCH_KEYS).map(|keys| get_batch(dynamodb, table, keys.to_vec()))).await?;
+    Ok(batches.into_iter().flatten().collect())
+}
+
+/// Up to [`BATCH_KEYS`] items. DynamoDB may leave some keys for another call.
+async fn get_batch(dynamodb: &Client, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+    let mut items = Vec::new();
+    let mut wanted = KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .consistent_read(true)
+        .build()
+        .map_err(|error| Error::Internal(error.into()))?;
+    loop {
+        let response = dynamodb.batch_get_item().request_items(table, wanted).send().await.map_err(call_error)?;
+        items.extend(response.responses.unwrap_or_default().remove(table).unwrap_or_default());
+        match response.unprocessed_keys.unwrap_or_default().remove(table) {
+            Some(unprocessed) => wanted = unprocessed,
+            None => return Ok(items),
+        }
+        tokio::time::sleep(random_wait()).await;
+    }
 }
 
 /// Deserializes an item.

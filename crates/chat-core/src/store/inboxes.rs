@@ -11,10 +11,7 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-        Update,
-    },
+    types::{AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use futures_util::future::try_join_all;
 use serde::Deserialize;
@@ -28,13 +25,11 @@ use crate::{
         user::UserId,
     },
     store::{
-        dynamodb::{DynamoDbClient, Item, call_error, from_item, random_wait},
+        dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item, random_wait},
         messages::exists_check,
     },
 };
 
-/// The maximum number of keys of one `BatchGetItem`.
-const BATCH_KEYS: usize = 100;
 /// Attempts to move a read position if the transaction conflicts with another write or is throttled. The SDK repeats
 /// neither.
 const MAX_ATTEMPTS: u32 = 8;
@@ -171,8 +166,8 @@ impl Inboxes {
         // can be their own peer.
         let pairs: HashSet<_> = peers.into_iter().flat_map(|peer| [(user, peer), (peer, user)]).collect();
         let keys: Vec<_> = pairs.into_iter().map(|(reader, peer)| key(reader, read_sort_key(peer))).collect();
-        let items = try_join_all(keys.chunks(BATCH_KEYS).map(|keys| self.batch_get(keys.to_vec()))).await?;
-        let positions = items.into_iter().flatten().map(|item| {
+        let items = batch_get(&self.dynamodb, &self.table, &keys).await?;
+        let positions = items.into_iter().map(|item| {
             let row: ReadPositionRow = from_item(item)?;
             Ok(((row.user_id, row.peer_id), row.read_seq))
         });
@@ -223,26 +218,6 @@ impl Inboxes {
                     }
                 }
                 _ => return Err(call_error(error)),
-            }
-            tokio::time::sleep(random_wait()).await;
-        }
-    }
-
-    /// Up to [`BATCH_KEYS`] items. DynamoDB may leave some keys for another call.
-    async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
-        let mut items = Vec::new();
-        let mut wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(true)
-            .build()
-            .map_err(|error| Error::Internal(error.into()))?;
-        loop {
-            let response =
-                self.dynamodb.batch_get_item().request_items(&self.table, wanted).send().await.map_err(call_error)?;
-            items.extend(response.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
-            match response.unprocessed_keys.unwrap_or_default().remove(&self.table) {
-                Some(unprocessed) => wanted = unprocessed,
-                None => return Ok(items),
             }
             tokio::time::sleep(random_wait()).await;
         }

@@ -29,9 +29,7 @@ async fn one_failing_connection_affects_no_other() {
         ["bob"],
         "what is slowed down is retried, what has expired is skipped"
     );
-    let mut left: Vec<_> =
-        aws.rows("ClientsTable").iter().map(|row| row["connectionId"]["S"].as_str().unwrap().to_owned()).collect();
-    left.sort();
+    let left: Vec<_> = aws.stored_connections().into_iter().map(|(_, id)| id).collect();
     // A young connection that is gone is kept, because API Gateway also answers 410 while a connection is being opened.
     assert_eq!(left, ["alice", "alice-silent", "bob", "bob-2", "bob-expired", "bob-new"]);
 }
@@ -39,12 +37,30 @@ async fn one_failing_connection_affects_no_other() {
 #[tokio::test]
 async fn a_stored_message_is_acknowledged_even_if_the_recipients_cannot_be_read() {
     let (aws, context) = two_users().await;
-    aws.dynamodb.inject(|call| match call.body["TableName"].as_str() {
-        Some("ClientsTable") => Outcome::Fail(400, "AccessDeniedException"),
-        _ => Outcome::Forward,
+    aws.dynamodb.inject(|call| match call.is_on("ClientsTable") {
+        true => Outcome::Fail(400, "AccessDeniedException"),
+        false => Outcome::Forward,
     });
     assert_eq!(send(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
     assert_eq!(stored(&aws).len(), 1);
+}
+
+#[tokio::test]
+async fn users_whose_connections_dynamodb_leaves_unprocessed_are_requested_again() {
+    let (aws, context) = two_users().await;
+    let item = aws.rows("ClientsTable").into_iter().find(|item| item["userId"]["S"] == "alice");
+    // The first response has one of the two users.
+    aws.dynamodb.inject(move |call| {
+        let mut unprocessed = call.body["RequestItems"].clone();
+        let Some(keys) = unprocessed["ClientsTable"]["Keys"].as_array_mut().filter(|keys| keys.len() == 2) else {
+            return Outcome::Forward;
+        };
+        keys.retain(|key| key["userId"]["S"] == "bob");
+        let response = json!({ "Responses": { "ClientsTable": [item] }, "UnprocessedKeys": unprocessed });
+        Outcome::Respond(200, response)
+    });
+    assert_eq!(send(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })).await["type"], "sent");
+    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
 }
 
 #[tokio::test]
@@ -52,9 +68,9 @@ async fn a_stored_message_is_acknowledged_in_time_even_if_dynamodb_hangs() {
     let (aws, context) = two_users().await;
     let never = Arc::new(Notify::new());
     let hold = never.clone();
-    aws.dynamodb.inject(move |call| match call.body["TableName"].as_str() {
-        Some("ClientsTable") => Outcome::Hold(hold.clone()),
-        _ => Outcome::Forward,
+    aws.dynamodb.inject(move |call| match call.is_on("ClientsTable") {
+        true => Outcome::Hold(hold.clone()),
+        false => Outcome::Forward,
     });
     let frame = json!({ "recipientId": "bob", "content": "Hi" });
     let event = Fixture::named("send").user("alice").frame(&frame).timeout_ms(1_500);

@@ -34,17 +34,32 @@ fn inboxes(aws: &FakeAws) -> Vec<String> {
 async fn the_first_message_of_an_hour_adds_the_conversation_to_both_inboxes() {
     let (aws, context) = two_users().await;
     for (content, received_at, calls, inbox) in [
-        ("first", NOW, &[("PutItem", 3), ("Query", 3)][..], ["alice +0 bob", "bob +0 alice"]),
-        ("in the same hour", NOW + 1, &[("PutItem", 1), ("Query", 3)], ["alice +0 bob", "bob +0 alice"]),
+        ("first", NOW, &[("BatchGetItem", 1), ("PutItem", 3), ("Query", 1)][..], ["alice +0 bob", "bob +0 alice"]),
+        (
+            "in the same hour",
+            NOW + 1,
+            &[("BatchGetItem", 1), ("PutItem", 1), ("Query", 1)],
+            ["alice +0 bob", "bob +0 alice"],
+        ),
         (
             "in another",
             NOW + 2 * HOUR,
-            &[("DeleteItem", 2), ("PutItem", 3), ("Query", 3)],
+            &[("BatchGetItem", 1), ("DeleteItem", 2), ("PutItem", 3), ("Query", 1)],
             ["alice +2 bob", "bob +2 alice"],
         ),
-        ("late", NOW + HOUR, &[("PutItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
-        ("after that", NOW + 2 * HOUR + 1, &[("PutItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
-        ("late", NOW + 3 * HOUR, &[("GetItem", 1), ("Query", 3)], ["alice +2 bob", "bob +2 alice"]),
+        ("late", NOW + HOUR, &[("BatchGetItem", 1), ("PutItem", 1), ("Query", 1)], ["alice +2 bob", "bob +2 alice"]),
+        (
+            "after that",
+            NOW + 2 * HOUR + 1,
+            &[("BatchGetItem", 1), ("PutItem", 1), ("Query", 1)],
+            ["alice +2 bob", "bob +2 alice"],
+        ),
+        (
+            "late",
+            NOW + 3 * HOUR,
+            &[("BatchGetItem", 1), ("GetItem", 1), ("Query", 1)],
+            ["alice +2 bob", "bob +2 alice"],
+        ),
     ] {
         aws.dynamodb.take_calls();
         assert_eq!(send_at(&aws, content, received_at).await["type"], "sent");

@@ -50,7 +50,7 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_send_makes_four_calls_and_one_push_per_other_connection() {
+async fn a_send_makes_three_calls_and_one_push_per_other_connection() {
     let (aws, context) = two_users().await;
     send(&context, "alice", json!({ "recipientId": "bob", "content": "1" })).await;
     for frame in [
@@ -61,7 +61,7 @@ async fn a_send_makes_four_calls_and_one_push_per_other_connection() {
         aws.dynamodb.take_calls();
         aws.connections.take_pushes();
         assert_eq!(send_with_fast_put(&aws, frame, Duration::MAX).await["type"], "sent");
-        assert_eq!(aws.dynamodb.take_counts(), counts(&[("PutItem", 1), ("Query", 3)]));
+        assert_eq!(aws.dynamodb.take_counts(), counts(&[("BatchGetItem", 1), ("PutItem", 1), ("Query", 1)]));
         assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
     }
 }
@@ -72,7 +72,7 @@ async fn the_connections_are_read_while_the_put_runs() {
     let released = hold_message_puts(&aws);
     // If the connections were read after the put, nothing would release the put, and the test would never end.
     let release = async {
-        tokio::join!(aws.dynamodb.wait_for_calls("Query", 3), aws.dynamodb.wait_for_calls("PutItem", 3));
+        tokio::join!(aws.dynamodb.wait_for_calls("BatchGetItem", 1), aws.dynamodb.wait_for_calls("PutItem", 3));
         released.notify_one();
     };
     let (sent, ()) = tokio::join!(send(&context, "alice", json!({ "recipientId": "bob", "content": "Hi" })), release);
@@ -92,7 +92,7 @@ async fn a_client_that_connects_while_a_message_is_being_stored_gets_it() {
     let (aws, _) = two_users().await;
     let released = hold_message_puts(&aws);
     let connecting = async {
-        tokio::join!(aws.dynamodb.wait_for_calls("Query", 3), aws.dynamodb.wait_for_calls("PutItem", 3));
+        tokio::join!(aws.dynamodb.wait_for_calls("BatchGetItem", 1), aws.dynamodb.wait_for_calls("PutItem", 3));
         // Bob's third device connects and finds no new message, so it needs the push.
         aws.put_connection("bob", "bob-3", NOW);
         released.notify_one();
