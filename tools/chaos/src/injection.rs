@@ -16,6 +16,8 @@ use crate::{fault::Fault, processes::pause, proxies::Proxies, schedule::FaultSch
 const TOO_LATE: Duration = Duration::from_millis(1_200);
 /// By how much [`age_connections`] makes connections older, in milliseconds.
 const AN_HOUR: i64 = 3_600_000;
+/// What the name of a connection's attribute begins with, in the item of its user.
+const ATTRIBUTE: &str = "c:";
 const TRACE_ID: &str = "x-amzn-trace-id";
 
 /// What a fault does to a call.
@@ -40,7 +42,7 @@ enum Effect {
 pub(crate) async fn dynamodb_call(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCall) -> Response<Body> {
     let Some(schedule) = proxies.run_of(&call.body) else { return forward(&upstream, call).await };
     let request: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-    let kind = kind_of(call.operation(), request["TableName"].as_str().unwrap_or_default());
+    let kind = kind_of(call.operation(), &request);
     let number = schedule.number(kind);
     if kind == "AddClient" {
         choose_lost_disconnect(&proxies, &schedule, &request, number);
@@ -161,22 +163,36 @@ async fn forward(upstream: &Upstream, call: HttpCall) -> Response<Body> {
 
 /// The kind of a call, for the plan. The name seeds the random faults, so renaming a kind changes
 /// every run.
-fn kind_of(operation: &str, table: &str) -> &'static str {
-    match (operation, table) {
+fn kind_of(operation: &str, request: &Value) -> &'static str {
+    match (operation, table_of(request)) {
         ("Query", "MessagesTable") => "Look",
         ("PutItem", "MessagesTable") => "Put",
         ("GetItem", "MessagesTable") => "Get",
-        ("Query", "ClientsTable") => "Connections",
-        ("PutItem", "ClientsTable") => "AddClient",
-        ("DeleteItem", "ClientsTable") => "RemoveClient",
+        ("BatchGetItem", "ClientsTable") => "Connections",
+        ("UpdateItem", "ClientsTable") => match request["UpdateExpression"].as_str() {
+            Some(update) if update.starts_with("REMOVE") => "RemoveClient",
+            _ => "AddClient",
+        },
         ("TransactWriteItems", _) => "Transact",
         _ => "Other",
     }
 }
 
+/// The table of a call; an empty name for a transaction.
+fn table_of(request: &Value) -> &str {
+    let batch = || request["RequestItems"].as_object()?.keys().next().map(String::as_str);
+    request["TableName"].as_str().or_else(batch).unwrap_or_default()
+}
+
+/// The connection that an update stores, or that `$disconnect` removes.
+fn connection_of(request: &Value) -> &str {
+    let attribute = request["ExpressionAttributeNames"]["#connection"].as_str();
+    attribute.and_then(|name| name.strip_prefix(ATTRIBUTE)).unwrap_or_default()
+}
+
 /// Decides from the plan whether the new connection will lose its `$disconnect` event.
 fn choose_lost_disconnect(proxies: &Proxies, schedule: &FaultSchedule, request: &Value, number: u64) {
-    let connection = request["Item"]["connectionId"]["S"].as_str().unwrap_or_default();
+    let connection = connection_of(request);
     let rate = schedule.plan.rate(Fault::DisconnectLost);
     if !schedule.is_quiet() && schedule.plan.rng("mute", number).u32(0..1_000) < rate {
         schedule.record(Fault::DisconnectLost, connection);
@@ -185,11 +201,10 @@ fn choose_lost_disconnect(proxies: &Proxies, schedule: &FaultSchedule, request: 
 }
 
 /// Whether this call must be dropped to simulate a lost `$disconnect` event. Other functions can
-/// still delete the connection.
+/// still remove the connection.
 fn is_lost_disconnect(proxies: &Proxies, call: &HttpCall, request: &Value) -> bool {
-    let connection = request["Key"]["connectionId"]["S"].as_str().unwrap_or_default();
     let function = proxies.processes.function(call.header(TRACE_ID));
-    proxies.is_disconnect_lost(connection) && function.as_deref() == Some("DisconnectFunction")
+    proxies.is_disconnect_lost(connection_of(request)) && function.as_deref() == Some("DisconnectFunction")
 }
 
 /// Makes connections an hour older, so that a 410 removes them. Connections whose `$connect` may
@@ -197,11 +212,13 @@ fn is_lost_disconnect(proxies: &Proxies, call: &HttpCall, request: &Value) -> bo
 fn age_connections(proxies: &Proxies, response: Response<Bytes>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    for item in value["Items"].as_array_mut().into_iter().flatten() {
-        let connected_at = item["connectedAt"]["N"].as_str().and_then(|at| at.parse::<i64>().ok());
-        let connection = item["connectionId"]["S"].as_str().unwrap_or_default();
-        if let (Some(connected_at), true) = (connected_at, proxies.was_opened(connection)) {
-            item["connectedAt"]["N"] = (connected_at - AN_HOUR).to_string().into();
+    let items = value["Responses"]["ClientsTable"].as_array_mut().into_iter().flatten();
+    for (name, attribute) in items.filter_map(Value::as_object_mut).flatten() {
+        let Some(connection) = name.strip_prefix(ATTRIBUTE) else { continue };
+        let connected_at = &mut attribute["M"]["connectedAt"]["N"];
+        let at = connected_at.as_str().and_then(|at| at.parse::<i64>().ok());
+        if let (Some(at), true) = (at, proxies.was_opened(connection)) {
+            *connected_at = (at - AN_HOUR).to_string().into();
         }
     }
     for header in ["content-length", "x-amz-crc32"] {
