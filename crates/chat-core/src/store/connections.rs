@@ -104,7 +104,7 @@ impl ClientName {
 pub struct ConnectionLimit(u32);
 
 impl ConnectionLimit {
-    /// The largest limit. A message is pushed to each connection, and the item of a user with so many takes 17 KB.
+    /// The largest limit. A message is pushed to each connection, and the item of a user with so many takes 15 KB.
     pub const MAX: u32 = 100;
 
     /// A limit of `most` connections.
