@@ -140,6 +140,24 @@ async fn the_oldest_connections_are_closed_above_the_limit() {
 }
 
 #[tokio::test]
+async fn any_number_of_expired_connections_is_removed() {
+    let aws = FakeAws::start().await;
+    let mut item = json!({ "userId": { "S": "alice" } });
+    for number in 0..700 {
+        let row = json!({ "connectedAt": { "N": "0" }, "expiresAt": { "N": "7800" } });
+        item[format!("c:{number}")] = json!({ "M": row });
+    }
+    aws.put("ClientsTable", &item);
+    connect(&aws.context(), Fixture::named("connect").connection("new")).await;
+    assert_eq!(stored(&aws), ["new"]);
+    for call in aws.dynamodb.take_calls() {
+        let update = call.body["UpdateExpression"].as_str().unwrap();
+        assert!(update.len() <= 4_096, "DynamoDB refuses an expression of {} bytes", update.len());
+    }
+    assert_eq!(aws.connections.take_closed().len(), 0, "API Gateway has closed them");
+}
+
+#[tokio::test]
 async fn a_connection_that_may_still_be_opened_is_not_removed() {
     let aws = FakeAws::start().await;
     let context: Context = aws.try_context(&[("MAX_CONNECTIONS", "1")]).unwrap();

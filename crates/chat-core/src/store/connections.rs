@@ -153,7 +153,8 @@ impl Connections {
     }
 
     /// Removes a connection that was closed at `closed_at`, and stores that the user was seen then. Idempotent, because
-    /// `$disconnect` may come late, or twice.
+    /// `$disconnect` may come late, or twice. If the events of two connections come in the wrong order, the user was seen at
+    /// the earlier time.
     ///
     /// # Errors
     /// If the connection is not removed.
