@@ -143,7 +143,7 @@ async fn the_oldest_connections_are_closed_above_the_limit() {
 async fn any_number_of_expired_connections_is_removed() {
     let aws = FakeAws::start().await;
     let mut item = json!({ "userId": { "S": "alice" } });
-    for number in 0..700 {
+    for number in 0..1_000 {
         let row = json!({ "connectedAt": { "N": "0" }, "expiresAt": { "N": "7800" } });
         item[format!("c:{number}")] = json!({ "M": row });
     }
