@@ -28,7 +28,7 @@ const BUDGETS: [Budget; 12] = [
     budget("no-op", (0, 0), (0.0, 0.0), 0.0),
     budget("authorizer, open mode", (0, 0), (0.0, 0.0), 0.0),
     budget("connect", (1, 1), (0.0, 1.0), 1_600.0),
-    budget("disconnect", (1, 1), (0.0, 1.0), 1_200.0),
+    budget("disconnect", (1, 1), (0.0, 1.0), 1_400.0),
     budget("sendMessage, no connections", (3, 2), (3.0, 1.0), 5_000.0),
     budget("sendMessage, 1 push", (4, 3), (3.0, 1.0), 6_400.0),
     budget("sendMessage, 10 pushes", (13, 3), (3.0, 1.0), 20_000.0),
