@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { launch, newProfile, openTab, untilTexts } from '../page/browser.js';
+import { launch, newProfile, openTab, until, untilTexts } from '../page/browser.js';
 import { System } from '../page/system.js';
 import { copyFiles, example, installPackage, linkModules, makeFolder, manifest, ROOT, run } from './project.js';
 
