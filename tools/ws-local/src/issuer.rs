@@ -1,20 +1,16 @@
 //! `Issuer`: signs tokens (JWTs) for development with a key pair in a file.
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
+
+use crate::private_file;
 
 /// The file of the key pair in the data folder.
 const FILE: &str = "issuer.pk8";
@@ -35,16 +31,11 @@ impl Issuer {
     /// If the file can't be read or written, or does not hold a key.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(FILE);
-        let mut is_new = false;
-        let document = match fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                is_new = make(folder, &file)
-                    .with_context(|| format!("can't make the key {}; give --data another folder", file.display()))?;
-                fs::read(&file)
-            }
-            read => read,
-        };
-        let document = document.with_context(|| format!("can't read the key {}", file.display()))?;
+        let (document, is_new) = private_file::read_or_make(folder, FILE, || {
+            let document =
+                Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow!("no randomness"))?;
+            Ok(document.as_ref().to_owned())
+        })?;
         let pair = Ed25519KeyPair::from_pkcs8(&document)
             .map_err(|_| anyhow!("{} is not a key; delete it to get a new one", file.display()))?;
         Ok(Self { pair, new_file: is_new.then_some(file) })
@@ -71,25 +62,9 @@ impl Issuer {
     }
 }
 
-/// Creates the file atomically, so that two programs that start at once use the same key. Returns whether this call
-/// created it.
-fn make(folder: &Path, file: &Path) -> anyhow::Result<bool> {
-    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow!("no randomness"))?;
-    fs::create_dir_all(folder)?;
-    let draft = folder.join(format!("{FILE}.{}.draft", Uuid::new_v4()));
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?.write_all(document.as_ref())?;
-    let linked = fs::hard_link(&draft, file);
-    fs::remove_file(&draft)?;
-    match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

@@ -18,6 +18,8 @@ pub mod functions;
 pub mod gateway;
 pub mod invoke;
 pub mod issuer;
+mod private_file;
 pub mod samconfig;
+mod secrets;
 pub mod system;
 pub mod template;

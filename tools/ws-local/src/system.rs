@@ -19,7 +19,7 @@ use crate::{
     file_watch::FileWatch,
     functions::{FunctionOptions, Functions},
     gateway::{Gateway, GatewayOptions, Limits},
-    samconfig,
+    samconfig, secrets,
     template::{self, Stack},
 };
 
@@ -125,6 +125,7 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
     }
     let address = SocketAddr::new(if options.host.is_unspecified() { LOOPBACK } else { options.host }, port);
     let lock = options.storage.lock()?;
+    secrets::resolve(&mut stack, &options.storage)?;
     let database = start_tables(&options, &stack).await?;
     localize(&mut stack, &address.to_string());
 

@@ -23,7 +23,7 @@ mod tests;
 use std::{collections::BTreeMap, fs, path::Path};
 
 pub use error::{Fault, Problem, TemplateError};
-pub use stack::{Api, Authorizer, Function, Route, Stack, Table};
+pub use stack::{Api, Authorizer, Function, Route, Secret, SecretValue, Stack, Table};
 
 use place::Place;
 use resources::Resource;
@@ -60,15 +60,17 @@ fn parse(source: &str, directory: &Path, overrides: &BTreeMap<String, String>) -
     };
     let api = api::read(api, &resources, |arn: &Place<'_>| function_of(arn, &resources, &functions))?;
 
-    let mut tables = Vec::new();
+    let (mut tables, mut secrets) = (Vec::new(), Vec::new());
     for resource in &resources {
         match resource.kind.as_str() {
             "AWS::DynamoDB::Table" => tables.push(resource.table()?),
             "AWS::Serverless::SimpleTable" => tables.push(resource.simple_table()?),
+            "AWS::SecretsManager::Secret" => secrets.push(resource.secret()?),
             _ => {}
         }
     }
-    Ok(Stack { region: scope::REGION.to_owned(), account_id: scope::ACCOUNT_ID.to_owned(), api, functions, tables })
+    let (region, account_id) = (scope::REGION.to_owned(), scope::ACCOUNT_ID.to_owned());
+    Ok(Stack { region, account_id, api, functions, tables, secrets })
 }
 
 /// Logical id of the function with this ARN. Fails if the function can't run on this machine.

@@ -1,4 +1,4 @@
-//! The resources of a template that run here: functions and tables.
+//! The resources of a template that run here: functions, tables and secrets.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -6,14 +6,15 @@ use super::{
     error::{Fault, Problem},
     place::Place,
     scope,
-    stack::{Function, Table},
+    stack::{Function, Secret, SecretValue, Table},
 };
 
 /// Resource types that this crate reads. Resources of other types are skipped, including their
 /// conditions.
-const TYPES: [&str; 5] = [
+const TYPES: [&str; 6] = [
     "AWS::ApiGatewayV2::RouteResponse",
     "AWS::DynamoDB::Table",
+    "AWS::SecretsManager::Secret",
     "AWS::Serverless::Function",
     "AWS::Serverless::SimpleTable",
     "AWS::Serverless::WebSocketApi",
@@ -154,6 +155,26 @@ impl<'s> Resource<'s> {
             "AttributeDefinitions": [{"AttributeName": key, "AttributeType": kind}],
         });
         Ok(Table { name, create, ttl_attribute: None })
+    }
+
+    /// An `AWS::SecretsManager::Secret`. Generated ones consist of letters and digits, whatever else the template allows.
+    pub(super) fn secret(&self) -> Result<Secret, Fault> {
+        let name = self.property("Name")?.map_or_else(|| Ok(self.id.clone()), |name| name.text())?;
+        let value = match self.property("SecretString")? {
+            Some(text) => SecretValue::Text(text.text()?),
+            None => {
+                let generate = self.property("GenerateSecretString")?;
+                if let Some(template) =
+                    generate.as_ref().and_then(|generate| generate.get("SecretStringTemplate").transpose())
+                {
+                    return Err(template?.fault(Problem::Expected("absent: JSON secrets are not supported here")));
+                }
+                let length = generate.map(|generate| generate.get("PasswordLength")).transpose()?.flatten();
+                let length = length.map(|length| length.number(1..=4096, "1 to 4096 (characters)")).transpose()?;
+                SecretValue::Generated { length: length.unwrap_or(32) as usize }
+            }
+        };
+        Ok(Secret { id: self.id.clone(), name, value })
     }
 
     fn table_name(&self) -> Result<String, Fault> {

@@ -148,6 +148,7 @@ impl Scope {
             Some("AWS::Serverless::WebSocketApi") => return Ok(api_id(id)),
             Some("AWS::Serverless::Function") => "FunctionName",
             Some("AWS::DynamoDB::Table" | "AWS::Serverless::SimpleTable") => "TableName",
+            Some("AWS::SecretsManager::Secret") => "Name",
             _ => return Ok(id.to_owned()),
         };
         let properties = resource.get("Properties")?;

@@ -15,6 +15,8 @@ pub struct Stack {
     pub functions: BTreeMap<String, Function>,
     /// In the template's order.
     pub tables: Vec<Table>,
+    /// In the template's order.
+    pub secrets: Vec<Secret>,
 }
 
 /// An `AWS::Serverless::WebSocketApi`.
@@ -85,4 +87,27 @@ pub struct Table {
     /// Attribute that holds a row's expiry time, in seconds since the Unix epoch. `None` if TTL is
     /// not enabled.
     pub ttl_attribute: Option<String>,
+}
+
+/// An `AWS::SecretsManager::Secret`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Secret {
+    /// Logical id.
+    pub id: String,
+    /// The value of `Ref` (on AWS an ARN): `Name`, or the logical id if there is none.
+    pub name: String,
+    /// The template's value, or how to make one.
+    pub value: SecretValue,
+}
+
+/// The text of a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretValue {
+    /// `SecretString`.
+    Text(String),
+    /// `GenerateSecretString`: a random text of letters and digits.
+    Generated {
+        /// In characters.
+        length: usize,
+    },
 }

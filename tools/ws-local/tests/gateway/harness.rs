@@ -100,6 +100,7 @@ pub(crate) fn stack() -> Stack {
         api,
         functions: BTreeMap::new(),
         tables: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

@@ -64,6 +64,7 @@ impl Project {
             },
             functions: BTreeMap::from([("Worker".to_owned(), function)]),
             tables: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 

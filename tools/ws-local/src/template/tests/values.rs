@@ -31,6 +31,7 @@ Resources:
   Loop: {{Type: AWS::Serverless::Function, Properties: {{FunctionName: !Ref Loop}}}}
   Absent: {{Type: AWS::Serverless::SimpleTable, Condition: No}}
   Queue: {{Type: AWS::SQS::Queue}}
+  Key: {{Type: AWS::SecretsManager::Secret, Properties: {{Name: app/key, GenerateSecretString: {{PasswordLength: 64}}}}}}
   Api:
     Type: AWS::Serverless::WebSocketApi
     Properties:
@@ -61,6 +62,7 @@ fn every_function_is_evaluated_in_both_forms() {
         ("!Ref T", "texts"),
         ("!Ref F", "F"),
         ("!Ref Queue", "Queue"),
+        ("!Sub '{{resolve:secretsmanager:${Key}}}'", "{{resolve:secretsmanager:app/key}}"),
         ("!Ref Api", api.as_str()),
         ("!Ref Api.Stage", "prod"),
         ("!Ref ApiprodStage", "prod"),
@@ -91,6 +93,27 @@ fn every_function_is_evaluated_in_both_forms() {
         assert_eq!(variable(value).as_deref(), Some(expected), "{value}");
     }
     assert_eq!(variable("!If [No, a, !Ref AWS::NoValue]"), None);
+}
+
+#[test]
+fn a_secret_has_a_name_and_a_value_or_a_length() {
+    let secret = |properties: &str| {
+        let template =
+            with_variable("x").replace("Name: app/key, GenerateSecretString: {PasswordLength: 64}", properties);
+        parse(&template, Path::new(""), &BTreeMap::new()).map(|stack| stack.secrets[0].clone())
+    };
+    let [generated, text] = ["Name: app/key", "SecretString: abc"].map(|properties| secret(properties).unwrap());
+    let names = [&generated, &text].map(|secret| (secret.id.as_str(), secret.name.as_str()));
+    assert_eq!(names, [("Key", "app/key"), ("Key", "Key")]);
+    assert_eq!(generated.value, SecretValue::Generated { length: 32 });
+    assert_eq!(text.value, SecretValue::Text("abc".to_owned()));
+    for (properties, problem) in [
+        ("GenerateSecretString: {PasswordLength: 0}", "this must be 1 to 4096 (characters)"),
+        ("GenerateSecretString: {SecretStringTemplate: '{}'}", "JSON secrets are not supported here"),
+    ] {
+        let fault = secret(properties).unwrap_err().to_string();
+        assert!(fault.contains(problem), "{fault}");
+    }
 }
 
 #[test]
