@@ -6,7 +6,11 @@ use chat_core::{
     Error, Reply, Request,
     configuration::{Configuration, FromConfiguration, InvalidConfiguration},
     model::conversation::ConversationId,
-    protocol::requests::{Cursor, GetMessages},
+    protocol::{
+        position::Positions,
+        replies::Page,
+        requests::{Cursor, GetMessages},
+    },
     store::messages::{Messages, Range},
 };
 
@@ -14,11 +18,15 @@ use chat_core::{
 #[derive(Debug)]
 pub struct Context {
     messages: Messages,
+    positions: Positions,
 }
 
 impl FromConfiguration for Context {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self { messages: Messages::from_configuration(configuration)? })
+        Ok(Self {
+            messages: Messages::from_configuration(configuration)?,
+            positions: Positions::from_configuration(configuration)?,
+        })
     }
 }
 
@@ -36,7 +44,10 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         (Some(cursor), None) => range_from(cursor, &conversation)?,
         (Some(_), Some(_)) => return Err(Error::bad_request("give startKey or after, not both")),
     };
-    Ok(Reply::Messages(context.messages.page(&conversation, range, frame.limit.unwrap_or_default()).await?))
+    let read = context.messages.page(&conversation, range, frame.limit.unwrap_or_default()).await?;
+    let newest = read.page.messages.iter().max_by_key(|message| message.seq);
+    let position = newest.zip(read.state_at_end).and_then(|(newest, state)| context.positions.of(newest, state));
+    Ok(Reply::Messages(Page { position, ..read.page }))
 }
 
 /// Continues in the direction of the page that returned the cursor.

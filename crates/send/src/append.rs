@@ -2,14 +2,20 @@
 //!
 //! A conditional put assigns the sequence number, which gives order, exactly-once and durability in one write. Because
 //! messages are never removed, and a sender reads every message between `lastSeq` and the slot that it takes, a duplicate is
-//! found even while the first attempt is still running.
+//! found even while the first attempt is still running. With a valid position there is nothing to read before the first
+//! put: the position proves that the message exists and holds the state, and if the slot after it is vacant, no message
+//! follows it.
 
 use chat_core::{
     Error,
     model::{
         conversation::Seq,
-        message::{Draft, Message, MessageHeader},
+        message::{Draft, End, Message, MessageHeader, StoredMessage},
         state::{ConversationState, InboxHour},
+    },
+    protocol::{
+        position::{Evidence, Position},
+        requests::KnownEnd,
     },
     store::{dynamodb::random_wait, messages::PutOutcome},
 };
@@ -18,7 +24,7 @@ use crate::Context;
 
 /// The maximum number of messages after `lastSeq` that are searched for a duplicate.
 const MAX_UNSEEN: u64 = 1_000;
-/// The number of newest messages that are searched for a duplicate if the client sends no `lastSeq`.
+/// The number of newest messages that are searched for a duplicate if nothing shows what the client holds.
 const UNSEEN_BY_DEFAULT: u16 = 25;
 /// The number of messages per query: more than a client that is nearly up to date needs, and at most 2.4 MB of reading.
 const HEADERS_PER_QUERY: u16 = 100;
@@ -30,8 +36,8 @@ const IMMEDIATE_ATTEMPTS: u32 = 8;
 pub(crate) enum Lookup {
     /// No message from the searched ones is this draft.
     Fresh {
-        /// The newest message; none if the conversation has none.
-        newest: Option<MessageHeader>,
+        /// The newest known message; none if the conversation has none.
+        newest: Option<End>,
         /// The state of the conversation if the draft follows.
         state: ConversationState,
     },
@@ -43,6 +49,8 @@ pub(crate) enum Lookup {
 #[derive(Debug)]
 pub(crate) struct Appended {
     pub(crate) message: Message,
+    /// The state of the conversation as of the message.
+    pub(crate) state: ConversationState,
     /// Whether an earlier request of the client had stored it.
     pub(crate) duplicate: bool,
     /// The number of puts; 0 for a duplicate that was found before the first one.
@@ -51,18 +59,43 @@ pub(crate) struct Appended {
     pub(crate) left_hour: Option<InboxHour>,
 }
 
-/// Reads every message that the client may not have seen: those from `last_seq` on, or the newest 25.
+/// Reads every message that the client may not have seen: those from `lastSeq` on, or the newest 25. A valid position
+/// needs no read.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if message `last_seq` does not exist, [`Error::OutOfDate`] if more than 1,000 messages follow it
+/// [`Error::BadRequest`] if message `lastSeq` does not exist, [`Error::OutOfDate`] if more than 1,000 messages follow it
 /// and the draft could be among them, [`Error::RateLimited`] if the sender has used up the limit in this conversation.
-pub(crate) async fn prove_end(context: &Context, draft: &Draft, last_seq: Option<Seq>) -> Result<Lookup, Error> {
-    let lookup = find_duplicate(context, draft, last_seq).await?;
-    match (&lookup, last_seq) {
-        (Lookup::Fresh { newest, .. }, Some(last_seq)) if end(newest.as_ref()) < last_seq => Err(Error::bad_request(
-            "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
-        )),
-        _ => Ok(lookup),
+pub(crate) async fn prove_end(context: &Context, draft: &Draft, known: &KnownEnd) -> Result<Lookup, Error> {
+    match known {
+        KnownEnd::Unknown => find_duplicate(context, draft, None).await,
+        KnownEnd::Position(position) => prove_position(context, draft, position).await,
+        KnownEnd::LastSeq(last_seq) => match find_duplicate(context, draft, Some(*last_seq)).await? {
+            Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < *last_seq => Err(Error::bad_request(
+                "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
+            )),
+            lookup => Ok(lookup),
+        },
+    }
+}
+
+/// A position that is not valid is never an error: it only makes the look necessary.
+async fn prove_position(context: &Context, draft: &Draft, position: &Position) -> Result<Lookup, Error> {
+    match context.positions.read(position, (draft.sender(), draft.recipient())) {
+        Evidence::Proof(end) => match draft.state_after(Some(&end), context.limiter.limit()) {
+            Ok(state) => Ok(Lookup::Fresh { newest: Some(end), state }),
+            // A repeat of a stored message is not refused.
+            Err(_) => find_duplicate(context, draft, Some(end.seq)).await,
+        },
+        // The claim may be about another conversation, so the newest messages are searched in any case.
+        Evidence::Claim(seq) => {
+            match find_duplicate(context, draft, Some(seq.before(UNSEEN_BY_DEFAULT.into()))).await? {
+                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < seq => {
+                    find_duplicate(context, draft, None).await
+                }
+                lookup => Ok(lookup),
+            }
+        }
+        Evidence::Nothing => find_duplicate(context, draft, None).await,
     }
 }
 
@@ -84,7 +117,7 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
             Lookup::Duplicate(header) => {
                 let message = context.messages.get(draft.conversation(), header.seq).await?;
                 let duplicate = !draft.is_own_attempt(&header);
-                return Ok(Appended { message, duplicate, attempts, left_hour: None });
+                return Ok(Appended { message, state: header.state, duplicate, attempts, left_hour: None });
             }
         };
         let hour_before = newest.as_ref().map_or(InboxHour::NONE, |newest| newest.state.inbox_hour);
@@ -97,13 +130,14 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
         let message = draft.after(newest.as_ref());
         attempts += 1;
         match context.messages.put_if_vacant(&message, state).await? {
-            PutOutcome::Stored => return Ok(Appended { message, duplicate: false, attempts, left_hour }),
+            PutOutcome::Stored => return Ok(Appended { message, state, duplicate: false, attempts, left_hour }),
             // The response to the put was lost, and the SDK repeated it.
             PutOutcome::Occupied(stored) if draft.is_own_attempt(&stored.header()) => {
-                return Ok(Appended { message, duplicate: false, attempts, left_hour });
+                return Ok(Appended { message, state, duplicate: false, attempts, left_hour });
             }
             PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                return Ok(Appended { message: stored.message, duplicate: true, attempts, left_hour: None });
+                let StoredMessage { message, state } = *stored;
+                return Ok(Appended { message, state, duplicate: true, attempts, left_hour: None });
             }
             PutOutcome::Occupied(_) | PutOutcome::Contended => {}
         }
@@ -111,7 +145,7 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
             tokio::time::sleep(random_wait()).await;
         }
         // From the newest known message on, because a contended slot may be vacant.
-        lookup = find_duplicate(context, draft, Some(end(newest.as_ref()))).await?;
+        lookup = find_duplicate(context, draft, Some(seq_of(newest.as_ref()))).await?;
     }
 }
 
@@ -123,7 +157,7 @@ async fn find_duplicate(context: &Context, draft: &Draft, from: Option<Seq>) -> 
         (true, None) => UNSEEN_BY_DEFAULT,
         (true, Some(_)) => HEADERS_PER_QUERY,
     };
-    let mut newest: Option<MessageHeader> = None;
+    let mut newest: Option<End> = None;
     let mut before = None;
     loop {
         let page = context.messages.headers(draft.conversation(), from, before, limit).await?;
@@ -131,12 +165,12 @@ async fn find_duplicate(context: &Context, draft: &Draft, from: Option<Seq>) -> 
             if draft.is_own_attempt(&header) || draft.is_duplicate_of(&header) {
                 return Ok(Lookup::Duplicate(header));
             }
-            newest.get_or_insert(header);
+            newest.get_or_insert_with(|| header.into());
         }
         before = page.more_before;
         match from {
             Some(from) if before.is_some() && draft.has_client_message_id() => {
-                if end(newest.as_ref()).since(from) > MAX_UNSEEN {
+                if seq_of(newest.as_ref()).since(from) > MAX_UNSEEN {
                     return Err(Error::OutOfDate);
                 }
             }
@@ -149,6 +183,6 @@ async fn find_duplicate(context: &Context, draft: &Draft, from: Option<Seq>) -> 
 }
 
 /// The sequence number of the newest message, or [`Seq::NONE`].
-fn end(newest: Option<&MessageHeader>) -> Seq {
+fn seq_of(newest: Option<&End>) -> Seq {
     newest.map_or(Seq::NONE, |newest| newest.seq)
 }

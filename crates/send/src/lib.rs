@@ -14,7 +14,13 @@ use chat_core::{
         message::{Content, Draft},
         rate_limit::RateLimiter,
     },
-    protocol::{codec, deadline::in_time, replies::Sent, requests::SendMessage},
+    protocol::{
+        codec,
+        deadline::in_time,
+        position::Positions,
+        replies::Sent,
+        requests::{KnownEnd, SendMessage},
+    },
     push::fanout::Fanout,
     store::{inboxes::Inboxes, messages::Messages},
 };
@@ -27,6 +33,7 @@ pub struct Context {
     messages: Messages,
     inboxes: Inboxes,
     fanout: Fanout,
+    positions: Positions,
     limiter: RateLimiter,
     fast_put: Duration,
 }
@@ -37,6 +44,7 @@ impl FromConfiguration for Context {
             messages: Messages::from_configuration(configuration)?,
             inboxes: Inboxes::from_configuration(configuration)?,
             fanout: Fanout::from_configuration(configuration)?,
+            positions: Positions::from_configuration(configuration)?,
             limiter: RateLimiter::from_configuration(configuration)?,
             fast_put: Duration::from_millis(25),
         })
@@ -59,12 +67,13 @@ impl Context {
 /// `clientMessageId` can succeed.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let frame: SendMessage = request.body()?;
+    let known = KnownEnd::new(frame.last_seq, frame.position)?;
     let content = Content::new(frame.content)?;
     let draft =
         Draft::new(request.user.clone(), frame.recipient_id, content, request.received_at, frame.client_message_id)?;
     context.limiter.spend(draft.sender(), request.received_at)?;
 
-    let end = in_time(&request, prove_end(context, &draft, frame.last_seq)).await?;
+    let end = in_time(&request, prove_end(context, &draft, &known)).await?;
     let put = async {
         let began = Instant::now();
         (in_time(&request, append(context, &draft, end)).await, began.elapsed())
@@ -73,13 +82,15 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
     let ((appended, duration), recipients_before_put) = tokio::join!(put, recipients());
     let appended = appended?;
     request.metrics.stored(appended.attempts, appended.duplicate);
+    let position = context.positions.of(&appended.message, appended.state);
 
     let deliver = in_time(&request, async {
         let recipients = match recipients_before_put {
             Ok(recipients) if appended.attempts <= 1 && duration <= context.fast_put => recipients,
             _ => recipients().await?,
         };
-        context.fanout.push(&request, &codec::encode_message_push(&appended.message), recipients).await;
+        let frame = codec::encode_message_push(&appended.message, position.as_ref());
+        context.fanout.push(&request, &frame, recipients).await;
         Ok(())
     });
     let (delivered, ()) = tokio::join!(deliver, leave_hour(context, &draft, &appended, &request));
@@ -87,7 +98,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         // The message is stored. A client that misses the push sees the gap in `seq`, or catches up when it reconnects.
         tracing::warn!(cause = chain(&error), "a stored message was not pushed to every recipient");
     }
-    Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate)))
+    Ok(Reply::Sent(Sent::new(appended.message, appended.duplicate, position)))
 }
 
 /// Removes the inbox entries of the hour that the conversation has left.

@@ -21,6 +21,8 @@ pub struct Call {
     pub operation: String,
     /// The request as JSON.
     pub body: Value,
+    /// The access key that signed it; see [`FakeAws::context_of`](crate::FakeAws::context_of).
+    pub access_key: String,
 }
 
 impl Call {
@@ -127,6 +129,7 @@ async fn handle(state: Arc<Shared>, upstream: Upstream, http_call: HttpCall) -> 
     let call = Call {
         operation: http_call.operation().to_owned(),
         body: serde_json::from_slice(&http_call.body).unwrap_or_default(),
+        access_key: http_call.access_key().to_owned(),
     };
     let outcome = (state.plan.lock().expect("a plan does not panic"))(&call);
     state.calls.lock().expect("no test panics while it holds this").push(call);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use chat_core::configuration::{Configuration, FromConfiguration, InvalidConfiguration};
 use dynoxide::{Database, ImportOptions};
 use serde_json::{Value, json};
@@ -47,18 +47,34 @@ impl FakeAws {
     /// # Errors
     /// If a variable is missing or invalid.
     pub fn try_context<C: FromConfiguration>(&self, changes: &[(&str, &str)]) -> Result<C, InvalidConfiguration> {
+        self.context_with(changes, self.config.clone())
+    }
+
+    /// Like [`FakeAws::try_context`], for a function whose calls can be told apart by their access key.
+    pub fn context_of<C: FromConfiguration>(&self, access_key: &str, changes: &[(&str, &str)]) -> C {
+        let credentials = SharedCredentialsProvider::new(Credentials::new(access_key, "test", None, None, "tests"));
+        let config = self.config.to_builder().credentials_provider(credentials).build();
+        self.context_with(changes, config).expect("every variable is set")
+    }
+
+    fn context_with<C: FromConfiguration>(
+        &self,
+        changes: &[(&str, &str)],
+        config: SdkConfig,
+    ) -> Result<C, InvalidConfiguration> {
         let mut variables = HashMap::from([
             ("AUTH_MODE".to_owned(), "open".to_owned()),
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
             ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
             ("CONVERSATIONS_TABLE".to_owned(), "ConversationsTable".to_owned()),
             ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
+            ("POSITION_KEY".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()),
             ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
             ("MESSAGE_RATE".to_owned(), "10".to_owned()),
             ("MESSAGE_BURST".to_owned(), "50".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let configuration = Configuration::new(move |name| variables.get(name).cloned(), self.config.clone());
+        let configuration = Configuration::new(move |name| variables.get(name).cloned(), config);
         C::from_configuration(&configuration)
     }
 

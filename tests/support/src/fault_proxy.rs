@@ -74,6 +74,12 @@ impl HttpCall {
     pub fn operation(&self) -> &str {
         self.header("x-amz-target").rsplit('.').next().unwrap_or_default()
     }
+
+    /// The access key that signed the call; empty if none did.
+    pub fn access_key(&self) -> &str {
+        let credential = self.header("authorization").split_once("Credential=").map_or("", |(_, rest)| rest);
+        credential.split('/').next().unwrap_or_default()
+    }
 }
 
 /// The HTTP service behind a proxy.

@@ -85,6 +85,22 @@ impl Configuration {
             .map_err(|_| InvalidConfiguration { name: NAME, advice })
     }
 
+    /// `POSITION_KEY`, which signs positions. Without it, no positions are given.
+    ///
+    /// # Errors
+    /// If it has fewer than 32 characters.
+    pub(super) fn position_key(&self) -> Result<Option<String>, InvalidConfiguration> {
+        const NAME: &str = "POSITION_KEY";
+        match self.variables.optional(NAME) {
+            // `sam local invoke` passes the template's reference to the secret on, and everybody can read that text.
+            Some(reference) if reference.starts_with("{{resolve:") => Ok(None),
+            Some(key) if key.len() < 32 => {
+                Err(InvalidConfiguration { name: NAME, advice: "must have at least 32 characters" })
+            }
+            key => Ok(key),
+        }
+    }
+
     /// The keys must come over TLS or from this machine: an attacker who replaces them can sign a token of any user.
     ///
     /// The parameter `JwtJwksUrl` of the template has a pattern for the same URLs.

@@ -3,6 +3,7 @@
 use crate::{
     configuration::{environment::Configuration, variables::InvalidConfiguration},
     model::rate_limit::{RateLimit, RateLimiter},
+    protocol::position::Positions,
     push::{connections_api::ConnectionsApi, fanout::Fanout},
     store::{
         connections::{ConnectionLimit, Connections},
@@ -39,9 +40,15 @@ impl FromConfiguration for Messages {
 
 impl FromConfiguration for Inboxes {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        let table = configuration.variables.required("CONVERSATIONS_TABLE")?;
-        let messages_table = configuration.variables.required("MESSAGES_TABLE")?;
-        Ok(Self::new(configuration.dynamodb()?, table, messages_table))
+        Ok(Self::new(configuration.dynamodb()?, configuration.variables.required("CONVERSATIONS_TABLE")?))
+    }
+}
+
+impl FromConfiguration for Positions {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        let key = configuration.position_key()?;
+        let table = configuration.variables.required("MESSAGES_TABLE")?;
+        Ok(Self::new(key.as_ref().map(String::as_bytes), table))
     }
 }
 
@@ -66,7 +73,7 @@ impl FromConfiguration for Fanout {
 
 impl FromConfiguration for ConnectionLimit {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        const ADVICE: &str = "must be a whole number from 1 to 1000";
+        const ADVICE: &str = "must be a whole number from 1 to 100";
         Ok(Self::new(configuration.variables.number("MAX_CONNECTIONS", 1..=ConnectionLimit::MAX, ADVICE)?))
     }
 }

@@ -44,6 +44,11 @@ impl Seq {
         Seq(self.0 + 1)
     }
 
+    /// The sequence number that is smaller by `count`; 0 if there is none.
+    pub fn before(self, count: u64) -> Seq {
+        Seq(self.0.saturating_sub(count))
+    }
+
     /// The count of messages after `earlier`, up to and including this one; 0 if `earlier` is not earlier.
     pub fn since(self, earlier: Seq) -> u64 {
         self.0.saturating_sub(earlier.0)

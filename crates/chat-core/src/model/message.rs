@@ -1,4 +1,4 @@
-//! `Message` and what belongs to one: `Draft`, `MessageHeader`, `Content`, `ClientMessageId`.
+//! `Message` and what belongs to one: `Draft`, `MessageHeader`, `End`, `Content`, `ClientMessageId`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -90,12 +90,12 @@ impl Draft {
     }
 
     /// The message that follows `newest`, or the first of its conversation.
-    pub fn after(&self, newest: Option<&MessageHeader>) -> Message {
+    pub fn after(&self, newest: Option<&End>) -> Message {
         let seq = newest.map_or(Seq::NONE, |newest| newest.seq).next();
         Message { seq, created_at: self.created_at_after(newest), ..self.0.clone() }
     }
 
-    fn created_at_after(&self, newest: Option<&MessageHeader>) -> Timestamp {
+    fn created_at_after(&self, newest: Option<&End>) -> Timestamp {
         newest.map_or(self.0.created_at, |newest| newest.created_at.max(self.0.created_at))
     }
 
@@ -120,7 +120,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the sender has used up the limit in this conversation.
-    pub fn state_after(&self, newest: Option<&MessageHeader>, limit: RateLimit) -> Result<ConversationState, Error> {
+    pub fn state_after(&self, newest: Option<&End>, limit: RateLimit) -> Result<ConversationState, Error> {
         let before = match newest {
             None => ConversationState::default(),
             Some(newest) if newest.sender_id == self.0.sender_id => newest.state,
@@ -128,6 +128,19 @@ impl Draft {
         };
         before.with_message(self.created_at_after(newest), self.0.created_at, limit)
     }
+}
+
+/// What the next message of a conversation depends on: its newest message, and the state as of that message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// As [`Message::seq`].
+    pub seq: Seq,
+    /// As [`Message::sender_id`].
+    pub sender_id: UserId,
+    /// As [`Message::created_at`].
+    pub created_at: Timestamp,
+    /// The state of the conversation as of this message.
+    pub state: ConversationState,
 }
 
 /// A stored message without its content: enough to recognise it and to derive the next state.
@@ -147,6 +160,12 @@ pub struct MessageHeader {
     /// The state of the conversation as of this message.
     #[serde(rename = "tally")]
     pub state: ConversationState,
+}
+
+impl From<MessageHeader> for End {
+    fn from(MessageHeader { seq, sender_id, created_at, state, .. }: MessageHeader) -> Self {
+        Self { seq, sender_id, created_at, state }
+    }
 }
 
 /// A stored message, with the state of its conversation as of this message.

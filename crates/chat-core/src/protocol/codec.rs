@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{error::Error, message::Message},
-    protocol::replies::{ReadReceipt, Reply},
+    protocol::{
+        position::Position,
+        replies::{ReadReceipt, Reply},
+    },
 };
 
 /// The client's id for a request, at most 64 bytes. The reply carries the same one.
@@ -93,23 +96,25 @@ pub fn encode_error(error: &Error, reference: Option<&Ref>) -> String {
 }
 
 /// A `message` frame, for connections that did not ask.
-pub fn encode_message_push(message: &Message) -> String {
-    encode_push("message", message)
+pub fn encode_message_push(message: &Message, position: Option<&Position>) -> String {
+    encode_push("message", message, position)
 }
 
 /// A `read` frame, for connections that did not ask.
 pub fn encode_receipt_push(receipt: &ReadReceipt) -> String {
-    encode_push("read", receipt)
+    encode_push("read", receipt, None)
 }
 
-fn encode_push(r#type: &'static str, value: &impl Serialize) -> String {
+fn encode_push(r#type: &'static str, value: &impl Serialize, position: Option<&Position>) -> String {
     #[derive(Serialize)]
     struct Push<'a, V> {
         r#type: &'static str,
         value: &'a V,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position: Option<&'a Position>,
     }
 
-    json(&Push { r#type, value })
+    json(&Push { r#type, value, position })
 }
 
 fn json(frame: &impl Serialize) -> String {

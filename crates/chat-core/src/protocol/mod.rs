@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod deadline;
 pub mod metrics;
+pub mod position;
 pub mod replies;
 pub mod request;
 pub mod requests;

@@ -10,7 +10,10 @@ use crate::{
         time::Timestamp,
         user::UserId,
     },
-    protocol::requests::{Cursor, InboxCursor},
+    protocol::{
+        position::Position,
+        requests::{Cursor, InboxCursor},
+    },
 };
 
 /// The maximum length of a page's entries as JSON, in bytes. With the rest of the frame (two ids of at most 530 bytes
@@ -49,13 +52,16 @@ pub struct Sent {
     pub client_message_id: Option<ClientMessageId>,
     /// Whether an earlier request of the client had stored it.
     pub duplicate: bool,
+    /// The position of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 impl Sent {
     /// The reply for a message that is stored.
-    pub fn new(message: Message, duplicate: bool) -> Self {
+    pub fn new(message: Message, duplicate: bool, position: Option<Position>) -> Self {
         let Message { message_id, conversation_id, seq, created_at, client_message_id, .. } = message;
-        Self { message_id, conversation_id, seq, created_at, client_message_id, duplicate }
+        Self { message_id, conversation_id, seq, created_at, client_message_id, duplicate, position }
     }
 }
 
@@ -70,6 +76,9 @@ pub struct Page {
     /// Present if and only if more messages follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evaluated_key: Option<Cursor>,
+    /// The position of the newest message on the page, if it is the newest of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
 }
 
 /// `conversations`: one page of an inbox.

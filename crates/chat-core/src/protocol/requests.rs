@@ -7,12 +7,16 @@ use serde::{
     de::{Unexpected, Visitor},
 };
 
-use crate::model::{
-    conversation::{ConversationId, Seq},
-    message::ClientMessageId,
-    state::InboxHour,
-    time::Timestamp,
-    user::UserId,
+use crate::{
+    model::{
+        conversation::{ConversationId, Seq},
+        error::Error,
+        message::ClientMessageId,
+        state::InboxHour,
+        time::Timestamp,
+        user::UserId,
+    },
+    protocol::position::Position,
 };
 
 /// `sendMessage`
@@ -25,8 +29,34 @@ pub struct SendMessage {
     pub content: String,
     /// The same in every repeat, so that the message is stored once.
     pub client_message_id: Option<ClientMessageId>,
-    /// The newest message of the conversation that the client holds; 0 if it holds none.
+    /// The newest message of the conversation that the client holds; 0 if it holds none. Excludes `position`.
     pub last_seq: Option<Seq>,
+    /// The position that came with the newest message of the conversation that the client holds.
+    pub position: Option<Position>,
+}
+
+/// How far a client holds a conversation: every message up to there.
+#[derive(Debug)]
+pub enum KnownEnd {
+    /// The client does not say.
+    Unknown,
+    /// Up to this message; 0 is none.
+    LastSeq(Seq),
+    /// Up to the message that this position came with.
+    Position(Position),
+}
+
+impl KnownEnd {
+    /// # Errors
+    /// [`Error::BadRequest`] if the client gives both.
+    pub fn new(last_seq: Option<Seq>, position: Option<Position>) -> Result<Self, Error> {
+        match (last_seq, position) {
+            (None, None) => Ok(Self::Unknown),
+            (Some(seq), None) => Ok(Self::LastSeq(seq)),
+            (None, Some(position)) => Ok(Self::Position(position)),
+            (Some(_), Some(_)) => Err(Error::bad_request("give lastSeq or position, not both")),
+        }
+    }
 }
 
 /// `getMessages`
@@ -61,6 +91,8 @@ pub struct MarkRead {
     pub target_id: UserId,
     /// The newest message that the caller has read.
     pub seq: Seq,
+    /// A position that came with this message or a later one.
+    pub position: Option<Position>,
 }
 
 /// Maximum number of entries on a page: 1 to 100, by default 50. A larger number counts as 100.

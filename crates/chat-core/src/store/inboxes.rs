@@ -9,39 +9,23 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    operation::update_item::UpdateItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use futures_util::future::try_join_all;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::{
-    model::{
-        conversation::{ConversationId, Seq},
-        error::Error,
-        message::Draft,
-        state::InboxHour,
-        user::UserId,
-    },
-    store::{
-        dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item, random_wait},
-        messages::exists_check,
-    },
+    model::{conversation::Seq, error::Error, message::Draft, state::InboxHour, user::UserId},
+    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item},
 };
 
-/// Attempts to move a read position if the transaction conflicts with another write or is throttled. The SDK repeats
-/// neither.
-const MAX_ATTEMPTS: u32 = 8;
-
-/// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`], unless
-/// stated otherwise.
+/// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`].
 #[derive(Debug, Clone)]
 pub struct Inboxes {
     dynamodb: Client,
     table: String,
-    /// A read position moves only if the message exists, so its transaction checks the table `Messages`.
-    messages_table: String,
 }
 
 /// An inbox entry: a conversation that had a message in this hour.
@@ -91,11 +75,13 @@ struct ReadPositionRow {
     user_id: UserId,
     peer_id: UserId,
     read_seq: Seq,
+    /// The attempt that moved it there.
+    attempt: Option<Uuid>,
 }
 
 impl Inboxes {
-    pub(crate) fn new(dynamodb: &DynamoDbClient, table: String, messages_table: String) -> Self {
-        Self { dynamodb: dynamodb.0.clone(), table, messages_table }
+    pub(crate) fn new(dynamodb: &DynamoDbClient, table: String) -> Self {
+        Self { dynamodb: dynamodb.0.clone(), table }
     }
 
     /// Puts the entries of the draft's conversation for `hour` into the inboxes of both users. Idempotent.
@@ -174,52 +160,36 @@ impl Inboxes {
         Ok(ReadPositions(positions.collect::<Result<_, Error>>()?))
     }
 
-    /// Moves the read position of `user` in the conversation with `peer` forward to message `seq`, in one transaction with
-    /// the check that the message exists.
+    /// Moves the read position of `user` in the conversation with `peer` forward to message `seq`, which must exist.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if the message does not exist.
+    /// After an error, the position may have moved.
     pub async fn mark_read(&self, user: &UserId, peer: &UserId, seq: Seq) -> Result<ReadPosition, Error> {
-        let exists = exists_check(&self.messages_table, &ConversationId::between(user, peer), seq)?;
-        let update = Update::builder()
+        let attempt = Uuid::new_v4();
+        let result = self
+            .dynamodb
+            .update_item()
             .table_name(&self.table)
             .set_key(Some(key(user, read_sort_key(peer))))
-            .update_expression("SET peerId = :peer, readSeq = :seq")
+            .update_expression("SET peerId = :peer, readSeq = :seq, attempt = :attempt")
             .condition_expression("attribute_not_exists(readSeq) OR readSeq < :seq")
             .expression_attribute_values(":peer", AttributeValue::S(peer.to_string()))
             .expression_attribute_values(":seq", AttributeValue::N(seq.to_string()))
+            .expression_attribute_values(":attempt", AttributeValue::S(attempt.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map_err(|error| Error::Internal(error.into()))?;
-        let mut attempts = 0;
-        loop {
-            let result = self
-                .dynamodb
-                .transact_write_items()
-                .transact_items(TransactWriteItem::builder().condition_check(exists.clone()).build())
-                .transact_items(TransactWriteItem::builder().update(update.clone()).build())
-                .send()
-                .await;
-            let Err(error) = result else { return Ok(ReadPosition::Advanced) };
-            attempts += 1;
-            match cancellation_reasons(&error) {
-                Some([exists, ..]) if condition_failed(exists) => {
-                    return Err(Error::bad_request(
-                        "seq: the conversation has no such message; send the seq of one that you hold",
-                    ));
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(ReadPosition::Advanced),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    let row: ReadPositionRow = from_item(refused.item.clone().unwrap_or_default())?;
+                    // The response to the update was lost, and the SDK repeated it.
+                    let is_own = row.attempt == Some(attempt);
+                    Ok(if is_own { ReadPosition::Advanced } else { ReadPosition::Unchanged(row.read_seq) })
                 }
-                Some([_, update]) if condition_failed(update) => {
-                    let row: ReadPositionRow = from_item(update.item.clone().unwrap_or_default())?;
-                    return Ok(ReadPosition::Unchanged(row.read_seq));
-                }
-                Some(reasons) if reasons.iter().any(may_pass) => {
-                    if attempts >= MAX_ATTEMPTS {
-                        return Err(Error::Unavailable(error.into()));
-                    }
-                }
-                _ => return Err(call_error(error)),
-            }
-            tokio::time::sleep(random_wait()).await;
+                _ => Err(call_error(error)),
+            },
         }
     }
 }
@@ -259,23 +229,4 @@ fn entry(item: Item) -> Result<InboxEntry, Error> {
     let hour = entry.split(':').nth(1).and_then(|hour| hour.parse().ok());
     let hour = hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an inbox entry has no hour".into()))?;
     Ok(InboxEntry { hour, peer_id })
-}
-
-/// Why a transaction was cancelled, for each of its parts.
-fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
-    match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(cancelled.cancellation_reasons()),
-        _ => None,
-    }
-}
-
-/// Whether a later attempt can succeed:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
-fn may_pass(reason: &CancellationReason) -> bool {
-    const PASSING: [&str; 3] = ["ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"];
-    reason.code().is_some_and(|code| PASSING.contains(&code))
-}
-
-fn condition_failed(reason: &CancellationReason) -> bool {
-    reason.code() == Some("ConditionalCheckFailed")
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
     operation::put_item::PutItemError,
-    types::{AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use serde::Serialize;
 
@@ -44,6 +44,15 @@ pub enum Range {
     After(Seq),
 }
 
+/// A page, and whether it reaches the end of its conversation.
+#[derive(Debug)]
+pub struct PageRead {
+    /// Without a position.
+    pub page: Page,
+    /// The state of the conversation as of the newest message of the page, if no newer one follows.
+    pub state_at_end: Option<ConversationState>,
+}
+
 /// A part of a conversation, newest first.
 #[derive(Debug)]
 pub struct HeaderPage {
@@ -63,6 +72,9 @@ pub enum PutOutcome {
     /// A transaction was using the slot, which may be vacant or occupied; nothing is stored.
     Contended,
 }
+
+/// The attribute that holds the state of the conversation.
+const STATE: &str = "tally";
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -113,7 +125,7 @@ impl Messages {
     ///
     /// # Errors
     /// If the page can't be read.
-    pub async fn page(&self, conversation: &ConversationId, range: Range, limit: Limit) -> Result<Page, Error> {
+    pub async fn page(&self, conversation: &ConversationId, range: Range, limit: Limit) -> Result<PageRead, Error> {
         let (condition, bound, newer) = match range {
             Range::Newest => ("conversationId = :id", None, false),
             Range::Before(seq) => ("conversationId = :id AND seq < :seq", Some(seq), false),
@@ -138,14 +150,17 @@ impl Messages {
         let read = items.len();
 
         let mut messages = Vec::with_capacity(read.min(limit));
+        let mut states = Vec::with_capacity(read.min(limit));
         let mut bytes = 0;
-        for item in items.into_iter().take(limit) {
+        for mut item in items.into_iter().take(limit) {
+            let state = item.remove(STATE);
             let message: Message = from_item(item)?;
             bytes += json_length(&message) + 1;
             if bytes > PAGE_BYTES {
                 break;
             }
             messages.push(message);
+            states.push(state);
         }
         // DynamoDB cuts at 1 MB, far more than a page holds. At the limit it reports a cut even if nothing follows.
         let more = messages.len() < read || (cut_by_dynamodb && read <= limit);
@@ -154,7 +169,15 @@ impl Messages {
             seq: last.seq,
             newer,
         });
-        Ok(Page { conversation_id: conversation.clone(), messages, last_evaluated_key })
+        let state_at_end = match range {
+            Range::Newest => states.into_iter().next(),
+            Range::After(_) if !more => states.pop(),
+            Range::Before(_) | Range::After(_) => None,
+        };
+        let state_at_end = state_at_end.flatten().map(serde_dynamo::from_attribute_value).transpose();
+        let state_at_end = state_at_end.map_err(|error| Error::Internal(error.into()))?;
+        let conversation_id = conversation.clone();
+        Ok(PageRead { page: Page { conversation_id, messages, last_evaluated_key, position: None }, state_at_end })
     }
 
     /// The newest message of a conversation; none if the conversation has none.
@@ -175,6 +198,16 @@ impl Messages {
             .await
             .map_err(call_error)?;
         response.items.unwrap_or_default().pop().map(stored).transpose()
+    }
+
+    /// Whether the message exists.
+    ///
+    /// # Errors
+    /// If the message can't be read.
+    pub async fn exists(&self, conversation: &ConversationId, seq: Seq) -> Result<bool, Error> {
+        let get = self.dynamodb.get_item().table_name(&self.table).consistent_read(true);
+        let get = get.set_key(Some(key(conversation, seq))).projection_expression("seq");
+        Ok(get.send().await.map_err(call_error)?.item.is_some())
     }
 
     /// One message that is known to exist.
@@ -228,16 +261,6 @@ impl Messages {
         let more_before = response.last_evaluated_key.and(headers.last()).map(|last| last.seq);
         Ok(HeaderPage { headers, more_before })
     }
-}
-
-/// The condition of a transaction that the message exists.
-pub(super) fn exists_check(table: &str, conversation: &ConversationId, seq: Seq) -> Result<ConditionCheck, Error> {
-    ConditionCheck::builder()
-        .table_name(table)
-        .set_key(Some(key(conversation, seq)))
-        .condition_expression("attribute_exists(seq)")
-        .build()
-        .map_err(|error| Error::Internal(error.into()))
 }
 
 fn stored(item: Item) -> Result<StoredMessage, Error> {

@@ -3,6 +3,8 @@
 mod exactly_once;
 mod failures;
 mod inboxes;
+mod model;
+mod positions;
 mod refusals;
 mod storing;
 

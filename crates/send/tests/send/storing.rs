@@ -13,7 +13,7 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
 
     let sent = invoke(&context, send::handle, Fixture::named("send").connection("alice")).await;
 
-    let message_id = &sent["value"]["messageId"];
+    let [message_id, position] = ["messageId", "position"].map(|name| &sent["value"][name]);
     let expected = json!({
         "type": "sent",
         "ref": "1",
@@ -24,6 +24,7 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
             "createdAt": NOW,
             "clientMessageId": "3f0c7a52-first",
             "duplicate": false,
+            "position": position,
         },
     });
     assert_eq!(sent, expected);
@@ -39,6 +40,7 @@ async fn a_message_is_stored_pushed_and_acknowledged() {
             "createdAt": NOW,
             "clientMessageId": "3f0c7a52-first",
         },
+        "position": position,
     });
     let mut pushes = aws.connections.take_pushes();
     pushes.sort_by(|one, other| one.connection_id.cmp(&other.connection_id));
