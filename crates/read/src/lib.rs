@@ -9,23 +9,36 @@ use chat_core::{
         conversation::{ConversationId, Seq},
         error::chain,
     },
-    protocol::{codec, deadline::in_time, replies::ReadReceipt, requests::MarkRead},
+    protocol::{
+        codec,
+        deadline::in_time,
+        position::{Evidence, Positions},
+        replies::ReadReceipt,
+        requests::MarkRead,
+    },
     push::fanout::Fanout,
-    store::inboxes::{Inboxes, ReadPosition},
+    store::{
+        inboxes::{Inboxes, ReadPosition},
+        messages::Messages,
+    },
 };
 
 /// What this route works with.
 #[derive(Debug)]
 pub struct Context {
+    messages: Messages,
     inboxes: Inboxes,
     fanout: Fanout,
+    positions: Positions,
 }
 
 impl FromConfiguration for Context {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok(Self {
+            messages: Messages::from_configuration(configuration)?,
             inboxes: Inboxes::from_configuration(configuration)?,
             fanout: Fanout::from_configuration(configuration)?,
+            positions: Positions::from_configuration(configuration)?,
         })
     }
 }
@@ -37,16 +50,25 @@ impl FromConfiguration for Context {
 /// [`Error::BadRequest`] if the frame is not a `markRead` or the message does not exist, [`Error::Unavailable`] and
 /// [`Error::Internal`] if the position is not stored.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
-    let MarkRead { target_id: peer, seq } = request.body()?;
+    let MarkRead { target_id: peer, seq, position } = request.body()?;
     if seq == Seq::NONE {
         return Err(Error::bad_request("seq: the first message is 1; send the seq of one that you hold"));
     }
-    let (position, recipients) = tokio::join!(
-        in_time(&request, context.inboxes.mark_read(&request.user, &peer, seq)),
-        in_time(&request, context.fanout.recipients(&request, &peer))
-    );
+    let conversation = ConversationId::between(&request.user, &peer);
+    let evidence = position.map(|position| context.positions.read(&position, (&request.user, &peer)));
+    let mark = async {
+        let is_proved = matches!(evidence, Some(Evidence::Proof(end)) if seq <= end.seq);
+        if !is_proved && !context.messages.exists(&conversation, seq).await? {
+            return Err(Error::bad_request(
+                "seq: the conversation has no such message; send the seq of one that you hold",
+            ));
+        }
+        context.inboxes.mark_read(&request.user, &peer, seq).await
+    };
+    let (position, recipients) =
+        tokio::join!(in_time(&request, mark), in_time(&request, context.fanout.recipients(&request, &peer)));
     let receipt = |seq| ReadReceipt {
-        conversation_id: ConversationId::between(&request.user, &peer),
+        conversation_id: conversation.clone(),
         user_id: request.user.clone(),
         peer_id: peer.clone(),
         seq,

@@ -1,6 +1,6 @@
 //! `markRead` with the template's tables, a fake `@connections` endpoint, and a proxy that loses responses.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use read::Context;
 use serde_json::{Value, json};
@@ -39,15 +39,20 @@ fn positions(aws: &FakeAws) -> Vec<String> {
     rows
 }
 
-fn is_transaction(call: &Call) -> bool {
-    call.operation == "TransactWriteItems"
+fn is_update(call: &Call) -> bool {
+    call.operation == "UpdateItem" && call.is_on("ConversationsTable")
 }
 
-/// DynamoDB's response to a transaction that conflicts with another one.
-fn conflict() -> Outcome {
-    let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "Transaction is ongoing" }]);
-    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-    Outcome::Respond(400, json!({ "__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons }))
+fn counts(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    expected.iter().map(|(operation, count)| ((*operation).to_owned(), *count)).collect()
+}
+
+/// The position of the newest message of alice and bob, as `getMessages` returns it.
+async fn position(aws: &FakeAws) -> Value {
+    let page = json!({ "targetId": "bob", "limit": 1 });
+    let page = invoke(&aws.context(), history::handle, Fixture::named("history").user("alice").frame(&page)).await;
+    aws.dynamodb.take_calls();
+    page["value"]["position"].clone()
 }
 
 #[tokio::test]
@@ -67,26 +72,61 @@ async fn a_read_position_is_stored_acknowledged_and_pushed() {
 }
 
 #[tokio::test]
-async fn the_connections_are_read_while_the_transaction_runs() {
+async fn the_connections_are_read_beside_the_other_calls() {
+    for has_position in [false, true] {
+        let (aws, context) = two_users().await;
+        let mut frame = json!({ "targetId": "bob", "seq": 5 });
+        if has_position {
+            frame["position"] = position(&aws).await;
+        }
+        let released = Arc::new(Notify::new());
+        let hold = released.clone();
+        let is_first = move |call: &Call| if has_position { is_update(call) } else { call.operation == "GetItem" };
+        aws.dynamodb.inject(move |call| if is_first(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
+        // If the connections were read after this call, nothing would release it, and the test would never end.
+        let first = if has_position { "UpdateItem" } else { "GetItem" };
+        let release = async {
+            tokio::join!(aws.dynamodb.wait_for_calls("BatchGetItem", 1), aws.dynamodb.wait_for_calls(first, 1));
+            released.notify_one();
+        };
+        let (answer, ()) = tokio::join!(mark(&context, "alice", frame), release);
+        assert_eq!(answer["value"]["seq"], 5);
+        let gets = if has_position { &[][..] } else { &[("GetItem", 1)] };
+        let expected = [&[("BatchGetItem", 1), ("UpdateItem", 1)], gets].concat();
+        assert_eq!(aws.dynamodb.take_counts(), counts(&expected));
+        assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
+    }
+}
+
+#[tokio::test]
+async fn only_a_position_of_this_conversation_proves_a_message_and_no_position_is_an_error() {
     let (aws, context) = two_users().await;
-    let released = Arc::new(Notify::new());
-    let hold = released.clone();
-    aws.dynamodb.inject(move |call| if is_transaction(call) { Outcome::Hold(hold.clone()) } else { Outcome::Forward });
-    // If the connections were read after the transaction, nothing would release it, and the test would never end.
-    let release = async {
-        tokio::join!(
-            aws.dynamodb.wait_for_calls("BatchGetItem", 1),
-            aws.dynamodb.wait_for_calls("TransactWriteItems", 1)
-        );
-        released.notify_one();
-    };
-    let (answer, ()) = tokio::join!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })), release);
-    assert_eq!(answer["value"]["seq"], 5);
-    assert_eq!(
-        aws.dynamodb.take_counts(),
-        [("BatchGetItem".to_owned(), 1), ("TransactWriteItems".to_owned(), 1)].into()
-    );
-    assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
+    let position = position(&aws).await;
+    let (early, text) = (position.clone(), position.as_str().unwrap());
+    for seq in 6..=7 {
+        aws.put_message(seq, "bob", "alice", "Hi");
+    }
+    let other = if text.ends_with('A') { 'B' } else { 'A' };
+    let forged = format!("{other}{}", &text[1..]);
+    for (seq, position, has_get) in [
+        (1, early.clone(), false),
+        (5, early.clone(), false),
+        (6, early, true),
+        (6, json!(forged), true),
+        (7, json!(text[..text.len() - 1]), true),
+        (7, json!("no position"), true),
+        (7, json!(""), true),
+    ] {
+        let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": seq, "position": position })).await;
+        assert_eq!(answer["value"]["seq"], seq, "{answer}");
+        assert_eq!(aws.dynamodb.take_counts().contains_key("GetItem"), has_get, "{seq} {position}");
+    }
+    // A position of other users proves nothing, so the message is looked for.
+    for (user, target, seq) in [("alice", "carol", 1), ("mallory", "alice", 5), ("alice", "bob", 8)] {
+        let answer = mark(&context, user, json!({ "targetId": target, "seq": seq, "position": position })).await;
+        assert_eq!(answer["code"], "bad_request", "{answer}");
+    }
+    assert_eq!(positions(&aws), ["alice bob 7"]);
 }
 
 #[tokio::test]
@@ -145,31 +185,35 @@ async fn a_lost_response_after_the_write_is_not_a_failure() {
     let (aws, context) = two_users().await;
     let mut writes = 0;
     aws.dynamodb.inject(move |call| {
-        writes += usize::from(is_transaction(call));
-        if is_transaction(call) && writes == 1 { Outcome::LoseResponse } else { Outcome::Forward }
+        writes += usize::from(is_update(call));
+        if is_update(call) && writes == 1 { Outcome::LoseResponse } else { Outcome::Forward }
     });
     let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await;
     assert_eq!(answer["value"]["seq"], 4, "{answer}");
-    // The SDK repeats the transaction with the same token, so it succeeds and the receipt is pushed.
+    // The SDK's repeat finds the position of its own first attempt, so the receipt is pushed.
     assert_eq!(aws.connections.take_receivers(), ["alice-2", "bob", "bob-2"]);
     assert_eq!(positions(&aws), ["alice bob 4"]);
 }
 
 #[tokio::test]
-async fn two_devices_that_conflict_both_succeed() {
+async fn two_devices_that_overtake_each_other_end_at_the_newer_message() {
     let (aws, context) = two_users().await;
-    let mut writes = 0;
+    let released = Arc::new(Notify::new());
+    let (hold, mut writes) = (released.clone(), 0);
     aws.dynamodb.inject(move |call| {
-        writes += usize::from(is_transaction(call));
-        if is_transaction(call) && writes <= 2 { conflict() } else { Outcome::Forward }
+        writes += usize::from(is_update(call));
+        if is_update(call) && writes == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
     });
-    assert_eq!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })).await["value"]["seq"], 4);
-    assert_eq!(aws.dynamodb.take_counts()["TransactWriteItems"], 3);
-
-    aws.dynamodb.inject(|call| if is_transaction(call) { conflict() } else { Outcome::Forward });
-    let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
-    assert_eq!(answer["code"], "unavailable", "the number of attempts is limited");
-    assert_eq!(positions(&aws), ["alice bob 4"]);
+    let overtake = async {
+        aws.dynamodb.wait_for_calls("UpdateItem", 1).await;
+        let answer = mark(&context, "alice", json!({ "targetId": "bob", "seq": 5 })).await;
+        released.notify_one();
+        answer
+    };
+    let (slow, fast) = tokio::join!(mark(&context, "alice", json!({ "targetId": "bob", "seq": 4 })), overtake);
+    assert_eq!((&slow["value"]["seq"], &fast["value"]["seq"]), (&json!(5), &json!(5)));
+    assert_eq!(aws.connections.take_pushes().len(), 3, "only the newer one is pushed");
+    assert_eq!(positions(&aws), ["alice bob 5"]);
 }
 
 #[tokio::test]
@@ -229,6 +273,7 @@ async fn it_refuses_an_invalid_frame_without_a_call() {
         json!({ "targetId": "bob", "seq": "1" }),
         json!({ "targetId": "bob", "seq": [1] }),
         json!({ "targetId": "bob", "seq": 9_007_199_254_740_992_u64 }),
+        json!({ "targetId": "bob", "seq": 1, "position": 1 }),
         json!({ "targetId": null, "seq": 1 }),
         json!({ "targetId": ["bob"], "seq": 1 }),
         json!({ "targetId": "", "seq": 1 }),
@@ -252,7 +297,7 @@ async fn the_client_gets_no_internals_if_dynamodb_fails() {
         (400, "ProvisionedThroughputExceededException", "unavailable"),
         (500, "InternalServerError", "unavailable"),
         (400, "AccessDeniedException", "internal"),
-        (400, "TransactionCanceledException", "internal"),
+        (400, "TransactionConflictException", "unavailable"),
     ] {
         aws.dynamodb.inject(move |_| Outcome::Fail(status, error));
         let answer = invoke(&context, read::handle, Fixture::named("read")).await;
