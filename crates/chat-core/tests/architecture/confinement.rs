@@ -118,13 +118,28 @@ fn only_send_appends() {
 #[test]
 fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
     check_only(&["aws_smithy_runtime_api", "HttpRequest"], &["crates/authorizer/src/jwks.rs"]);
-    check_only(&["use ring::"], &["crates/authorizer/src/signature.rs"]);
     check_only(&["jsonwebtoken"], &["crates/authorizer/src/"]);
 }
 
 #[test]
+fn cryptography_is_used_for_tokens_and_positions_only() {
+    let users = ["crates/authorizer/src/signature.rs", "crates/chat-core/src/protocol/position.rs"];
+    check_only(&["use ring::"], &users);
+}
+
+#[test]
 fn only_configuration_reads_the_environment() {
-    let terms = ["env::var", "std::env", "_TABLE\"", "_ENDPOINT\"", "_MODE\"", "\"JWT_", "_ORIGINS\"", "_NAMESPACE\""];
+    let terms = [
+        "env::var",
+        "std::env",
+        "_TABLE\"",
+        "_ENDPOINT\"",
+        "_MODE\"",
+        "_KEY\"",
+        "\"JWT_",
+        "_ORIGINS\"",
+        "_NAMESPACE\"",
+    ];
     check_only(&terms, &["crates/chat-core/src/configuration/"]);
 }
 
