@@ -5,9 +5,11 @@ import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 import { Outbox } from '../../web/client/outbox.js';
 import { connect, contents, online, until } from './fixture.js';
-import { Service } from './service.js';
+import { position, Service } from './service.js';
 
 const sends = (service) => service.frames.filter((frame) => frame.action === 'sendMessage');
+/** What a frame says about the conversation. */
+const known = ({ lastSeq, position }) => ({ lastSeq, position });
 
 test('messages are stored in the order of the calls, and each call resolves', async () => {
   const service = new Service();
@@ -22,10 +24,12 @@ test('messages are stored in the order of the calls, and each call resolves', as
     ],
   );
   assert.deepEqual(contents(chat.seen), ['1', '2', '3']);
-  assert.deepEqual(
-    sends(service).map((frame) => frame.lastSeq),
-    [0, 1, 2],
-  );
+  const [id] = service.messages.keys();
+  assert.deepEqual(sends(service).map(known), [
+    { lastSeq: 0, position: undefined },
+    { lastSeq: undefined, position: position({ conversationId: id, seq: 1 }) },
+    { lastSeq: undefined, position: position({ conversationId: id, seq: 2 }) },
+  ]);
   assert.deepEqual(
     chat.statuses.filter(({ state }) => state === 'sent').map(({ seq }) => seq),
     [1, 2, 3],
@@ -47,6 +51,57 @@ test('a send without a reply is repeated with the same clientMessageId and lastS
   assert.equal(attempts.length, 3);
   assert.equal(new Set(attempts.map((frame) => `${frame.clientMessageId} ${frame.lastSeq}`)).size, 1);
   assert.deepEqual(service.contents('alice', 'bob'), ['Hi', 'Once']);
+});
+
+test('a message follows the position of the newest one, also after a reload', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
+  const first = service.say('bob', 'alice', 'Hi');
+  const before = connect(service, 'alice', { indexedDB });
+  await before.open('bob');
+  service.script = ({ action }) => (action === 'sendMessage' ? 'ignore' : undefined);
+  const lost = before.send('bob', 'Once');
+  await until(() => sends(service).length === 1);
+  before.close();
+  await assert.rejects(lost, { code: 'closed' });
+
+  service.script = () => undefined;
+  const chat = connect(service, 'alice', { indexedDB });
+  await until(() => chat.statuses.some(({ state }) => state === 'sent'));
+  const expected = { lastSeq: undefined, position: position(first) };
+  assert.deepEqual(sends(service).map(known), [expected, expected]);
+});
+
+test('a repeat names the same message without its position if newer ones have come', async () => {
+  const service = new Service();
+  const first = service.say('bob', 'alice', 'Hi');
+  const chat = connect(service, 'alice', { times: { answer: 50 } });
+  await chat.open('bob');
+  service.script = ({ action }) => (action === 'sendMessage' && sends(service).length === 1 ? 'ignore' : undefined);
+  const stored = chat.send('bob', 'Once');
+  await until(() => sends(service).length === 1);
+  service.say('bob', 'alice', 'News');
+  assert.equal((await stored).seq, 3);
+  assert.deepEqual(sends(service).map(known), [
+    { lastSeq: undefined, position: position(first) },
+    { lastSeq: 1, position: undefined },
+  ]);
+});
+
+test('a read position is marked with the position of its message or of a later one', async () => {
+  const service = new Service();
+  const [first, second] = ['1', '2'].map((text) => service.say('bob', 'alice', text));
+  const chat = connect(service, 'alice');
+  await chat.open('bob');
+  const marks = () => service.frames.filter((frame) => frame.action === 'markRead');
+  chat.markRead('bob', first.seq);
+  await until(() => marks().length === 1);
+  chat.markRead('bob', second.seq);
+  await until(() => marks().length === 2);
+  assert.deepEqual(
+    marks().map(({ seq, position }) => [seq, position]),
+    [first, second].map(({ seq }) => [seq, position(second)]),
+  );
 });
 
 test('a connection that is lost during a send changes nothing', async () => {
@@ -246,13 +301,13 @@ test('after the service lost its data, numbering starts again', async () => {
   await chat.send('bob', 'before too');
   service.messages.clear();
   assert.equal((await chat.send('bob', 'after')).seq, 1);
-  assert.deepEqual(contents(chat.conversation('bob').messages), ['after']);
+  await until(() => contents(chat.conversation('bob').messages).join() === 'after');
 });
 
 const outbox = (owner, indexedDB) =>
   new Outbox(owner, { indexedDB }, { limit: 1000, onTabMessage() {}, onOpened() {} });
 
-test('tabs without locks send the same lastSeq, and notice what another tab has removed', async () => {
+test('tabs without locks say the same about the conversation, and notice what another tab has removed', async () => {
   const indexedDB = new IDBFactory();
   const open = async () => {
     const box = outbox('alice', indexedDB);
@@ -262,10 +317,11 @@ test('tabs without locks send the same lastSeq, and notice what another tab has 
   const [left, right] = [await open(), await open()];
   const entry = await left.add({ clientMessageId: 'c1', peer: 'bob', content: 'Hi', queuedAt: 0 });
   const [same] = await right.all();
-  assert.deepEqual([await left.begin(entry, 3), await right.begin(same, 5)], [true, true]);
-  assert.deepEqual([entry.lastSeq, same.lastSeq], [3, 3]);
+  const later = { lastSeq: 5, position: 'of 5' };
+  assert.deepEqual([await left.begin(entry, { lastSeq: 3 }), await right.begin(same, later)], [true, true]);
+  assert.deepEqual([entry.lastSeq, same.lastSeq, same.position], [3, 3, undefined]);
   await left.remove(entry);
-  assert.deepEqual([await right.begin(same, 5), await right.all()], [false, []]);
+  assert.deepEqual([await right.begin(same, later), await right.all()], [false, []]);
 });
 
 test('a message that turns out to be stored while the client catches up is not sent again', async () => {

@@ -7,6 +7,9 @@ export const conversationId = (a, b) => {
   return `dm:${Buffer.byteLength(one)}:${one}:${other}`;
 };
 
+/** @param {any} message */
+export const position = ({ conversationId: id, seq }) => `position ${seq} of ${id}`;
+
 export class Service {
   /**
    * By conversation id.
@@ -151,7 +154,7 @@ export class Service {
         [message.senderId, message.recipientId].includes(socket.user) &&
         !this.loses(message, socket)
       )
-        socket.tell({ type: 'message', value: message });
+        socket.tell({ type: 'message', value: message, position: position(message) });
   }
 
   take(socket, frame) {
@@ -172,7 +175,9 @@ export class Service {
       case 'sendMessage': {
         const stored = this.of(me, frame.recipientId);
         if (frame.lastSeq > stored.length) return error('bad_request', 'lastSeq: there is no such message');
-        const after = frame.lastSeq === undefined ? stored.slice(-25) : stored.slice(frame.lastSeq);
+        const proved = stored.find((m) => frame.position !== undefined && frame.position === position(m));
+        const lastSeq = proved?.seq ?? frame.lastSeq;
+        const after = lastSeq === undefined ? stored.slice(-25) : stored.slice(lastSeq);
         if (after.length > 1000) return error('out_of_date', 'sync first');
         const first = after.find((m) => m.senderId === me && m.clientMessageId === frame.clientMessageId);
         const message = first ?? this.append(me, frame.recipientId, frame.content, frame.clientMessageId);
@@ -180,7 +185,15 @@ export class Service {
         const { messageId, conversationId: id, seq, createdAt, clientMessageId } = message;
         return {
           type: 'sent',
-          value: { messageId, conversationId: id, seq, createdAt, clientMessageId, duplicate: Boolean(first) },
+          value: {
+            messageId,
+            conversationId: id,
+            seq,
+            createdAt,
+            clientMessageId,
+            duplicate: Boolean(first),
+            position: position(message),
+          },
         };
       }
       case 'getMessages': {
@@ -190,6 +203,8 @@ export class Service {
         const messages = all.slice(0, limit);
         const more = all.length > limit;
         const value = { conversationId: conversationId(me, frame.targetId), messages };
+        const last = row.at(-1);
+        if (last && messages.includes(last)) value.position = position(last);
         return { type: 'messages', value: more ? { ...value, lastEvaluatedKey: { seq: messages.at(-1).seq } } : value };
       }
       case 'getConversations': {

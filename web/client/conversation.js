@@ -20,7 +20,8 @@
  * @property {string} content
  * @property {number} queuedAt in milliseconds since the Unix epoch
  * @property {number} n position in the outbox
- * @property {number} [lastSeq] the message is stored after this one; every attempt sends the same
+ * @property {number} [lastSeq] the message is stored after this one; every attempt says the same
+ * @property {string} [position] of that message; the server then need not look it up
  * @property {{ code: import('../chat-client.js').ErrorCode, message: string }} [failed] why the service refuses it
  * @property {Message} [sent] the stored message
  */
@@ -105,6 +106,12 @@ export class Conversation {
   acknowledgedReadSeq = 0;
   /** The unread count of the last event `unread`. */
   reportedUnread = 0;
+  /**
+   * The newest position that the server gave, with the `seq` of its message. It proves what the client holds.
+   *
+   * @type {{ seq: number, position: string } | undefined}
+   */
+  proof;
   /** @type {Map<number, Message>} */
   #ahead = new Map();
   /**
@@ -282,6 +289,25 @@ export class Conversation {
     return this.#start(isMessage(lastMessage) ? [lastMessage] : []);
   }
 
+  /**
+   * @param {number} seq
+   * @param {unknown} position of that message
+   */
+  addPosition(seq, position) {
+    if (typeof position === 'string' && seq >= (this.proof?.seq ?? 0)) this.proof = { seq, position };
+  }
+
+  /**
+   * What the client holds, for a message that is queued now.
+   *
+   * @returns {Pick<Entry, 'lastSeq' | 'position'>}
+   */
+  get end() {
+    if (this.high === null) return {};
+    const { seq, position } = this.proof ?? {};
+    return seq === this.high ? { lastSeq: seq, position } : { lastSeq: this.high };
+  }
+
   /** Takes an unknown conversation as new, because it did not exist when the client knew all of them. */
   startEmpty() {
     if (this.high !== null || this.wasReset) return;
@@ -296,6 +322,7 @@ export class Conversation {
     this.#newsFrom = Math.min(...this.#doubtful, Infinity);
     this.#doubtful.clear();
     this.wasReset = true;
+    this.proof = undefined;
     this.messages = [];
     this.low = 1;
     this.high = null;

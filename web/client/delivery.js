@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // `Delivery`: repeats one queued message until the server acknowledges or refuses it. The server stores it once, because
-// all attempts carry the same `clientMessageId` and `lastSeq`.
+// all attempts carry the same `clientMessageId` and name the same message that it follows.
 
 import { hasCode, isConnectionError, isRetryable } from './errors.js';
 
@@ -54,7 +54,7 @@ export class Delivery {
   }
 
   /**
-   * Decides which `lastSeq` all attempts name.
+   * Decides which message all attempts name as the one before.
    *
    * @param {Conversation} c
    * @param {Entry} entry
@@ -62,12 +62,11 @@ export class Delivery {
   async #chooseLastSeq(c, entry) {
     if (this.session.knowsAll) c.startEmpty();
     if (c.high === null) await this.receiver.catchUp(c);
-    let lastSeq = c.high ?? 0;
     const isForeign = this.isForeign(entry);
-    if (isForeign) lastSeq = await this.#search(entry);
+    const end = isForeign ? { lastSeq: await this.#search(entry) } : c.end;
     if (!this.isPending(entry)) return;
-    const isStored = await this.outbox()?.begin(entry, lastSeq);
-    if (!isStored && !isForeign) entry.lastSeq = await this.#search(entry);
+    const isStored = await this.outbox()?.begin(entry, end);
+    if (!isStored && !isForeign) Object.assign(entry, { lastSeq: await this.#search(entry), position: undefined });
   }
 
   /**
@@ -93,10 +92,13 @@ export class Delivery {
    * @param {Conversation} c
    * @param {Entry} entry
    */
-  async #attempt(c, { peer, content, clientMessageId, lastSeq }) {
-    const fields = { recipientId: peer, content, clientMessageId, lastSeq };
-    const { duplicate: _, ...sent } = await this.session.connection.request('sendMessage', fields);
-    this.receiver.receive(c, { ...sent, senderId: this.session.userId, recipientId: peer, content, clientMessageId });
+  async #attempt(c, { peer, content, clientMessageId, lastSeq, position }) {
+    // A position that newer messages follow would cost the server a write.
+    const end = position && (c.high ?? lastSeq) === lastSeq ? { position } : { lastSeq };
+    const fields = { recipientId: peer, content, clientMessageId, ...end };
+    const { duplicate: _, position: next, ...sent } = await this.session.connection.request('sendMessage', fields);
+    const message = { ...sent, senderId: this.session.userId, recipientId: peer, content, clientMessageId };
+    this.receiver.receive(c, message, next);
   }
 
   /**
@@ -107,8 +109,7 @@ export class Delivery {
   async #catchUpEntry(entry) {
     const newest = await this.session.persist(() => this.#scan(entry, entry.lastSeq ?? 0));
     if (!this.isPending(entry)) return;
-    entry.lastSeq = newest;
-    await this.outbox()?.put(entry);
+    await this.#restart(entry, newest);
   }
 
   /**
@@ -143,9 +144,19 @@ export class Delivery {
       if (end >= entry.lastSeq) return false;
       c.reset();
       await this.receiver.catchUp(c);
-      entry.lastSeq = end;
-      await this.outbox()?.put(entry);
+      await this.#restart(entry, end);
       return true;
     });
+  }
+
+  /**
+   * From now on, all attempts name another message as the one before, because the entry is not among those up to there.
+   *
+   * @param {Entry} entry
+   * @param {number} lastSeq
+   */
+  async #restart(entry, lastSeq) {
+    Object.assign(entry, { lastSeq, position: undefined });
+    await this.outbox()?.put(entry);
   }
 }

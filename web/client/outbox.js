@@ -172,16 +172,16 @@ export class Outbox {
   }
 
   /**
-   * Stores the `lastSeq` of the first attempt. If another tab has stored one before, `entry` takes that one, so that
-   * all attempts name the same.
+   * Stores what the first attempt says about the conversation. If another tab has stored that before, `entry` takes it, so
+   * that all attempts say the same.
    *
    * @param {Entry} entry
-   * @param {number} lastSeq
+   * @param {Pick<Entry, 'lastSeq' | 'position'>} end
    * @returns {Promise<boolean>} whether the entry is stored; otherwise another tab may have attempted it
    */
-  async begin(entry, lastSeq) {
+  async begin(entry, end) {
     if (!this.indexedDB) {
-      entry.lastSeq = lastSeq;
+      Object.assign(entry, end);
       return true; // no other tab knows the entry
     }
     // In one transaction, so that two tabs agree.
@@ -190,11 +190,13 @@ export class Outbox {
       const request = store.getAll(entry.n);
       request.addEventListener('success', () => {
         const [row] = request.result;
-        if (row && row.lastSeq === undefined) store.put({ ...row, lastSeq });
+        if (row && row.lastSeq === undefined) store.put({ ...row, ...end });
       });
       return request;
     });
-    entry.lastSeq = stored?.[0]?.lastSeq ?? lastSeq;
+    const [row] = stored ?? [];
+    const { lastSeq, position } = row?.lastSeq === undefined ? end : row;
+    Object.assign(entry, { lastSeq, position });
     return Boolean(stored?.length);
   }
 

@@ -97,12 +97,12 @@ export class Receiver {
    *
    * @param {any} frame
    */
-  onFrame({ type, value }) {
+  onFrame({ type, value, position }) {
     const { userId, conversations } = this.session;
     if (type === 'message' && isMessage(value)) {
       const { senderId, recipientId } = value;
       if (senderId !== userId && recipientId !== userId) return;
-      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value);
+      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value, position);
     } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
       for (const c of conversations.values()) if (c.id === value.conversationId) this.#receiveReadPosition(c, value);
     }
@@ -142,11 +142,13 @@ export class Receiver {
    *
    * @param {Conversation} c
    * @param {Message} m
+   * @param {unknown} [position] of the message
    */
-  receive(c, m) {
+  receive(c, m, position) {
     this.onReceived(m);
     const before = c.peerReadSeq;
     if (this.session.knowsAll) c.startEmpty();
+    c.addPosition(m.seq, position);
     this.#announce(c, c.add(m));
     this.#afterUpdate(c, before);
     const needsMore = () => c.high === null || c.hasGap || c.stale;
@@ -228,6 +230,7 @@ export class Receiver {
     /** @type {Message[]} */
     const messages = page.messages.filter(isMessage);
     for (const m of messages) this.onReceived(m);
+    this.session.conversation(peer).addPosition(Math.max(...messages.map((m) => m.seq)), page.position);
     return { messages, next: page.lastEvaluatedKey };
   }
 
@@ -241,7 +244,7 @@ export class Receiver {
     const send = async () => {
       while (c.readSeq > Math.max(sent, c.impliedReadSeq, c.acknowledgedReadSeq)) {
         sent = c.readSeq;
-        await this.session.persist(() => this.session.connection.request('markRead', { targetId: c.peer, seq: sent }));
+        await this.session.persist(() => this.session.connection.request('markRead', readMark(c, sent)));
         c.acknowledgedReadSeq = sent;
       }
     };
@@ -266,6 +269,18 @@ export class Receiver {
     return c.messages.slice(0, low - c.low);
   }
 }
+
+/**
+ * The fields of `markRead`. With the position of this message or a later one, the server need not look for the message.
+ *
+ * @param {Conversation} c
+ * @param {number} seq
+ */
+const readMark = ({ peer, proof }, seq) => ({
+  targetId: peer,
+  seq,
+  position: proof && proof.seq >= seq ? proof.position : undefined,
+});
 
 /**
  * Whether the client keeps a conversation up to date.

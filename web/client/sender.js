@@ -100,10 +100,10 @@ export class Sender {
     await this.ready;
     if (this.session.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const clientMessageId = newId();
-    // All attempts in any tab name the same `lastSeq`: the message is stored after it. So it is stored with the entry, if
-    // the conversation is known by now.
-    const lastSeq = this.session.conversation(peer).high ?? undefined;
-    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now(), lastSeq });
+    // All attempts in any tab name the same message, after which this one is stored. So it is stored with the entry, if the
+    // conversation is known by now.
+    const { end } = this.session.conversation(peer);
+    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now(), ...end });
     if (this.session.isClosed) {
       throw new ChatError('closed', 'The client was closed. The message stays queued if the outbox is durable.');
     }
