@@ -56,6 +56,8 @@ UNUSED = [
     "s3:REST.PUT.OBJECT",
     # Topics with data protection or delivery logs.
     "sns:PutDataProtectionPolicy",
+    # Secrets with replicas.
+    "secretsmanager:*Region*",
 ]
 # Permissions that IAM grants on all resources only:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html

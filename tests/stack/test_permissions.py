@@ -46,7 +46,7 @@ ALLOWED = {
     },
     "ReadFunction": {
         ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
-        ("dynamodb:ConditionCheckItem", "MessagesTable.Arn"),
+        ("dynamodb:GetItem", "MessagesTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
