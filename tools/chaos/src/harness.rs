@@ -59,6 +59,11 @@ impl Harness {
         self.proxies.remove(schedule);
     }
 
+    /// Gives the functions another key for positions.
+    pub fn change_position_key(&self) {
+        self.local.functions().set_variable("POSITION_KEY", &format!("{:064x}", fastrand::u128(..)));
+    }
+
     /// Stops the system.
     pub async fn stop(self) {
         self.local.stop().await;

@@ -23,6 +23,8 @@ pub struct Plan {
     pub aged: bool,
     /// Whether the devices of a user are tabs of one browser. Only for runs with `web/chat-client.js`.
     pub tabs: bool,
+    /// When the key of positions changes, if it does, counted from the start of the run.
+    pub key_change: Option<Duration>,
     /// Whether the messages are restored to an earlier point in time at the end. Only for runs with `web/chat-client.js`.
     pub restores: bool,
 }
@@ -63,10 +65,29 @@ pub struct Draft {
     pub id: Option<String>,
     /// Unique in the run, except for copies of this draft on other devices.
     pub content: String,
-    /// Whether to send `lastSeq`.
-    pub with_last_seq: bool,
+    /// What the device says about the conversation.
+    pub known: Known,
     /// Where to cut the connection at the first attempt, if at all.
     pub cut: Option<Fault>,
+}
+
+/// What a device says about a conversation when it sends a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Nothing,
+    /// The newest sequence number up to which it holds every message.
+    LastSeq,
+    /// The position of that message, or else its sequence number.
+    Position,
+    /// A position that proves nothing: one of another conversation, or a damaged one.
+    WrongPosition,
+}
+
+impl Known {
+    /// Whether the service finds every earlier attempt at the draft. Otherwise it looks among the newest 25 messages only.
+    pub fn is_enough(self) -> bool {
+        matches!(self, Self::LastSeq | Self::Position)
+    }
 }
 
 impl Plan {
@@ -85,12 +106,13 @@ impl Plan {
             rates.insert(Fault::DisconnectLost, rng.u32(200..=1_000));
         }
         let (jitter, aged) = (rng.bool(), rng.bool());
+        let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
         let devices = Builder { seed, rng }.devices();
-        Self { seed, devices, rates, jitter, aged, tabs: false, restores: false }
+        Self { seed, devices, rates, jitter, aged, key_change, tabs: false, restores: false }
     }
 
     /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each
-    /// `clientMessageId` and always sends `lastSeq`, so two devices can't send the same draft,
+    /// `clientMessageId` and always says what it holds, so two devices can't send the same draft,
     /// except as tabs that share an outbox. The module waits longer after a failure, so the waits
     /// before all steps are longer.
     pub fn for_module(mut self) -> Self {
@@ -104,7 +126,7 @@ impl Plan {
                 *wait *= 5;
                 let Step::Send(_, draft) = step else { return true };
                 draft.id.get_or_insert_with(|| draft.content.clone());
-                draft.with_last_seq = true;
+                draft.known = Known::Position;
                 contents.insert(draft.content.clone())
             });
         }
@@ -158,11 +180,13 @@ impl Builder {
         };
         self.share_drafts(&mut devices);
         let sends = devices.iter().flat_map(|device| &device.steps).filter(|(_, step)| matches!(step, Step::Send(..)));
-        // Without `lastSeq`, the service looks for duplicates only among the newest 25 messages.
         if sends.count() > 20 {
             devices.iter_mut().flat_map(|device| &mut device.steps).for_each(|(_, step)| {
-                if let Step::Send(_, draft) = step {
-                    draft.with_last_seq = draft.id.is_some();
+                if let Step::Send(_, draft) = step
+                    && draft.id.is_some()
+                    && !draft.known.is_enough()
+                {
+                    draft.known = Known::LastSeq;
                 }
             });
         }
@@ -226,8 +250,13 @@ impl Builder {
                 _ => None,
             };
             let id = (self.rng.u32(0..12) > 0).then(|| format!("{name} {number}"));
-            let with_last_seq = id.is_some() && self.rng.u32(0..8) > 0;
-            let draft = Draft { id, content, with_last_seq, cut };
+            let known = match self.rng.u32(0..16) {
+                0..=1 => Known::Nothing,
+                2..=7 => Known::LastSeq,
+                8..=14 => Known::Position,
+                _ => Known::WrongPosition,
+            };
+            let draft = Draft { id, content, known, cut };
             steps.push((self.wait(), Step::Send(peer.clone(), draft)));
         }
         let (user, peers, page) = (user.to_owned(), peers.to_vec(), self.rng.u64(2..40));
@@ -273,7 +302,7 @@ impl Builder {
 
 /// Whether a draft may be sent twice.
 fn is_repeatable(step: &Step) -> bool {
-    matches!(step, Step::Send(_, draft) if draft.id.is_some() && draft.with_last_seq)
+    matches!(step, Step::Send(_, draft) if draft.id.is_some() && draft.known.is_enough())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     device::Device,
     harness::Harness,
     history::Source,
-    plan::Draft,
+    plan::{Draft, Known},
     schedule::FaultSchedule,
 };
 
@@ -35,13 +35,15 @@ pub(crate) async fn restore(
         schedule.note(format_args!("{conversation} is restored to {kept} of {} messages", rows.len()));
         harness.local.remove_messages_after(conversation, kept as u64).await;
     }
+    // Positions of messages that no longer exist must not be valid.
+    harness.change_position_key();
     // The others notice by the next message.
     devices.iter().filter(|_| rng.bool()).for_each(|device| device.reconnect());
     let written = timeout(harness.patience, async {
         for (one, other) in schedule.plan.conversations() {
             let Some(sender) = devices.iter().find(|device| device.plan().user == one) else { continue };
             let content = format!("{} writes to {other} after the restoration", sender.plan().name);
-            let draft = Draft { id: Some(content.clone()), content: content.clone(), with_last_seq: true, cut: None };
+            let draft = Draft { id: Some(content.clone()), content: content.clone(), known: Known::LastSeq, cut: None };
             sender.send(&other, draft);
             sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
         }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use crate::{
     checker::{Stored, check, conversation_id},
@@ -16,7 +19,7 @@ use crate::{
     harness::Harness,
     history::{ClientHistory, Source},
     host::Host,
-    plan::{Draft, Plan},
+    plan::{Draft, Known, Plan},
     restoration::restore,
     schedule::FaultSchedule,
 };
@@ -56,8 +59,15 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         while plays.join_next().await.is_some() {}
         all_at_rest(&devices).await;
     };
+    let change_key = async {
+        if let Some(after) = schedule.plan.key_change {
+            sleep(after).await;
+            schedule.note("the key of positions changes");
+            harness.change_position_key();
+        }
+    };
     // The devices carry out the rest of the plan without faults.
-    let _ = timeout(FAULTS, finished).await;
+    let (_, ()) = tokio::join!(timeout(FAULTS, finished), change_key);
     while plays.join_next().await.is_some() {}
     schedule.quiesce().await;
     devices.iter().for_each(Device::quiesce);
@@ -150,7 +160,7 @@ async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String>
         let peer = if sender.plan().user == one { other } else { one };
         // Different in each conversation, because a device may be in several.
         let content = format!("{} says one thing more to {peer}, {round}", sender.plan().name);
-        let draft = Draft { id: Some(content.clone()), content: content.clone(), with_last_seq: true, cut: None };
+        let draft = Draft { id: Some(content.clone()), content: content.clone(), known: Known::Position, cut: None };
         sender.send(peer, draft);
         sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
         let receivers = devices.iter().filter(|device| device.plan().name != sender.plan().name);

@@ -4,7 +4,7 @@
 use chaos::{
     checker::{Stored, check, conversation_id},
     history::{Acknowledgement, ClientHistory, Source},
-    plan::Draft,
+    plan::{Draft, Known},
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn correct_run() -> Run {
     for row in &rows {
         let seq = row["seq"].as_u64().unwrap();
         let (id, content) = (format!("c{seq}"), row["content"].as_str().unwrap().to_owned());
-        let draft = Draft { id: Some(id), content, with_last_seq: true, cut: None };
+        let draft = Draft { id: Some(id), content, known: Known::LastSeq, cut: None };
         let mut sent = row.clone();
         sent["duplicate"] = json!(false);
         ann.acknowledged.push(Acknowledgement::new("bob", &draft, &sent));

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use crate::{
     fault::Fault,
     history::{Acknowledgement, Source},
-    plan::Draft,
+    plan::{Draft, Known},
 };
 
 use super::{
     core::{DeviceCore, PATIENCE},
     request::{RequestFailure, request},
+    state::seq,
 };
 
 /// The device's open connection, if any. Lock it only while the device's state is locked, so that
@@ -44,8 +45,8 @@ pub(super) struct ConversationTask<'a> {
 /// Next action of the conversation.
 enum Step {
     Sync { after: u64, newest: u64 },
-    Send { draft: Draft, attempt: u32, last_seq: u64 },
-    MarkRead { seq: u64 },
+    Send { draft: Draft, attempt: u32, known: Value },
+    MarkRead { seq: u64, position: Option<String> },
 }
 
 impl ConversationTask<'_> {
@@ -62,8 +63,8 @@ impl ConversationTask<'_> {
             };
             let result = match step {
                 Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
-                Step::Send { draft, attempt, last_seq } => self.send(&connection, draft, attempt, last_seq).await,
-                Step::MarkRead { seq } => self.mark_read(&connection, seq).await,
+                Step::Send { draft, attempt, known } => self.send(&connection, draft, attempt, known).await,
+                Step::MarkRead { seq, position } => self.mark_read(&connection, seq, position).await,
             };
             let Err(failure) = result else {
                 failures = 0;
@@ -85,6 +86,8 @@ impl ConversationTask<'_> {
     fn next_step(&self) -> Option<(Step, Arc<Connection>)> {
         let mut state = self.core.state();
         let connection = self.connection.get()?;
+        let mut others = state.conversations.iter().filter(|(peer, _)| *peer != self.peer);
+        let foreign = others.find_map(|(_, other)| Some(other.position.as_ref()?.1.clone()));
         let conversation = state.conversations.get_mut(self.peer)?;
         let (high, newest) = (conversation.high, conversation.newest);
         if conversation.stale || newest > high {
@@ -93,9 +96,24 @@ impl ConversationTask<'_> {
         }
         if let Some((draft, attempt)) = conversation.outbox.front_mut() {
             *attempt += 1;
-            return Some((Step::Send { draft: draft.clone(), attempt: *attempt, last_seq: high }, connection));
+            let position = conversation.position.as_ref();
+            let last_seq = json!({ "lastSeq": high });
+            let known = match draft.known {
+                Known::Nothing => json!({}),
+                Known::LastSeq => last_seq,
+                Known::Position => position
+                    .filter(|(seq, _)| *seq == high)
+                    .map_or(last_seq, |(_, position)| json!({ "position": position })),
+                Known::WrongPosition => {
+                    let wrong = foreign.or_else(|| Some(damaged(&position?.1, *attempt)));
+                    wrong.map_or(json!({}), |position| json!({ "position": position }))
+                }
+            };
+            return Some((Step::Send { draft: draft.clone(), attempt: *attempt, known }, connection));
         }
-        (conversation.read < high).then_some((Step::MarkRead { seq: high }, connection))
+        let position = conversation.position.as_ref().filter(|(seq, _)| *seq >= high);
+        let position = position.map(|(_, position)| position.clone());
+        (conversation.read < high).then_some((Step::MarkRead { seq: high, position }, connection))
     }
 
     async fn sync(&self, connection: &Connection, after: u64, newest: u64) -> Result<(), RequestFailure> {
@@ -109,6 +127,8 @@ impl ConversationTask<'_> {
         let more = if has_more { ", and more follow" } else { "" };
         core.note(format_args!("gets {} messages after {after}{more}", messages.len()));
         core.change(|state| {
+            let newest_listed = messages.iter().map(seq).max().unwrap_or_default();
+            state.keep_position(peer, newest_listed, &page["position"]);
             for message in messages {
                 state.store(peer, message, Source::Listed);
             }
@@ -125,8 +145,13 @@ impl ConversationTask<'_> {
         Ok(())
     }
 
-    async fn mark_read(&self, connection: &Connection, seq: u64) -> Result<(), RequestFailure> {
-        let frame = json!({ "action": "markRead", "targetId": self.peer, "seq": seq });
+    async fn mark_read(
+        &self,
+        connection: &Connection,
+        seq: u64,
+        position: Option<String>,
+    ) -> Result<(), RequestFailure> {
+        let frame = json!({ "action": "markRead", "targetId": self.peer, "seq": seq, "position": position });
         let receipt = request(connection, frame, self.patience(0), None).await?;
         self.core.change(|state| {
             state.conversation(self.peer).read = seq;
@@ -142,7 +167,7 @@ impl ConversationTask<'_> {
         connection: &Connection,
         draft: Draft,
         attempt: u32,
-        last_seq: u64,
+        known: Value,
     ) -> Result<(), RequestFailure> {
         let Self { core, peer, .. } = self;
         let is_quiet = core.schedule.is_quiet();
@@ -150,8 +175,8 @@ impl ConversationTask<'_> {
         if let Some(fault) = cut {
             core.schedule.record(fault, &core.plan.name);
         }
-        core.note(format_args!("sends {:.30?}, attempt {attempt}, lastSeq {last_seq}", draft.content));
-        let frame = self.send_message(&draft, last_seq);
+        core.note(format_args!("sends {:.30?}, attempt {attempt}, {known}", draft.content));
+        let frame = self.send_message(&draft, known);
         let result = request(connection, frame, self.patience(attempt), cut.map(Fault::as_cut)).await;
         if result == Err(RequestFailure::Timeout) && !core.schedule.is_quiet() {
             core.schedule.record(Fault::Repeated, &core.plan.name);
@@ -165,7 +190,9 @@ impl ConversationTask<'_> {
                     core.schedule.acknowledged.send_modify(|count| *count += 1);
                     conversation.outbox.retain(|(one, _)| *one != draft);
                     state.history.acknowledged.push(Acknowledgement::new(peer, &draft, &sent));
+                    state.keep_position(peer, seq(&sent), &sent["position"]);
                     let mut message = sent;
+                    message.as_object_mut().expect("`sent` has a value").remove("position");
                     message["senderId"] = json!(core.plan.user);
                     message["recipientId"] = json!(peer);
                     message["content"] = json!(draft.content);
@@ -185,17 +212,17 @@ impl ConversationTask<'_> {
         })
     }
 
-    fn send_message(&self, draft: &Draft, last_seq: u64) -> Value {
-        let mut frame = json!({ "action": "sendMessage", "recipientId": self.peer, "content": draft.content });
+    fn send_message(&self, draft: &Draft, known: Value) -> Value {
+        let mut frame = known;
+        frame["action"] = json!("sendMessage");
+        frame["recipientId"] = json!(self.peer);
+        frame["content"] = json!(draft.content);
         // The service must ignore the client's clock. This value is wrong by hours.
         let error = self.core.plan.name.len() as u128 * 3_600_000;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         frame["createdAt"] = json!((now - error) as u64);
         if let Some(id) = &draft.id {
             frame["clientMessageId"] = json!(id);
-        }
-        if draft.with_last_seq {
-            frame["lastSeq"] = json!(last_seq);
         }
         frame
     }
@@ -209,4 +236,14 @@ impl ConversationTask<'_> {
             false => PATIENCE.min(self.core.plan.patience * (1 << attempt.min(8))),
         }
     }
+}
+
+/// A position with another sequence number, whose signature no longer fits.
+fn damaged(position: &str, number: u32) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = position.as_bytes().to_vec();
+    // The upper four bits of the third letter are the lower ones of the first byte of the sequence number.
+    let value = LETTERS.iter().position(|letter| *letter == text[2]).expect("a position is Base64");
+    text[2] = LETTERS[value ^ ((1 + number as usize % 15) << 2)];
+    String::from_utf8(text).expect("each letter is ASCII")
 }

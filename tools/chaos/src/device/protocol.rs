@@ -20,7 +20,7 @@ use crate::{fault::Fault, history::Source};
 use super::{
     conversation::{ConversationTask, CurrentConnection},
     core::{DeviceCore, PATIENCE},
-    state::summary,
+    state::{seq, summary},
 };
 
 pub(super) struct ProtocolDevice {
@@ -119,6 +119,7 @@ impl ProtocolDevice {
             self.core.note(format_args!("is pushed {}", summary(&message)));
             self.core.change(|state| {
                 let peer = state.history.peer_of(&message);
+                state.keep_position(&peer, seq(&message), &frame["position"]);
                 state.store(&peer, message, Source::Pushed);
             });
         }

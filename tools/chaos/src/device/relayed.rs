@@ -39,7 +39,7 @@ impl Observer for RelayedConnection {
             return None;
         }
         let content = frame["content"].as_str().unwrap_or_default().to_owned();
-        core.note(format_args!("sends {content:.30?}, lastSeq {}", frame["lastSeq"]));
+        core.note(format_args!("sends {content:.30?}, lastSeq {}, position {}", frame["lastSeq"], frame["position"]));
         if unanswered.values().any(|one| *one == content) && !core.schedule.is_quiet() {
             core.schedule.record(Fault::Repeated, &core.plan.name);
         }

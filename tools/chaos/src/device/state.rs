@@ -29,6 +29,8 @@ pub(super) struct Conversation {
     pub(super) high: u64,
     /// The newest sequence number that the device has seen.
     pub(super) newest: u64,
+    /// The newest position that the device has got, with the sequence number of its message.
+    pub(super) position: Option<(u64, String)>,
     /// The newest sequence number that the module has shown as new.
     pub(super) shown: Option<u64>,
     /// The newest sequence number that the device has marked as read.
@@ -67,6 +69,14 @@ impl State {
         match self.conversations.get_mut(peer) {
             Some(conversation) => conversation.newest = conversation.newest.max(seq(message)),
             None => self.history.violations.push(format!("received a message of a foreign conversation: {message}")),
+        }
+    }
+
+    /// Keeps the position of message `seq`, unless that of a newer one is known.
+    pub(super) fn keep_position(&mut self, peer: &str, seq: u64, position: &Value) {
+        let Some((conversation, position)) = self.conversations.get_mut(peer).zip(position.as_str()) else { return };
+        if conversation.position.as_ref().is_none_or(|(newest, _)| *newest <= seq) {
+            conversation.position = Some((seq, position.to_owned()));
         }
     }
 

@@ -139,6 +139,14 @@ impl Functions {
         self.shared.pools.get(function).map(|pool| pool.started()).unwrap_or_default()
     }
 
+    /// Changes a variable of every function that has it, as an update of the stack does: processes that run end after their
+    /// invocation.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        for pool in self.shared.pools.values() {
+            pool.set_variable(name, value);
+        }
+    }
+
     /// Kills all processes and waits for their end. Running invocations fail with [`InvokeError::Exited`], later ones
     /// with [`InvokeError::Unreachable`].
     pub async fn stop(&self) {

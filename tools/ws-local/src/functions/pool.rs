@@ -26,7 +26,8 @@ const START_ATTEMPTS: usize = 25;
 const START_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Pool {
-    launch: Arc<Launch>,
+    /// The function's time-out.
+    timeout: Duration,
     /// One permit per busy process.
     slots: Semaphore,
     size: usize,
@@ -35,8 +36,12 @@ pub(super) struct Pool {
 }
 
 struct State {
+    launch: Arc<Launch>,
     executable: Executable,
-    idle: Vec<(Worker, Executable)>,
+    /// Counts the changes of the two. A process of an earlier revision handles no more than its current invocation.
+    revision: u64,
+    /// Each with its revision.
+    idle: Vec<(Worker, u64)>,
     processes: Vec<Arc<Process>>,
     started: usize,
     stopped: bool,
@@ -47,12 +52,14 @@ impl Pool {
     pub(super) fn new(launch: Launch, executable: Executable, size: usize) -> Self {
         let reserved = launch.function.reserved_concurrency.map(|limit| limit as usize);
         Self {
-            launch: Arc::new(launch),
+            timeout: launch.function.timeout,
             slots: Semaphore::new(size),
             size,
             reserved: reserved.map(|limit| (Semaphore::new(limit), limit)),
             state: Mutex::new(State {
+                launch: Arc::new(launch),
                 executable,
+                revision: 0,
                 idle: Vec::new(),
                 processes: Vec::new(),
                 started: 0,
@@ -69,19 +76,19 @@ impl Pool {
             Some((free, limit)) => Some(free.try_acquire().map_err(|_| InvokeError::Throttled(*limit))?),
             None => None,
         };
-        let Ok(Ok(_slot)) = timeout(self.launch.function.timeout, self.slots.acquire()).await else {
+        let Ok(Ok(_slot)) = timeout(self.timeout, self.slots.acquire()).await else {
             return Err(InvokeError::Throttled(self.size));
         };
-        while let Some((mut worker, executable)) = self.take_idle() {
+        while let Some((mut worker, revision)) = self.take_idle() {
             if let Some(result) = worker.handle(payload.clone()).await {
-                self.keep(worker, executable, &result);
+                self.keep(worker, revision, &result);
                 return result;
             }
         }
-        let (mut worker, executable) = self.start().await?;
+        let (mut worker, revision) = self.start().await?;
         match worker.handle(payload).await {
             Some(result) => {
-                self.keep(worker, executable, &result);
+                self.keep(worker, revision, &result);
                 result
             }
             None => Err(InvokeError::Exited(worker.process.ended().await)),
@@ -93,9 +100,9 @@ impl Pool {
         if self.processes().len() >= self.size {
             return Err(InvokeError::Throttled(self.size));
         }
-        let (worker, executable) = self.start().await?;
+        let (worker, revision) = self.start().await?;
         let process = worker.process.clone();
-        self.keep(worker, executable, &Ok(Vec::new()));
+        self.keep(worker, revision, &Ok(Vec::new()));
         Ok(process)
     }
 
@@ -110,16 +117,27 @@ impl Pool {
         self.state().started
     }
 
-    /// Uses `executable` for all later invocations. Idle processes of the old executable end at
-    /// once, busy ones after their invocation. Returns false if `executable` is already in use.
+    /// Uses `executable` for all later invocations. Idle processes end at once, busy ones after their invocation. Returns
+    /// false if `executable` is already in use.
     pub(super) fn replace(&self, executable: Executable) -> bool {
         let mut state = self.state();
         if state.executable == executable {
             return false;
         }
         state.executable = executable;
-        state.idle.clear();
+        state.begin_revision();
         true
+    }
+
+    /// Gives the variable this value for all later invocations, if the function has it. Processes end as with
+    /// [`Pool::replace`].
+    pub(super) fn set_variable(&self, name: &str, value: &str) {
+        let mut state = self.state();
+        let mut launch = Launch::clone(&state.launch);
+        let Some(variable) = launch.environment.get_mut(name) else { return };
+        value.clone_into(variable);
+        state.launch = Arc::new(launch);
+        state.begin_revision();
     }
 
     /// Kills all processes, waits for their end, and prevents new ones from starting.
@@ -139,22 +157,22 @@ impl Pool {
 
     /// Takes the process that was used last, because its memory is most likely still in the
     /// processor's caches.
-    fn take_idle(&self) -> Option<(Worker, Executable)> {
+    fn take_idle(&self) -> Option<(Worker, u64)> {
         let mut state = self.state();
         state.idle.retain(|(worker, _)| !worker.process.has_ended());
         state.idle.pop()
     }
 
-    fn keep(&self, worker: Worker, executable: Executable, result: &InvokeResult) {
+    fn keep(&self, worker: Worker, revision: u64, result: &InvokeResult) {
         let mut state = self.state();
-        if matches!(result, Ok(_) | Err(InvokeError::Failed(_))) && executable == state.executable {
-            state.idle.push((worker, executable));
+        if matches!(result, Ok(_) | Err(InvokeError::Failed(_))) && revision == state.revision {
+            state.idle.push((worker, revision));
         }
     }
 
-    async fn start(&self) -> Result<(Worker, Executable), InvokeError> {
+    async fn start(&self) -> Result<(Worker, u64), InvokeError> {
         let mut attempts = 0;
-        let (mut worker, executable) = loop {
+        let (mut worker, revision) = loop {
             attempts += 1;
             match self.spawn() {
                 Ok(started) => break started,
@@ -165,21 +183,27 @@ impl Pool {
             }
         };
         worker.init().await?;
-        Ok((worker, executable))
+        Ok((worker, revision))
     }
 
     /// Starts a process and lists it under one lock, so that [`Pool::stop`] misses none.
-    fn spawn(&self) -> io::Result<(Worker, Executable)> {
+    fn spawn(&self) -> io::Result<(Worker, u64)> {
         let mut state = self.state();
         if state.stopped {
             return Err(io::Error::other("the functions have been stopped"));
         }
-        let executable = state.executable.clone();
-        let worker = Worker::start(self.launch.clone(), Path::new(&executable.path))?;
+        let worker = Worker::start(state.launch.clone(), Path::new(&state.executable.path))?;
         state.processes.retain(|process| !process.has_ended());
         state.processes.push(worker.process.clone());
         state.started += 1;
-        Ok((worker, executable))
+        Ok((worker, state.revision))
+    }
+}
+
+impl State {
+    fn begin_revision(&mut self) {
+        self.revision += 1;
+        self.idle.clear();
     }
 }
 

@@ -78,6 +78,7 @@ impl Process {
 }
 
 /// Settings that all processes of one function share.
+#[derive(Clone)]
 pub(super) struct Launch {
     /// The function's logical id.
     pub(super) id: String,
