@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chat_core::{
+    model::{conversation::ConversationId, state::ConversationState, user::UserId},
+    protocol::position::{Position, Positions},
+};
 use serde_json::{Value, json};
 use support::Fixture;
 use ws_local::{
@@ -11,6 +15,8 @@ use ws_local::{
 
 /// Logical id of the no-op function.
 pub const NOOP: &str = "Noop";
+/// The functions' key for positions.
+const POSITION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// An action to measure: one row of the result tables.
 pub struct Action {
@@ -32,6 +38,11 @@ pub fn stack() -> anyhow::Result<Stack> {
     let limits = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "100")];
     parameters.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut stack = template::load(&path, &parameters)?;
+    for function in stack.functions.values_mut() {
+        if let Some(key) = function.environment.get_mut("POSITION_KEY") {
+            POSITION_KEY.clone_into(key);
+        }
+    }
     if let Some(any) = stack.functions.values().next().cloned() {
         let noop =
             Function { name: NOOP.to_owned(), binary: Some("noop".to_owned()), environment: BTreeMap::new(), ..any };
@@ -50,10 +61,12 @@ pub struct Workload {
 
 /// A workload with every action of the protocol, enough for `events` events per action.
 pub fn every_action(events: usize) -> Workload {
-    let mut set_up = vec![connect("one", 0), connect("mark", 0)];
+    let mut set_up = vec![connect("one", 0), connect("one2", 0), connect("mark", 0), connect("mark2", 0)];
     set_up.extend((0..10).map(|number| connect("ten", number)));
     set_up.extend((0..60).map(|number| user_message("hal", "alice", number)));
-    set_up.extend((0..events).map(|number| user_message("mark", "alice", number)));
+    for user in ["mark", "mark2"] {
+        set_up.extend((0..events).map(|number| user_message(user, "alice", number)));
+    }
     set_up.extend((0..20).map(|number| user_message(&format!("peer {number}"), "ina", 0)));
     let duplicate = send("hal", "alice", "0: again", "hal 59", 59);
     let actions = vec![
@@ -61,13 +74,15 @@ pub fn every_action(events: usize) -> Workload {
         repeated_action("authorizer, open mode", "AuthorizerFunction", Fixture::named("authorizer")),
         repeated_action("connect", "ConnectFunction", Fixture::named("connect").user("zoe")),
         repeated_action("disconnect", "DisconnectFunction", Fixture::named("disconnect").user("zoe")),
-        send_action("sendMessage, no connections", "nobody", 0),
-        send_action("sendMessage, 1 push", "one", 0),
-        send_action("sendMessage, 10 pushes", "ten", 0),
+        send_action("sendMessage, no connections", "nobody", 0, Known::Position),
+        send_action("sendMessage, 1 push", "one", 0, Known::Position),
+        send_action("sendMessage, 1 push, lastSeq", "one2", 0, Known::LastSeq),
+        send_action("sendMessage, 10 pushes", "ten", 0, Known::Position),
         repeated_action("sendMessage, duplicate", "SendFunction", duplicate),
         query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
         query_action("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
-        Action { name: "markRead, 1 push".to_owned(), function: "ReadFunction", next: Box::new(mark_read_events()) },
+        mark_read_action("markRead, 1 push", "mark", Some(position("mark", "alice", events as u64))),
+        mark_read_action("markRead, 1 push, no position", "mark2", None),
         query_action("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
     ];
     Workload { set_up, actions }
@@ -77,7 +92,8 @@ pub fn every_action(events: usize) -> Workload {
 pub fn fan_out(sizes: &'static [usize]) -> Workload {
     let user = |size: usize| format!("user with {size}");
     let connections = sizes.iter().flat_map(|size| (0..*size).map(|number| connect(&user(*size), number)));
-    let messages = sizes.iter().map(|size| send_action(&format!("sendMessage, {size} pushes"), &user(*size), 0));
+    let messages =
+        sizes.iter().map(|size| send_action(&format!("sendMessage, {size} pushes"), &user(*size), 0, Known::Position));
     Workload { set_up: connections.collect(), actions: [noop_action()].into_iter().chain(messages).collect() }
 }
 
@@ -85,7 +101,7 @@ pub fn fan_out(sizes: &'static [usize]) -> Workload {
 pub fn in_a_conversation(newest: u64) -> Workload {
     let actions = vec![
         noop_action(),
-        send_action("sendMessage", "bob", newest),
+        send_action("sendMessage", "bob", newest, Known::Position),
         query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "bob" })),
         query_action("getConversations", "InboxFunction", "inbox", "alice", json!({})),
     ];
@@ -119,23 +135,57 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
     Fixture::named("send").user(from).frame(&frame)
 }
 
+/// How a client says what it holds.
+#[derive(Clone, Copy, PartialEq)]
+enum Known {
+    LastSeq,
+    /// The position that came with the previous message; `lastSeq` with the first one.
+    Position,
+}
+
 /// Messages from a client that has received every message up to sequence number `newest`.
-fn send_action(name: &str, to: &str, newest: u64) -> Action {
+fn send_action(name: &str, to: &str, newest: u64, known: Known) -> Action {
     let (to, mut number) = (to.to_owned(), 0);
     let next = move |last_frame: &Value| {
         number += 1;
         let text = "Are we still on for tonight? I could be there at eight.";
         let id = format!("8f14e45f-ceea-467f-a8b2-{number:012}");
-        send("alice", &to, text, &id, last_frame["value"]["seq"].as_u64().unwrap_or(newest))
+        let Value::String(position) = &last_frame["value"]["position"] else {
+            return send("alice", &to, text, &id, newest);
+        };
+        if known == Known::LastSeq {
+            return send("alice", &to, text, &id, last_frame["value"]["seq"].as_u64().unwrap_or(newest));
+        }
+        let frame = json!({ "recipientId": to, "content": text, "clientMessageId": id, "position": position });
+        Fixture::named("send").user("alice").frame(&frame)
     };
     Action { name: name.to_owned(), function: "SendFunction", next: Box::new(next) }
 }
 
 /// Moves the read position by one message with each event.
-fn mark_read_events() -> impl FnMut(&Value) -> Fixture + Send {
+fn mark_read_action(name: &str, peer: &'static str, position: Option<Position>) -> Action {
     let mut seq = 0;
-    move |_| {
+    let next = move |_: &Value| {
         seq += 1;
-        Fixture::named("read").user("alice").frame(&json!({ "targetId": "mark", "seq": seq }))
-    }
+        let frame = json!({ "targetId": peer, "seq": seq, "position": position });
+        Fixture::named("read").user("alice").frame(&frame)
+    };
+    Action { name: name.to_owned(), function: "ReadFunction", next: Box::new(next) }
+}
+
+/// The position of message `seq` as the functions give it, but for the state.
+fn position(from: &str, to: &str, seq: u64) -> Position {
+    let [from, to] = [from, to].map(|id| UserId::try_from(id.to_owned()).expect("the workload has valid ids"));
+    let message = json!({
+        "messageId": "00000000-0000-4000-8000-000000000000",
+        "conversationId": ConversationId::between(&from, &to),
+        "seq": seq,
+        "senderId": from,
+        "recipientId": to,
+        "content": "",
+        "createdAt": 0,
+    });
+    let message = serde_json::from_value(message).expect("these are the fields of a message");
+    let positions = Positions::new(Some(POSITION_KEY.as_bytes()), "MessagesTable".to_owned());
+    positions.of(&message, ConversationState::default()).expect("there is a key")
 }

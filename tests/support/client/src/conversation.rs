@@ -14,7 +14,7 @@ pub async fn conversation(url: &str, users: &[User; 2]) {
     let script = Script::connect(url, users).await;
     let id = Uuid::new_v4().to_string();
     let hello = script.a_message_reaches_all_other_devices(&id).await;
-    script.a_reply_reaches_all_other_devices().await;
+    script.a_reply_reaches_all_other_devices(&hello).await;
     script.a_reader_marks_the_conversation_read_on_all_devices().await;
     script.a_repeated_send_is_a_duplicate(&id, &hello).await;
     script.both_users_see_the_same_history().await;
@@ -51,9 +51,10 @@ impl Script {
         sent
     }
 
-    async fn a_reply_reaches_all_other_devices(&self) {
-        let last_seq = json!({ "lastSeq": self.before + 1 });
-        let sent = self.bob_2.send(&self.alice.user, "Hello, Alice!", last_seq).await.expect("the reply is stored");
+    async fn a_reply_reaches_all_other_devices(&self, hello: &Sent) {
+        let position = hello.position.as_deref().expect("the functions have a key for positions");
+        let known = json!({ "position": position });
+        let sent = self.bob_2.send(&self.alice.user, "Hello, Alice!", known).await.expect("the reply is stored");
         assert_eq!(sent.seq, self.before + 2);
         for device in [&self.alice, &self.alice_2, &self.bob] {
             assert_eq!(device.next_message().await.content, "Hello, Alice!");

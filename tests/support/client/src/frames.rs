@@ -30,6 +30,7 @@ pub struct Sent {
     pub created_at: u64,
     pub client_message_id: Option<String>,
     pub duplicate: bool,
+    pub position: Option<String>,
 }
 
 impl Sent {

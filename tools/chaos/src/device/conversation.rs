@@ -86,8 +86,8 @@ impl ConversationTask<'_> {
     fn next_step(&self) -> Option<(Step, Arc<Connection>)> {
         let mut state = self.core.state();
         let connection = self.connection.get()?;
-        let mut others = state.conversations.iter().filter(|(peer, _)| *peer != self.peer);
-        let foreign = others.find_map(|(_, other)| Some(other.position.as_ref()?.1.clone()));
+        let others = state.conversations.iter().filter(|(peer, _)| *peer != self.peer);
+        let foreign = others.filter_map(|(_, other)| other.position.clone()).max().map(|(_, position)| position);
         let conversation = state.conversations.get_mut(self.peer)?;
         let (high, newest) = (conversation.high, conversation.newest);
         if conversation.stale || newest > high {
