@@ -1,6 +1,9 @@
 //! Fault injection into the functions' calls to DynamoDB and `@connections`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -68,7 +71,12 @@ pub(crate) async fn push(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCa
     let fault = schedule.fault("Push", number, &Fault::OF_PUSHES);
     let effect = fault.and_then(|fault| effect_on_push(fault, &mut schedule.plan.rng("push", number)));
     let path = call.path.clone();
+    schedule.lost_pushes.fetch_add(1, Ordering::Relaxed);
     let response = carry_out(effect, &proxies, &schedule, &upstream, call).await;
+    // A connection that is gone needs no push.
+    if response.as_ref().is_some_and(|response| [StatusCode::OK, StatusCode::GONE].contains(&response.status())) {
+        schedule.lost_pushes.fetch_sub(1, Ordering::Relaxed);
+    }
     if let Some(response) = response.as_ref().filter(|response| response.status() != StatusCode::OK) {
         schedule.note(format_args!("Push {number} to {path} gets {}", response.status()));
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -21,6 +22,8 @@ pub struct Plan {
     pub jitter: bool,
     /// Whether connections appear an hour old, so that a 410 removes them.
     pub aged: bool,
+    /// Whether no fault loses a push. Then each connected device must get every message without a further one.
+    pub pushes_arrive: bool,
     /// Whether the devices of a user are tabs of one browser. Only for runs with `web/chat-client.js`.
     pub tabs: bool,
     /// When the key of positions changes, if it does, counted from the start of the run.
@@ -106,9 +109,14 @@ impl Plan {
             rates.insert(Fault::DisconnectLost, rng.u32(200..=1_000));
         }
         let (jitter, aged) = (rng.bool(), rng.bool());
+        let pushes_arrive = rng.u32(0..6) == 0;
+        if pushes_arrive {
+            rates = BTreeMap::from([(Fault::Slow, 300), (Fault::Conflict, rng.u32(0..=250))]);
+        }
         let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
-        let devices = Builder { seed, rng }.devices();
-        Self { seed, devices, rates, jitter, aged, key_change, tabs: false, restores: false }
+        let interruptions = if pushes_arrive { 3..=8 } else { 0..=2 };
+        let devices = Builder { seed, rng, interruptions }.devices();
+        Self { seed, devices, rates, jitter, aged, key_change, pushes_arrive, tabs: false, restores: false }
     }
 
     /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each
@@ -168,6 +176,8 @@ impl Plan {
 struct Builder {
     seed: u64,
     rng: Rng,
+    /// For each device, how often it loses its connection.
+    interruptions: RangeInclusive<usize>,
 }
 
 impl Builder {
@@ -197,11 +207,7 @@ impl Builder {
     }
 
     /// Two users with some devices each. Each device sends some messages.
-    fn pair(
-        &mut self,
-        devices: std::ops::RangeInclusive<usize>,
-        messages: std::ops::RangeInclusive<usize>,
-    ) -> Vec<DevicePlan> {
+    fn pair(&mut self, devices: RangeInclusive<usize>, messages: RangeInclusive<usize>) -> Vec<DevicePlan> {
         let (ann, bob) = (self.user("ann"), self.user("bob"));
         let mut all = Vec::new();
         for (user, peer) in [(&ann, &bob), (&bob, &ann)] {
@@ -287,7 +293,7 @@ impl Builder {
     }
 
     fn add_interruptions(&mut self, device: &mut DevicePlan) {
-        for _ in 0..self.rng.usize(0..=2) {
+        for _ in 0..self.rng.usize(self.interruptions.clone()) {
             let step = match self.rng.u32(0..4) {
                 0 => Step::Away(Duration::from_millis(self.rng.u64(10..400))),
                 _ => Step::Cut,

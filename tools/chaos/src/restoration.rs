@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Between two looks at what the clients hold.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// Looks until the clients reconnect.
 const LOOKS: u32 = 30;
 
@@ -54,7 +54,6 @@ pub(crate) async fn restore(
     let mut wrong = Vec::new();
     let agree = timeout(harness.patience, async {
         for look in 1.. {
-            join_all(devices.iter().map(|device| device.read_all())).await;
             wrong = disagreements(harness, &devices).await;
             if wrong.is_empty() {
                 return;
@@ -71,12 +70,13 @@ pub(crate) async fn restore(
         Err(_) if wrong.is_empty() => {
             vec!["after the restoration, a client could not read its conversations".to_owned()]
         }
-        Err(_) => wrong,
+        Err(_) => wrong.into_iter().map(|wrong| format!("after the restoration, {wrong}")).collect(),
     }
 }
 
 /// The clients that hold other messages than the table.
-async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec<String> {
+pub(crate) async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec<String> {
+    join_all(devices.iter().map(|device| device.read_all())).await;
     let mut wrong = Vec::new();
     for device in devices {
         let history = device.history();
@@ -89,7 +89,7 @@ async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec<String> {
             if held != expected {
                 let (device, held, expected) = (&history.device, held.len(), expected.len());
                 wrong.push(format!(
-                    "{device}: after the restoration, it holds {held} messages of the conversation with {peer}, and not the {expected} of the table"
+                    "{device} holds {held} messages of the conversation with {peer}, and not the {expected} of the table"
                 ));
             }
         }

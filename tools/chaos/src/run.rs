@@ -2,7 +2,7 @@
 //! every conversation gets more messages, and the checker compares the histories with the table.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     history::{ClientHistory, Source},
     host::Host,
     plan::{Draft, Known, Plan},
-    restoration::restore,
+    restoration::{INTERVAL, disagreements, restore},
     schedule::FaultSchedule,
 };
 
@@ -74,7 +74,7 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
 
     let mut violations = Vec::new();
     let settled = timeout(harness.patience, async {
-        violations.extend(settle(&schedule, &devices).await);
+        violations.extend(settle(harness, &schedule, &devices).await);
     });
     if settled.await.is_err() {
         let restless = devices.iter().filter(|device| !device.is_at_rest()).map(|device| &device.plan().name);
@@ -104,15 +104,19 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
 }
 
 /// Waits until the system is at rest, and checks that every connected device still gets pushes.
-async fn settle(schedule: &FaultSchedule, devices: &[Device]) -> Vec<String> {
+async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device]) -> Vec<String> {
     all_at_rest(devices).await;
     schedule.functions_idle().await;
+    let mut violations = Vec::new();
+    // On a slow machine a push may fail without a fault.
+    if schedule.plan.pushes_arrive && schedule.lost_pushes.load(Ordering::Relaxed) == 0 {
+        violations.extend(uninformed(harness, devices).await);
+    }
     // A device whose push got a 410 gets no further push until it reconnects.
     if schedule.plan.aged && schedule.injected.count(Fault::PushGone) > 0 {
         devices.iter().for_each(Device::reconnect);
         all_at_rest(devices).await;
     }
-    let mut violations = Vec::new();
     for (one, other) in schedule.plan.conversations() {
         let members = devices.iter().filter(|device| {
             let (user, peers) = (&device.plan().user, &device.plan().peers);
@@ -124,6 +128,27 @@ async fn settle(schedule: &FaultSchedule, devices: &[Device]) -> Vec<String> {
     all_at_rest(devices).await;
     join_all(devices.iter().map(Device::read_all)).await;
     violations
+}
+
+/// The devices that don't get every message, although no push is lost and none needs a further message.
+async fn uninformed(harness: &Harness, devices: &[Device]) -> Vec<String> {
+    let devices: Vec<_> = devices.iter().filter(|device| !device.is_retired()).collect();
+    let mut wrong = Vec::new();
+    let informed = timeout(PUSH, async {
+        loop {
+            wrong = disagreements(harness, &devices).await;
+            if wrong.is_empty() {
+                return;
+            }
+            sleep(INTERVAL).await;
+        }
+    });
+    let is_informed = informed.await.is_ok();
+    if is_informed {
+        Vec::new()
+    } else {
+        wrong.into_iter().map(|wrong| format!("without a lost push, {wrong}")).collect()
+    }
 }
 
 async fn devices(harness: &Harness, schedule: &Arc<FaultSchedule>, host: Option<&Arc<Host>>) -> Vec<Device> {

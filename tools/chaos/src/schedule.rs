@@ -5,7 +5,7 @@ use std::{
     fmt::Display,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub struct FaultSchedule {
     pub events: TaskTracker,
     /// Number of acknowledged messages.
     pub acknowledged: watch::Sender<usize>,
+    /// Number of pushes that have failed, or whose function has not waited for the response.
+    pub lost_pushes: AtomicUsize,
     is_quiet: AtomicBool,
     calls: Mutex<HashMap<&'static str, u64>>,
     log: Mutex<Vec<(Duration, String)>>,
@@ -47,6 +49,7 @@ impl FaultSchedule {
             tasks: TaskTracker::new(),
             events: TaskTracker::new(),
             acknowledged: watch::Sender::new(0),
+            lost_pushes: AtomicUsize::new(0),
             is_quiet: AtomicBool::new(false),
             calls: Mutex::default(),
             log: Mutex::default(),
