@@ -1,8 +1,10 @@
 //! `load`: load test of the release build. Clients exchange messages through the local system, and
 //! every message is checked.
 
+mod held;
+
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -11,6 +13,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 use support::{ChatClient, Local, Message, without_limits};
 use ws_local::functions::FunctionOptions;
+
+use held::{Held, Known};
 
 /// Load test of the local system. Pairs of clients exchange messages. Each client sends its next
 /// message when the previous one is acknowledged. Fails if a message is lost, duplicated or
@@ -23,11 +27,14 @@ struct Arguments {
     /// Number of messages that each client sends.
     #[arg(long, default_value_t = 25)]
     messages: usize,
+    /// What a client says about the conversation when it sends.
+    #[arg(long, value_enum, default_value_t = Known::Position)]
+    known: Known,
 }
 
 #[tokio::main]
 async fn main() {
-    let Arguments { pairs, messages } = Arguments::parse();
+    let Arguments { pairs, messages, known } = Arguments::parse();
     let chat = Local::start_with(|options| {
         without_limits(options);
         options.functions = FunctionOptions { release: true, ..FunctionOptions::default() };
@@ -38,7 +45,7 @@ async fn main() {
     let start = Instant::now();
     let exchanges = clients.iter().flat_map(|[one, other]| {
         [(one.clone(), other.user.clone()), (other.clone(), one.user.clone())]
-            .map(|(client, peer)| tokio::spawn(exchange(client, peer, messages, start)))
+            .map(|(client, peer)| tokio::spawn(exchange(client, peer, messages, known, start)))
     });
     let results: Vec<_> = join_all(exchanges).await.into_iter().map(Result::unwrap).collect();
     let elapsed = start.elapsed();
@@ -75,21 +82,27 @@ struct Exchange {
 }
 
 /// Sends all messages of one client and receives all messages of its peer.
-async fn exchange(client: Arc<ChatClient>, peer: String, messages: usize, start: Instant) -> Exchange {
+async fn exchange(client: Arc<ChatClient>, peer: String, messages: usize, known: Known, start: Instant) -> Exchange {
+    let held = Mutex::new(Held::default());
+    let held = || held.lock().expect("nothing panics while it holds this");
     let send = async {
         let mut times = Vec::new();
         for number in 0..messages {
             let sent_at = Instant::now();
             let content = (sent_at - start).as_micros().to_string();
-            client.send(&peer, &content, json!({ "clientMessageId": number.to_string() })).await.unwrap();
+            let mut more = held().as_known(known);
+            more["clientMessageId"] = json!(number.to_string());
+            let sent = client.send(&peer, &content, more).await.unwrap();
             times.push(sent_at.elapsed());
+            held().add(sent.seq, sent.position);
         }
         times
     };
     let receive = async {
         let (mut times, mut pushed) = (Vec::new(), Vec::new());
         while pushed.len() < messages {
-            let message = client.next_message().await;
+            let (message, position) = client.next_message_with_position().await;
+            held().add(message.seq, position);
             let sent_at = Duration::from_micros(message.content.parse().unwrap());
             times.push(start.elapsed() - sent_at);
             pushed.push(message);

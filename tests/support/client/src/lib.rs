@@ -154,7 +154,14 @@ impl ChatClient {
 
     /// The next frame, which must be a pushed message.
     pub async fn next_message(&self) -> Message {
-        frames::value(self.next_frame().await, "message")
+        self.next_message_with_position().await.0
+    }
+
+    /// The next frame, which must be a pushed message, and the position that came with it.
+    pub async fn next_message_with_position(&self) -> (Message, Option<String>) {
+        let frame = self.next_frame().await;
+        let position = frame["position"].as_str().map(str::to_owned);
+        (frames::value(frame, "message"), position)
     }
 
     /// The next frame, which must be a pushed read receipt.
