@@ -104,6 +104,17 @@ class Permissions(TemplateTest):
             with self.subTest(function):
                 self.assertEqual(self.granted(function), allowed | LOGS | TRACES)
 
+    def test_only_the_functions_that_use_positions_get_their_key(self):
+        value = {"Fn::Sub": "{{resolve:secretsmanager:${PositionKey}}}"}
+        users = {
+            name
+            for name, function in self.of_type("AWS::Lambda::Function").items()
+            if value in function["Properties"]["Environment"]["Variables"].values()
+        }
+        self.assertEqual(users, {"SendFunction", "HistoryFunction", "ReadFunction"})
+        generated = self.resources["PositionKey"]["Properties"]["GenerateSecretString"]
+        self.assertEqual(generated, {"PasswordLength": 64, "ExcludePunctuation": True})
+
     def test_no_policy_has_a_wildcard_instead_of_a_known_arn(self):
         for function in ALLOWED:
             for action, resource in self.granted(function) - TRACES:

@@ -224,6 +224,22 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_positions_is_long_and_not_a_reference_to_a_secret() {
+        let aws = SdkConfig::builder().build();
+        let key = |value: &str| {
+            let value = Some(value.to_owned());
+            Configuration::new(move |_| value.clone(), aws.clone()).position_key()
+        };
+        let long = "x".repeat(32);
+        assert_eq!(key(&long), Ok(Some(long.clone())));
+        for absent in ["", " ", "{{resolve:secretsmanager:PositionKey}}"] {
+            assert_eq!(key(absent), Ok(None), "{absent}");
+        }
+        let error = key(&long[1..]).unwrap_err().to_string();
+        assert_eq!(error, "the environment variable POSITION_KEY must have at least 32 characters");
+    }
+
+    #[test]
     fn a_namespace_is_one_that_cloudwatch_accepts_and_without_it_nothing_is_counted() {
         let aws = SdkConfig::builder().build();
         let namespace =
