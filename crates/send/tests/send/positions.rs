@@ -142,7 +142,8 @@ async fn a_repeat_is_found_beyond_the_newest_25_after_a_change_of_the_key() {
     let other_key: send::Context = aws.try_context(&[("POSITION_KEY", "ffffffffffffffffffffffffffffffff")]).unwrap();
     let mut frame = json!({ "recipientId": "bob", "content": "Once", "clientMessageId": "Once" });
     frame.as_object_mut().unwrap().extend(known.as_object().unwrap().clone());
-    assert_eq!(acknowledged(&send(&other_key, "alice", frame).await), Sent { duplicate: true, ..first });
+    let repeat = acknowledged(&send(&other_key, "alice", frame).await);
+    assert_eq!((repeat.identity(), repeat.duplicate), (first.identity(), true));
 }
 
 #[tokio::test]
