@@ -4,6 +4,7 @@
 mod held;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -27,6 +28,9 @@ struct Arguments {
     /// Number of messages that each client sends.
     #[arg(long, default_value_t = 25)]
     messages: usize,
+    /// A folder with the output of `cargo lambda build --release`, instead of a build of the sources.
+    #[arg(long)]
+    prebuilt: Option<PathBuf>,
     /// What a client says about the conversation when it sends.
     #[arg(long, value_enum, default_value_t = Known::Position)]
     known: Known,
@@ -34,10 +38,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() {
-    let Arguments { pairs, messages, known } = Arguments::parse();
+    let Arguments { pairs, messages, prebuilt, known } = Arguments::parse();
     let chat = Local::start_with(|options| {
         without_limits(options);
-        options.functions = FunctionOptions { release: true, ..FunctionOptions::default() };
+        options.functions = FunctionOptions { release: true, prebuilt, ..FunctionOptions::default() };
     })
     .await;
     let clients = connect(&chat, pairs).await;
