@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Keep rows in memory; they are lost when the program ends
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// Folder for the rows and the token issuer's key
+    /// Folder for the rows, the token issuer's key and the template's secrets
     #[arg(long, value_name = "DIR", default_value = ".local")]
     data: PathBuf,
     /// Build the functions with --release
