@@ -139,7 +139,7 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
 #[derive(Clone, Copy, PartialEq)]
 enum Known {
     LastSeq,
-    /// The position that came with the previous message; `lastSeq` with the first one.
+    /// The position that came with the previous message; `lastSeq` if none came.
     Position,
 }
 
@@ -150,14 +150,13 @@ fn send_action(name: &str, to: &str, newest: u64, known: Known) -> Action {
         number += 1;
         let text = "Are we still on for tonight? I could be there at eight.";
         let id = format!("8f14e45f-ceea-467f-a8b2-{number:012}");
-        let Value::String(position) = &last_frame["value"]["position"] else {
-            return send("alice", &to, text, &id, newest);
-        };
-        if known == Known::LastSeq {
-            return send("alice", &to, text, &id, last_frame["value"]["seq"].as_u64().unwrap_or(newest));
+        match (known, &last_frame["value"]["position"]) {
+            (Known::Position, Value::String(position)) => {
+                let frame = json!({ "recipientId": to, "content": text, "clientMessageId": id, "position": position });
+                Fixture::named("send").user("alice").frame(&frame)
+            }
+            _ => send("alice", &to, text, &id, last_frame["value"]["seq"].as_u64().unwrap_or(newest)),
         }
-        let frame = json!({ "recipientId": to, "content": text, "clientMessageId": id, "position": position });
-        Fixture::named("send").user("alice").frame(&frame)
     };
     Action { name: name.to_owned(), function: "SendFunction", next: Box::new(next) }
 }
