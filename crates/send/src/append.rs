@@ -99,8 +99,8 @@ async fn prove_position(context: &Context, draft: &Draft, position: &Position) -
     }
 }
 
-/// Stores the draft after the newest message. If a concurrent sender takes the slot, it tries the next one, until it
-/// succeeds or its caller gives up.
+/// Stores the draft after the newest message. If a concurrent sender takes the slot, it tries the next one. If that one is
+/// taken, too, it looks for the end before each further attempt, until it succeeds or its caller gives up.
 ///
 /// The first message of a conversation, and the first in another hour, adds the inbox entries of that hour before the put,
 /// so that each client that finds the message finds the entries, too.
@@ -138,6 +138,13 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
             PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
                 let StoredMessage { message, state } = *stored;
                 return Ok(Appended { message, state, duplicate: true, attempts, left_hour: None });
+            }
+            // Mostly, no message follows the one that took the slot. It holds the state, so it needs no look.
+            PutOutcome::Occupied(stored) if attempts == 1 => {
+                let newest = End::from(stored.header());
+                let state = draft.state_after(Some(&newest), context.limiter.limit())?;
+                lookup = Lookup::Fresh { newest: Some(newest), state };
+                continue;
             }
             PutOutcome::Occupied(_) | PutOutcome::Contended => {}
         }

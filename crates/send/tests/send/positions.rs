@@ -88,17 +88,25 @@ async fn a_repeat_after_the_same_position_is_found_with_one_put() {
 }
 
 #[tokio::test]
-async fn a_position_that_is_not_the_end_costs_a_round_trip_more_and_nothing_else() {
-    let (aws, context) = two_users().await;
-    let old = position(&send(&context, "bob", json!({ "recipientId": "alice", "content": "1" })).await);
-    for content in ["2", "3", "4"] {
-        send(&context, "bob", json!({ "recipientId": "alice", "content": content })).await;
+async fn a_position_that_is_not_the_end_costs_a_put_more_and_a_look_if_more_than_one_message_follows() {
+    // After a second put, the connections are read again.
+    for (missed, calls) in [
+        (1, counts(&[("BatchGetItem", 2), ("PutItem", 2)])),
+        (3, counts(&[("BatchGetItem", 2), ("PutItem", 3), ("Query", 1)])),
+    ] {
+        let (aws, context) = two_users().await;
+        let old = position(&send(&context, "bob", json!({ "recipientId": "alice", "content": "1" })).await);
+        for _ in 0..missed {
+            send(&context, "bob", json!({ "recipientId": "alice", "content": "x" })).await;
+        }
+        aws.dynamodb.take_calls();
+        let sent = acknowledged(&send_after(&aws, "last", json!({ "position": old })).await);
+        assert_eq!((sent.seq, sent.duplicate), (missed + 2, false));
+        assert_eq!(aws.dynamodb.take_counts(), calls);
+        // The state is that of the message before.
+        let last = aws.rows("MessagesTable").into_iter().find(|row| row["content"]["S"] == "last").unwrap();
+        assert_eq!(last["tally"]["M"]["recipientSeq"]["N"], (missed + 1).to_string());
     }
-    aws.dynamodb.take_calls();
-    let sent = acknowledged(&send_after(&aws, "5", json!({ "position": old })).await);
-    assert_eq!((sent.seq, sent.duplicate), (5, false));
-    // The second put is a second attempt, after which the connections are read again.
-    assert_eq!(aws.dynamodb.take_counts(), counts(&[("BatchGetItem", 2), ("PutItem", 2), ("Query", 1)]));
 }
 
 #[tokio::test]
