@@ -67,9 +67,9 @@ pub(crate) struct Appended {
 /// and the draft could be among them, [`Error::RateLimited`] if the sender has used up the limit in this conversation.
 pub(crate) async fn prove_end(context: &Context, draft: &Draft, known: &KnownEnd) -> Result<Lookup, Error> {
     match known {
-        KnownEnd::Unknown => find_duplicate(context, draft, None).await,
+        KnownEnd::Unknown => look(context, draft, None).await,
         KnownEnd::Position(position) => prove_position(context, draft, position).await,
-        KnownEnd::LastSeq(last_seq) => match find_duplicate(context, draft, Some(*last_seq)).await? {
+        KnownEnd::LastSeq(last_seq) => match look(context, draft, Some(*last_seq)).await? {
             Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < *last_seq => Err(Error::bad_request(
                 "lastSeq: the conversation has no such message; send the newest seq that you hold, or 0",
             )),
@@ -84,18 +84,14 @@ async fn prove_position(context: &Context, draft: &Draft, position: &Position) -
         Evidence::Proof(end) => match draft.state_after(Some(&end), context.limiter.limit()) {
             Ok(state) => Ok(Lookup::Fresh { newest: Some(end), state }),
             // A repeat of a stored message is not refused.
-            Err(_) => find_duplicate(context, draft, Some(end.seq)).await,
+            Err(_) => look(context, draft, Some(end.seq)).await,
         },
         // The claim may be about another conversation, so the newest messages are searched in any case.
-        Evidence::Claim(seq) => {
-            match find_duplicate(context, draft, Some(seq.before(UNSEEN_BY_DEFAULT.into()))).await? {
-                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < seq => {
-                    find_duplicate(context, draft, None).await
-                }
-                lookup => Ok(lookup),
-            }
-        }
-        Evidence::Nothing => find_duplicate(context, draft, None).await,
+        Evidence::Claim(seq) => match look(context, draft, Some(seq.before(UNSEEN_BY_DEFAULT.into()))).await? {
+            Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < seq => look(context, draft, None).await,
+            lookup => Ok(lookup),
+        },
+        Evidence::Nothing => look(context, draft, None).await,
     }
 }
 
@@ -151,15 +147,21 @@ pub(crate) async fn append(context: &Context, draft: &Draft, lookup: Lookup) -> 
         if attempts >= IMMEDIATE_ATTEMPTS {
             tokio::time::sleep(random_wait()).await;
         }
-        // From the newest known message on, because a contended slot may be vacant.
-        lookup = find_duplicate(context, draft, Some(seq_of(newest.as_ref()))).await?;
+        // From the newest known message on, because a contended slot may be vacant, or may hold this draft: the response to
+        // the put can have been lost, and the SDK's repeat be contended.
+        lookup = search(context, draft, Some(seq_of(newest.as_ref())), true).await?;
     }
 }
 
-/// Searches the messages from `from` on, or the newest 25, for the draft, newest first.
-async fn find_duplicate(context: &Context, draft: &Draft, from: Option<Seq>) -> Result<Lookup, Error> {
-    let limit = match (draft.has_client_message_id(), from) {
-        // Without a `clientMessageId` there is nothing to search for, and only the newest message is needed.
+/// The look before the first put. Without a `clientMessageId` there is nothing to search for.
+async fn look(context: &Context, draft: &Draft, from: Option<Seq>) -> Result<Lookup, Error> {
+    search(context, draft, from, draft.has_client_message_id()).await
+}
+
+/// Reads the messages from `from` on, or the newest 25, newest first, until one of them is the draft. If the draft can't
+/// be stored yet, it reads the newest message only.
+async fn search(context: &Context, draft: &Draft, from: Option<Seq>, may_be_stored: bool) -> Result<Lookup, Error> {
+    let limit = match (may_be_stored, from) {
         (false, _) => 1,
         (true, None) => UNSEEN_BY_DEFAULT,
         (true, Some(_)) => HEADERS_PER_QUERY,
@@ -176,7 +178,7 @@ async fn find_duplicate(context: &Context, draft: &Draft, from: Option<Seq>) -> 
         }
         before = page.more_before;
         match from {
-            Some(from) if before.is_some() && draft.has_client_message_id() => {
+            Some(from) if before.is_some() && may_be_stored => {
                 if seq_of(newest.as_ref()).since(from) > MAX_UNSEEN {
                     return Err(Error::OutOfDate);
                 }

@@ -106,3 +106,25 @@ async fn a_client_that_is_too_far_behind_must_catch_up_first() {
     let repeat = acknowledged(&send(&context, "alice", frame(2)).await);
     assert_eq!((repeat.seq, repeat.duplicate), (3, true));
 }
+
+#[tokio::test]
+async fn a_message_without_an_id_is_stored_once_if_its_slot_is_contended_after_a_lost_response() {
+    let (aws, context) = two_users().await;
+    let aws = Arc::new(aws);
+    let (other, mut puts) = (aws.clone(), 0);
+    aws.dynamodb.inject(move |call| {
+        puts += usize::from(is_message_put(call));
+        match puts {
+            1 if is_message_put(call) => Outcome::LoseResponse,
+            2 if is_message_put(call) => {
+                // Meanwhile another message follows the stored one.
+                other.put_message(2, "bob", "alice", "next");
+                Outcome::Fail(400, "TransactionConflictException")
+            }
+            _ => Outcome::Forward,
+        }
+    });
+    let sent = acknowledged(&send(&context, "alice", json!({ "recipientId": "bob", "content": "Once" })).await);
+    assert_eq!((sent.seq, sent.duplicate), (1, false));
+    assert_eq!(stored(&aws), [(1, "Once".to_owned()), (2, "next".to_owned())]);
+}
