@@ -114,8 +114,7 @@ impl Plan {
             rates = BTreeMap::from([(Fault::Slow, 300), (Fault::Conflict, rng.u32(0..=250))]);
         }
         let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
-        let interruptions = if pushes_arrive { 3..=8 } else { 0..=2 };
-        let devices = Builder { seed, rng, interruptions }.devices();
+        let devices = Builder { seed, rng, pushes_arrive }.devices();
         Self { seed, devices, rates, jitter, aged, key_change, pushes_arrive, tabs: false, restores: false }
     }
 
@@ -176,8 +175,8 @@ impl Plan {
 struct Builder {
     seed: u64,
     rng: Rng,
-    /// For each device, how often it loses its connection.
-    interruptions: RangeInclusive<usize>,
+    /// As in [`Plan`].
+    pushes_arrive: bool,
 }
 
 impl Builder {
@@ -255,7 +254,9 @@ impl Builder {
                 1 => Some(Fault::CutAfterSend),
                 _ => None,
             };
-            let id = (self.rng.u32(0..12) > 0).then(|| format!("{name} {number}"));
+            // A device that misses the reply to a draft without an id learns of it by the next message.
+            let has_id = self.rng.u32(0..12) > 0 || self.pushes_arrive;
+            let id = has_id.then(|| format!("{name} {number}"));
             // A device with several conversations has positions of other ones.
             let wrong = if peers.len() > 1 { 6 } else { 1 };
             let known = match self.rng.u32(0..16) {
@@ -293,7 +294,8 @@ impl Builder {
     }
 
     fn add_interruptions(&mut self, device: &mut DevicePlan) {
-        for _ in 0..self.rng.usize(self.interruptions.clone()) {
+        let interruptions = if self.pushes_arrive { 3..=8 } else { 0..=2 };
+        for _ in 0..self.rng.usize(interruptions) {
             let step = match self.rng.u32(0..4) {
                 0 => Step::Away(Duration::from_millis(self.rng.u64(10..400))),
                 _ => Step::Cut,
