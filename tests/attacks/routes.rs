@@ -36,6 +36,7 @@ pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
         Route::new(aws, "history", history::handle),
         Route::new(aws, "inbox", inbox::handle),
         Route::new(aws, "read", read::handle),
+        Route::new(aws, "edit", edit::handle),
         Route::new(aws, "fallback", fallback::handle),
         Route::new(aws, "connect", connect::handle),
         Route::new(aws, "disconnect", disconnect::handle),

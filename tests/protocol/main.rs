@@ -83,6 +83,21 @@ async fn every_frame_conforms_to_its_documented_schema() {
             request(&alice, json!({ "action": "getMessages", "targetId": "bob", "startKey": key })).await;
         }
     }
+    let reply =
+        json!({ "action": "sendMessage", "recipientId": "bob", "content": "Yes", "replyTo": 1, "mentions": ["bob"] });
+    request(&alice, reply).await;
+    assert_documented(&document, &bob.next_frame().await);
+    let changes = [
+        json!({ "action": "editMessage", "targetId": "bob", "seq": 1, "content": "Hello", "lastSeq": 4 }),
+        json!({ "action": "react", "targetId": "bob", "seq": 1, "reaction": "👍", "on": true }),
+        json!({ "action": "deleteMessage", "targetId": "bob", "seq": 2 }),
+    ];
+    for change in changes {
+        assert!(request(&alice, change).await["changed"]["version"].is_u64());
+        assert_documented(&document, &bob.next_frame().await);
+    }
+    let missed = request(&alice, json!({ "action": "getMessages", "targetId": "bob", "after": 4 })).await;
+    assert_eq!(missed["changed"].as_array().unwrap().len(), 2, "{missed}");
     request(&bob, json!({ "action": "markRead", "targetId": "alice", "seq": 2 })).await;
     assert_documented(&document, &alice.next_frame().await);
     let page = request(&alice, json!({ "action": "getConversations", "limit": 1 })).await;
@@ -91,7 +106,8 @@ async fn every_frame_conforms_to_its_documented_schema() {
     assert_documented(&document, &alice.request(json!({ "action": "dance" })).await);
     received.extend(["message", "error"].map(str::to_owned));
     let documented = document["components"]["messages"].as_object().unwrap().keys().cloned();
-    let sent = ["sendMessage", "getMessages", "getConversations", "markRead", "ping"].map(str::to_owned);
+    let routes = support::stack().api.routes.into_keys().filter(|key| !key.starts_with('$'));
+    let sent = routes.chain(["ping".to_owned()]);
     let both: BTreeSet<_> = received.into_iter().chain(sent).collect();
     assert_eq!(
         both,
@@ -138,6 +154,10 @@ async fn the_functions_accept_exactly_the_documented_frames() {
     let id = &stored.conversation_id;
     let complete = [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi", "clientMessageId": "c", "lastSeq": 1 }),
+        json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi", "replyTo": 1, "mentions": ["bob"] }),
+        json!({ "action": "editMessage", "targetId": "bob", "seq": 1, "content": "Hello", "clientMessageId": "e" }),
+        json!({ "action": "react", "targetId": "bob", "seq": 1, "reaction": "👍", "on": true }),
+        json!({ "action": "deleteMessage", "targetId": "bob", "seq": 3 }),
         json!({ "action": "getMessages", "targetId": "bob", "limit": 1, "after": 1 }),
         json!({ "action": "getMessages", "targetId": "bob", "startKey": { "conversationId": id, "seq": 1 } }),
         json!({ "action": "getConversations", "limit": 1 }),
@@ -167,6 +187,11 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         x(16 * 1024),
         x(16 * 1024 + 1),
         json!([]),
+        json!(["bob", "bob"]),
+        json!(vec!["bob"; 21]),
+        json!((0..20).map(|number| format!("u{number}")).collect::<Vec<_>>()),
+        json!((0..21).map(|number| format!("u{number}")).collect::<Vec<_>>()),
+        json!([" bob"]),
         json!({}),
         json!({ "conversationId": id }),
         json!({ "conversationId": id, "seq": -1 }),
@@ -194,7 +219,7 @@ async fn the_functions_accept_exactly_the_documented_frames() {
             // A schema can't express whether a message exists or which conversation a cursor
             // belongs to.
             let is_refused_by_data = code == "bad_request"
-                && ["has no such message", "belongs to another"]
+                && ["has no such message", "has no such entry", "belongs to another", "is a change"]
                     .iter()
                     .any(|words| reply["message"].as_str().unwrap().contains(words));
             let is_accepted = code.is_null() || is_refused_by_data;

@@ -122,7 +122,7 @@ def check_all(function_invoker, url):
         "peerId": "bob",
         "lastMessage": stored,
     }
-    summary |= {"readSeq": 1, "peerReadSeq": 0, "unread": 0}
+    summary |= {"seq": 1, "readSeq": 1, "peerReadSeq": 0, "unread": 0}
     check_equal(
         (inbox["type"], inbox["ref"], inbox["value"]),
         ("conversations", "4", {"conversations": [summary]}),
@@ -133,6 +133,14 @@ def check_all(function_invoker, url):
         frame(invoke("ReadFunction", "read")),
         {"type": "read", "ref": "5", "value": read},
     )
+
+    changes = [("edit", {"content": "Hello, Bobby!"}), ("react", {"reactions": {"👍": [user]}}), ("delete", {"content": ""})]
+    for seq, (name, changed) in enumerate(changes, start=2):
+        sent = frame(invoke("EditFunction", name))
+        check_equal((sent["type"], sent["value"]["seq"], sent["value"]["duplicate"]), ("sent", seq, False))
+        now = sent["value"]["changed"]
+        check_equal({field: now[field] for field in changed}, changed)
+        check_equal((now["messageId"], now["version"]), (stored["messageId"], seq))
 
     check_equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 

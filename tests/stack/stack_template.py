@@ -24,6 +24,7 @@ FUNCTIONS = {
     "HistoryFunction",
     "InboxFunction",
     "ReadFunction",
+    "EditFunction",
     "FallbackFunction",
 }
 # The function of each route.
@@ -34,6 +35,9 @@ ROUTES = {
     "getConversations": "InboxFunction",
     "getMessages": "HistoryFunction",
     "markRead": "ReadFunction",
+    "editMessage": "EditFunction",
+    "deleteMessage": "EditFunction",
+    "react": "EditFunction",
     "sendMessage": "SendFunction",
 }
 # The environment variables of every function.

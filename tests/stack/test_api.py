@@ -5,7 +5,7 @@ import json
 from stack_template import ROUTES, TemplateTest, short_form
 
 # Routes whose function returns a frame to the caller.
-REPLYING = {"$default", "getConversations", "getMessages", "markRead", "sendMessage"}
+REPLYING = set(ROUTES) - {"$connect", "$disconnect"}
 
 
 class Api(TemplateTest):

@@ -36,17 +36,32 @@ ALLOWED = {
         POST,
         DELETE,
     },
-    "HistoryFunction": {("dynamodb:Query", "MessagesTable.Arn"), POST, DELETE},
+    "HistoryFunction": {
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "MessagesTable.Arn"),
+        POST,
+        DELETE,
+    },
     "InboxFunction": {
         ("dynamodb:Query", "ConversationsTable.Arn"),
         ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
         ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:GetItem", "MessagesTable.Arn"),
         POST,
         DELETE,
     },
     "ReadFunction": {
         ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
+        ("dynamodb:UpdateItem", "ClientsTable.Arn"),
+        POST,
+        DELETE,
+    },
+    "EditFunction": {
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:PutItem", "MessagesTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -111,7 +126,7 @@ class Permissions(TemplateTest):
             for name, function in self.of_type("AWS::Lambda::Function").items()
             if value in function["Properties"]["Environment"]["Variables"].values()
         }
-        self.assertEqual(users, {"SendFunction", "HistoryFunction", "ReadFunction"})
+        self.assertEqual(users, {"SendFunction", "HistoryFunction", "ReadFunction", "EditFunction"})
         generated = self.resources["PositionKey"]["Properties"]["GenerateSecretString"]
         self.assertEqual(generated, {"PasswordLength": 64, "ExcludePunctuation": True})
 
@@ -145,7 +160,9 @@ class Permissions(TemplateTest):
             api = "${ChatApi.ApiId}/" if "__StageName__" in source else "${__ApiId__}/"
             self.assertIn(api, source)
             function = short_form(properties["FunctionName"]).removesuffix(".Arn")
-            sources[function] = source.split("/", 1)[1]
-        routes = {function: "${__StageName__}/" + key for key, function in ROUTES.items()}
+            sources.setdefault(function, set()).add(source.split("/", 1)[1])
+        routes = {}
+        for key, function in ROUTES.items():
+            routes.setdefault(function, set()).add("${__StageName__}/" + key)
         self.assertEqual({name: source for name, source in sources.items() if name in routes}, routes)
         self.assertEqual(set(sources), set(ALLOWED))

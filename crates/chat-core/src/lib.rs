@@ -11,6 +11,8 @@ pub mod store;
 
 pub mod push;
 
+pub mod log;
+
 pub mod lambda;
 
 pub mod configuration;

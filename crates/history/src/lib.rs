@@ -45,7 +45,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         (Some(_), Some(_)) => return Err(Error::bad_request("give startKey or after, not both")),
     };
     let read = context.messages.page(&conversation, range, frame.limit.unwrap_or_default()).await?;
-    let newest = read.page.messages.iter().max_by_key(|message| message.seq);
+    let newest = read.page.messages.iter().max_by_key(|entry| entry.seq());
     let position = newest.zip(read.state_at_end).and_then(|(newest, state)| context.positions.of(newest, state));
     Ok(Reply::Messages(Page { position, ..read.page }))
 }

@@ -9,14 +9,14 @@ use std::cmp::Reverse;
 use chat_core::{
     Error, Reply, Request,
     configuration::{Configuration, FromConfiguration, InvalidConfiguration},
-    model::{conversation::ConversationId, json::json_length, message::StoredMessage, user::UserId},
+    model::{conversation::ConversationId, json::json_length, user::UserId},
     protocol::{
         replies::{ConversationSummary, InboxPage, PAGE_BYTES},
         requests::{GetConversations, InboxCursor},
     },
     store::{
         inboxes::{InboxEntry, Inboxes, ReadPositions},
-        messages::Messages,
+        messages::{Messages, Newest},
     },
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -115,7 +115,7 @@ async fn summarize(
     let (newest, positions) = tokio::try_join!(newest, context.inboxes.read_positions(user, peers))?;
     let summaries = candidates.into_iter().zip(newest).filter_map(|(Candidate { entry, is_sorted }, newest)| {
         let newest = newest.filter(|newest| is_valid(&entry, newest, request))?;
-        let hour = newest.state.inbox_hour;
+        let hour = newest.end.state.inbox_hour;
         let place = InboxCursor {
             hour,
             created_at: (is_sorted || hour != entry.hour).then_some(newest.message.created_at),
@@ -128,21 +128,27 @@ async fn summarize(
 
 /// Whether the conversation is listed under the entry's hour. If it has just moved to a later one, it may have done so
 /// between the read of the entry and the read of the message: then it counts, or it would be missing from the page.
-fn is_valid(entry: &InboxEntry, newest: &StoredMessage, request: &Request) -> bool {
-    let hour = newest.state.inbox_hour;
+fn is_valid(entry: &InboxEntry, newest: &Newest, request: &Request) -> bool {
+    let hour = newest.end.state.inbox_hour;
     let may_be_moving = request.received_at.millis_since(newest.message.created_at) < MAY_BE_MOVING_MS;
     hour == entry.hour || (hour > entry.hour && may_be_moving)
 }
 
-fn summary(user: &UserId, peer_id: UserId, newest: StoredMessage, positions: &ReadPositions) -> ConversationSummary {
-    let read_seq = newest.read_by(user, positions.of(user, &peer_id));
+fn summary(
+    user: &UserId,
+    peer_id: UserId,
+    Newest { end, message }: Newest,
+    positions: &ReadPositions,
+) -> ConversationSummary {
+    let read = end.read_by(user, positions.of(user, &peer_id));
     ConversationSummary {
-        read_seq,
-        peer_read_seq: newest.read_by(&peer_id, positions.of(&peer_id, user)),
+        seq: end.seq,
+        read_seq: read.seq,
+        peer_read_seq: end.read_by(&peer_id, positions.of(&peer_id, user)).seq,
         // A user who writes has read what came before, so all messages after `read_seq` are the peer's.
-        unread: newest.message.seq.since(read_seq),
-        conversation_id: newest.message.conversation_id.clone(),
+        unread: end.read_position().messages_since(read),
+        conversation_id: message.conversation_id.clone(),
         peer_id,
-        last_message: newest.message,
+        last_message: message,
     }
 }

@@ -18,7 +18,7 @@ use chat_core::{
     },
     push::fanout::Fanout,
     store::{
-        inboxes::{Inboxes, ReadPosition},
+        inboxes::{Inboxes, MarkOutcome},
         messages::Messages,
     },
 };
@@ -43,27 +43,36 @@ impl FromConfiguration for Context {
     }
 }
 
-/// A read position only moves forward, and only to a message that exists. A late or repeated `markRead` changes nothing,
+/// A read position only moves forward, and only to an entry that exists. A late or repeated `markRead` changes nothing,
 /// pushes nothing, and gets the stored position as its reply.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if the frame is not a `markRead` or the message does not exist, [`Error::Unavailable`] and
+/// [`Error::BadRequest`] if the frame is not a `markRead` or the entry does not exist, [`Error::Unavailable`] and
 /// [`Error::Internal`] if the position is not stored.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     let MarkRead { target_id: peer, seq, position } = request.body()?;
     if seq == Seq::NONE {
-        return Err(Error::bad_request("seq: the first message is 1; send the seq of one that you hold"));
+        return Err(Error::bad_request("seq: the first entry is 1; send the seq of one that you hold"));
     }
     let conversation = ConversationId::between(&request.user, &peer);
     let evidence = position.map(|position| context.positions.read(&position, (&request.user, &peer)));
     let mark = async {
-        let is_proved = matches!(evidence, Some(Evidence::Proof(end)) if seq <= end.seq);
-        if !is_proved && !context.messages.exists(&conversation, seq).await? {
-            return Err(Error::bad_request(
-                "seq: the conversation has no such message; send the seq of one that you hold",
-            ));
-        }
-        context.inboxes.mark_read(&request.user, &peer, seq).await
+        let proved = match evidence {
+            Some(Evidence::Proof(end)) => end.read_position_at(seq),
+            _ => None,
+        };
+        let position = match proved {
+            Some(position) => position,
+            None => match context.messages.end_at(&conversation, seq).await? {
+                Some(end) => end.read_position(),
+                None => {
+                    return Err(Error::bad_request(
+                        "seq: the conversation has no such entry; send the seq of one that you hold",
+                    ));
+                }
+            },
+        };
+        context.inboxes.mark_read(&request.user, &peer, position).await
     };
     let (position, recipients) =
         tokio::join!(in_time(&request, mark), in_time(&request, context.fanout.recipients(&request, &peer)));
@@ -74,8 +83,8 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         seq,
     };
     let receipt = match position? {
-        ReadPosition::Unchanged(seq) => return Ok(Reply::Read(receipt(seq))),
-        ReadPosition::Advanced => receipt(seq),
+        MarkOutcome::Unchanged(seq) => return Ok(Reply::Read(receipt(seq))),
+        MarkOutcome::Advanced => receipt(seq),
     };
     let delivered = in_time(&request, async {
         context.fanout.push(&request, &codec::encode_receipt_push(&receipt), recipients?).await;

@@ -170,6 +170,10 @@ async fn a_message_to_oneself_can_be_marked_and_the_users_other_devices_get_the_
         "conversationId": { "S": "dm:5:alice:alice" }, "seq": { "N": "1" }, "content": { "S": "A note" },
         "senderId": { "S": "alice" }, "recipientId": { "S": "alice" }, "createdAt": { "N": "1" },
         "messageId": { "S": "00000000-0000-4000-8000-000000000000" },
+        "tally": { "M": {
+            "recipientSeq": { "N": "0" }, "senderAllowance": { "N": "0" }, "recipientAllowance": { "N": "0" },
+            "listed": { "N": "1" },
+        } },
     });
     aws.put("MessagesTable", &row);
     let answer = mark(&context, "alice", json!({ "targetId": "alice", "seq": 1 })).await;

@@ -72,6 +72,7 @@ impl FakeAws {
             ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
             ("MESSAGE_RATE".to_owned(), "10".to_owned()),
             ("MESSAGE_BURST".to_owned(), "50".to_owned()),
+            ("EDIT_WINDOW_MINUTES".to_owned(), "1440".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), config);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chat_core::{
-    model::{conversation::ConversationId, state::ConversationState, user::UserId},
+    model::{conversation::ConversationId, entry::Entry, state::ConversationState, user::UserId},
     protocol::position::{Position, Positions},
 };
 use serde_json::{Value, json};
@@ -184,7 +184,7 @@ fn position(from: &str, to: &str, seq: u64) -> Position {
         "content": "",
         "createdAt": 0,
     });
-    let message = serde_json::from_value(message).expect("these are the fields of a message");
+    let message = Entry::Message(serde_json::from_value(message).expect("these are the fields of a message"));
     let positions = Positions::new(Some(POSITION_KEY.as_bytes()), "MessagesTable".to_owned());
     positions.of(&message, ConversationState::default()).expect("there is a key")
 }

@@ -2,7 +2,11 @@
 
 use crate::{
     configuration::{environment::Configuration, variables::InvalidConfiguration},
-    model::rate_limit::{RateLimit, RateLimiter},
+    log::Log,
+    model::{
+        change::EditWindow,
+        rate_limit::{RateLimit, RateLimiter},
+    },
     protocol::position::Positions,
     push::{connections_api::ConnectionsApi, fanout::Fanout},
     store::{
@@ -68,6 +72,26 @@ impl FromConfiguration for Fanout {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         let connections = Connections::from_configuration(configuration)?;
         Ok(Self::new(connections, ConnectionsApi::from_configuration(configuration)?))
+    }
+}
+
+impl FromConfiguration for Log {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(
+            Messages::from_configuration(configuration)?,
+            Inboxes::from_configuration(configuration)?,
+            Fanout::from_configuration(configuration)?,
+            Positions::from_configuration(configuration)?,
+            RateLimiter::from_configuration(configuration)?,
+        ))
+    }
+}
+
+impl FromConfiguration for EditWindow {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const ADVICE: &str = "must be a whole number of minutes from 0 to 5256000";
+        let minutes = configuration.variables.number("EDIT_WINDOW_MINUTES", 0..=EditWindow::MAX_MINUTES, ADVICE)?;
+        Ok(Self::from_minutes(minutes))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError};
 
-/// Why a request failed. Nothing is stored in part. After [`Error::Unavailable`] and [`Error::Internal`] a message may be
+/// Why a request failed. Nothing is stored in part. After [`Error::Unavailable`] and [`Error::Internal`] an entry may be
 /// stored; a repeat with the same `clientMessageId` finds out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -32,7 +32,7 @@ pub enum Error {
         /// Time until the same request can succeed, in milliseconds.
         retry_after_ms: i64,
     },
-    /// More than 1,000 messages follow the newest one that the client holds.
+    /// More than 1,000 entries follow the newest one that the client holds.
     #[error("out of date")]
     OutOfDate,
     /// An AWS service or the token issuer did not answer in time, or throttled the call. A retry can succeed.
@@ -81,10 +81,12 @@ impl Error {
             )
             .into(),
             Self::UnknownAction => {
-                "unknown action; use sendMessage, getMessages, getConversations, markRead or ping".into()
+                "unknown action; use sendMessage, getMessages, getConversations, markRead, editMessage, deleteMessage, react \
+                 or ping"
+                    .into()
             }
             Self::TokenExpired => "the token has expired; connect again with a new one".into(),
-            Self::OutOfDate => "more than 1,000 messages follow lastSeq; get them with getMessages first".into(),
+            Self::OutOfDate => "more than 1,000 entries follow lastSeq; get them with getMessages first".into(),
             Self::Unavailable(_) => "the service is busy; send the same frame again in a moment".into(),
             Self::Internal(_) => "the service failed; send the same frame again".into(),
         }

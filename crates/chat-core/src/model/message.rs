@@ -1,4 +1,6 @@
-//! `Message` and what belongs to one: `Draft`, `MessageHeader`, `End`, `Content`, `ClientMessageId`.
+//! `Message` and what belongs to one: `Content`, `Mentions`, `Reactions`, `Deletion`, `ClientMessageId`.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,16 +9,12 @@ use crate::model::{
     conversation::{ConversationId, Seq},
     error::Error,
     json::json_length,
-    rate_limit::RateLimit,
-    state::ConversationState,
     time::Timestamp,
     user::UserId,
 };
 
-/// The maximum length of a message as JSON, in bytes. A page with one such message fits one WebSocket frame of 32 KB.
-pub const MAX_MESSAGE_BYTES: usize = 24_000;
-
-/// A message as it is stored, pushed and listed.
+/// A message as it is stored, pushed and listed. Changes replace its content and reactions, never who sent it, when, and
+/// as which entry of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -30,7 +28,7 @@ pub struct Message {
     pub sender_id: UserId,
     /// The other user of the conversation, or the sender.
     pub recipient_id: UserId,
-    /// The text, byte for byte.
+    /// The text, byte for byte; empty if and only if the message is deleted.
     pub content: Content,
     /// When API Gateway received the message, or the time of the message before it if that is later: within a
     /// conversation, no time is before an earlier one.
@@ -38,168 +36,37 @@ pub struct Message {
     /// Chosen by the client; a repeat has the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<ClientMessageId>,
+    /// The entry that the message replies to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// The users that the message mentions.
+    #[serde(default, skip_serializing_if = "Mentions::is_empty")]
+    pub mentions: Mentions,
+    /// The `seq` of the newest change of the message; none if it never changed. Of two versions the larger one is newer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Seq>,
+    /// When the content was replaced last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// Who deleted the message, and when. A deleted message has no content, no reactions, no mentions and no `replyTo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Deletion>,
+    /// The reactions to the message.
+    #[serde(default, skip_serializing_if = "Reactions::is_empty")]
+    pub reactions: Reactions,
 }
 
-/// A message without a sequence number.
-#[derive(Debug, Clone)]
-pub struct Draft(Message);
-
-impl Draft {
-    /// Makes a message with a new `messageId`.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] if the message has more than [`MAX_MESSAGE_BYTES`] as JSON. A text within the limit of
-    /// [`Content`] can exceed it, because escapes are longer than what they stand for (`\u0001` has six bytes).
-    pub fn new(
-        sender: UserId,
-        recipient: UserId,
-        content: Content,
-        created_at: Timestamp,
-        client_message_id: Option<ClientMessageId>,
-    ) -> Result<Self, Error> {
-        let draft = Message {
-            message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::between(&sender, &recipient),
-            // The longest number, so that the result does not depend on the sequence number.
-            seq: Seq::MAX,
-            sender_id: sender,
-            recipient_id: recipient,
-            content,
-            created_at,
-            client_message_id,
-        };
-        match json_length(&draft) {
-            0..=MAX_MESSAGE_BYTES => Ok(Self(draft)),
-            _ => Err(Error::TooLarge("the message has more than 24,000 bytes as JSON; send it in parts")),
-        }
-    }
-
-    /// The conversation of sender and recipient.
-    pub fn conversation(&self) -> &ConversationId {
-        &self.0.conversation_id
-    }
-
-    /// As [`Message::sender_id`].
-    pub fn sender(&self) -> &UserId {
-        &self.0.sender_id
-    }
-
-    /// As [`Message::recipient_id`].
-    pub fn recipient(&self) -> &UserId {
-        &self.0.recipient_id
-    }
-
-    /// The message that follows `newest`, or the first of its conversation.
-    pub fn after(&self, newest: Option<&End>) -> Message {
-        let seq = newest.map_or(Seq::NONE, |newest| newest.seq).next();
-        Message { seq, created_at: self.created_at_after(newest), ..self.0.clone() }
-    }
-
-    fn created_at_after(&self, newest: Option<&End>) -> Timestamp {
-        newest.map_or(self.0.created_at, |newest| newest.created_at.max(self.0.created_at))
-    }
-
-    /// Whether `stored` is this draft, stored by an attempt whose response was lost.
-    pub fn is_own_attempt(&self, stored: &MessageHeader) -> bool {
-        stored.message_id == self.0.message_id
-    }
-
-    /// Whether the client sent `stored` before and this draft is a repeat of it.
-    pub fn is_duplicate_of(&self, stored: &MessageHeader) -> bool {
-        self.0.client_message_id.is_some()
-            && stored.client_message_id == self.0.client_message_id
-            && stored.sender_id == self.0.sender_id
-    }
-
-    /// Whether [`Draft::is_duplicate_of`] can be true for any message.
-    pub fn has_client_message_id(&self) -> bool {
-        self.0.client_message_id.is_some()
-    }
-
-    /// The state of the conversation if this draft follows `newest`.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] if the sender has used up the limit in this conversation.
-    pub fn state_after(&self, newest: Option<&End>, limit: RateLimit) -> Result<ConversationState, Error> {
-        let before = match newest {
-            None => ConversationState::default(),
-            Some(newest) if newest.sender_id == self.0.sender_id => newest.state,
-            Some(newest) => newest.state.for_answer_to(newest.seq),
-        };
-        before.with_message(self.created_at_after(newest), self.0.created_at, limit)
-    }
+/// A deletion of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The `createdAt` of the change.
+    pub at: Timestamp,
+    /// The user who deleted the message.
+    pub by: UserId,
 }
 
-/// What the next message of a conversation depends on: its newest message, and the state as of that message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// As [`Message::seq`].
-    pub seq: Seq,
-    /// As [`Message::sender_id`].
-    pub sender_id: UserId,
-    /// As [`Message::created_at`].
-    pub created_at: Timestamp,
-    /// The state of the conversation as of this message.
-    pub state: ConversationState,
-}
-
-/// A stored message without its content: enough to recognise it and to derive the next state.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageHeader {
-    /// As [`Message::message_id`].
-    pub message_id: Uuid,
-    /// As [`Message::seq`].
-    pub seq: Seq,
-    /// As [`Message::sender_id`].
-    pub sender_id: UserId,
-    /// As [`Message::client_message_id`].
-    pub client_message_id: Option<ClientMessageId>,
-    /// As [`Message::created_at`].
-    pub created_at: Timestamp,
-    /// The state of the conversation as of this message.
-    #[serde(rename = "tally")]
-    pub state: ConversationState,
-}
-
-impl From<MessageHeader> for End {
-    fn from(MessageHeader { seq, sender_id, created_at, state, .. }: MessageHeader) -> Self {
-        Self { seq, sender_id, created_at, state }
-    }
-}
-
-/// A stored message, with the state of its conversation as of this message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Without the state.
-    pub message: Message,
-    /// The state of the conversation as of this message.
-    pub state: ConversationState,
-}
-
-impl StoredMessage {
-    /// The message without its content.
-    pub fn header(&self) -> MessageHeader {
-        let Message { message_id, seq, sender_id, client_message_id, created_at, .. } = &self.message;
-        MessageHeader {
-            message_id: *message_id,
-            seq: *seq,
-            sender_id: sender_id.clone(),
-            client_message_id: client_message_id.clone(),
-            created_at: *created_at,
-            state: self.state,
-        }
-    }
-
-    /// How far `user` has read, if this is the newest message: up to the later of `position`, their stored read position,
-    /// and the newest message that they wrote; never past this message.
-    pub fn read_by(&self, user: &UserId, position: Seq) -> Seq {
-        let own = if &self.message.sender_id == user { self.message.seq } else { self.state.recipient_seq };
-        position.max(own).min(self.message.seq)
-    }
-}
-
-/// The text of a message: 1 byte to 16 KiB of UTF-8, not only white space. It is stored and pushed byte for byte.
+/// The text of a message: 1 byte to 16 KiB of UTF-8, not only white space. It is stored and pushed byte for byte. The
+/// content of a deleted message is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content(String);
 
@@ -216,6 +83,116 @@ impl Content {
             Err(Error::bad_request("content is empty; write something in it"))
         } else {
             Ok(Self(text))
+        }
+    }
+
+    /// The content of a deleted message.
+    pub(crate) fn of_deleted() -> Self {
+        Self(String::new())
+    }
+}
+
+/// The users that a message mentions: at most 20, none twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<UserId>")]
+pub struct Mentions(Vec<UserId>);
+
+impl Mentions {
+    /// The maximum number of users.
+    pub const MAX: usize = 20;
+
+    /// Whether no user is mentioned.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<Vec<UserId>> for Mentions {
+    type Error = InvalidMentions;
+
+    fn try_from(users: Vec<UserId>) -> Result<Self, InvalidMentions> {
+        if users.len() > Self::MAX {
+            return Err(InvalidMentions::TooMany);
+        }
+        match users.iter().collect::<BTreeSet<_>>().len() == users.len() {
+            true => Ok(Self(users)),
+            false => Err(InvalidMentions::Twice),
+        }
+    }
+}
+
+/// Why a list of mentions is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidMentions {
+    /// The list has more than [`Mentions::MAX`] users.
+    #[error("a message mentions at most 20 users; leave some out")]
+    TooMany,
+    /// The list has a user twice.
+    #[error("a user is mentioned twice; name each user once")]
+    Twice,
+}
+
+/// A reaction, such as 👍: any text of 1 to 64 bytes that is not only white space.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Reaction(String);
+
+impl TryFrom<String> for Reaction {
+    type Error = InvalidReaction;
+
+    fn try_from(text: String) -> Result<Self, InvalidReaction> {
+        if (1..=64).contains(&text.len()) && !text.trim().is_empty() { Ok(Self(text)) } else { Err(InvalidReaction) }
+    }
+}
+
+/// The text is too short or too long for a reaction.
+#[derive(Debug, thiserror::Error)]
+#[error("a reaction has 1 to 64 bytes, and not only white space")]
+pub struct InvalidReaction;
+
+/// The reactions to a message, each with the users who reacted with it, in the order in which they did. No list is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reactions(BTreeMap<Reaction, Vec<UserId>>);
+
+impl Reactions {
+    /// The maximum number of different reactions to a message.
+    pub const MAX_KINDS: usize = 20;
+    /// The maximum number of reactions to a message, counted once for each user and reaction.
+    pub const MAX_USERS: usize = 100;
+    /// The maximum length of all reactions to a message as JSON, in bytes.
+    pub const MAX_BYTES: usize = 4_000;
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a reaction of `user`, unless it is there.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] and [`Error::TooLarge`] if the reactions exceed a limit then.
+    pub(crate) fn add(&mut self, reaction: &Reaction, user: &UserId) -> Result<(), Error> {
+        let users = self.0.entry(reaction.clone()).or_default();
+        if users.contains(user) {
+            return Ok(());
+        }
+        users.push(user.clone());
+        if self.0.len() > Self::MAX_KINDS {
+            Err(Error::bad_request("reaction: a message has at most 20 different ones; use one of those"))
+        } else if self.0.values().map(Vec::len).sum::<usize>() > Self::MAX_USERS {
+            Err(Error::bad_request("reaction: a message has at most 100; remove one first"))
+        } else if json_length(self) > Self::MAX_BYTES {
+            Err(Error::TooLarge("the reactions to this message have 4,000 bytes; remove one first"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Removes a reaction of `user`, if it is there.
+    pub(crate) fn remove(&mut self, reaction: &Reaction, user: &UserId) {
+        if let Some(users) = self.0.get_mut(reaction) {
+            users.retain(|one| one != user);
+            self.0.retain(|_, users| !users.is_empty());
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Values that are valid by construction. No I/O, no clock.
 
+pub mod change;
 pub mod conversation;
+pub mod draft;
+pub mod entry;
 pub mod error;
 pub mod json;
 pub mod message;

@@ -1,4 +1,5 @@
-//! `ConversationState`: per-conversation state, carried on the newest message. `InboxHour`: the sort order of an inbox.
+//! `ConversationState`: per-conversation state, carried on the newest entry. `ReadPosition`: how far a user has read.
+//! `InboxHour`: the sort order of an inbox.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +10,14 @@ use crate::model::{
     time::Timestamp,
 };
 
-/// The state of a conversation as of one message, stored in that message's item.
+/// The state of a conversation as of one entry, stored in that entry's item.
 ///
-/// A sender reads the newest message before it appends, and the conditional put lets exactly one message follow it. So
-/// the state derived from the newest message is exact under any number of concurrent senders, and costs no call.
+/// A sender reads the newest entry before it appends, and the conditional put lets exactly one entry follow it. So
+/// the state derived from the newest entry is exact under any number of concurrent senders, and costs no call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationState {
-    /// The newest message by the recipient of this message. The newest by its sender is this message.
+    /// The newest entry by the recipient of this entry. The newest by its sender is this entry.
     pub recipient_seq: Seq,
     /// The sender's use of the rate limit in this conversation.
     #[serde(rename = "senderAllowance")]
@@ -28,36 +29,70 @@ pub struct ConversationState {
     /// message.
     #[serde(rename = "listed")]
     pub inbox_hour: InboxHour,
+    /// The count of entries up to this one that are not messages. All others are, so that items without this field count
+    /// right.
+    #[serde(default)]
+    pub changes: u64,
+    /// The same count as of `recipient_seq`.
+    #[serde(default, rename = "theirChanges")]
+    pub recipient_changes: u64,
+    /// The count of entries after the newest message; 0 if this entry is a message.
+    #[serde(default, rename = "trailing")]
+    pub trailing_changes: u64,
 }
 
 impl ConversationState {
-    /// The same state as seen by the other user, who answers message `seq`: sender and recipient swap their roles.
+    /// The same state as seen by the other user, who answers entry `seq`: sender and recipient swap their roles.
     pub(crate) fn for_answer_to(self, seq: Seq) -> Self {
         Self {
             recipient_seq: seq,
+            recipient_changes: self.changes,
             sender_rate: self.recipient_rate,
             recipient_rate: self.sender_rate,
-            inbox_hour: self.inbox_hour,
+            ..self
         }
     }
 
-    /// The state after one more message by the sender, received at `received_at` by the clock. `created_at` can be later,
-    /// after a clock went back; a rate by it would stand still until the clock has caught up.
+    /// The state after the sender has used the limit once more, at `received_at` by the clock. The entry's `createdAt` can be
+    /// later, after a clock went back; a rate by it would stand still until the clock has caught up.
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the sender has used up the limit in this conversation. The recipient's use of it does
     /// not count.
-    pub(crate) fn with_message(
-        self,
-        created_at: Timestamp,
-        received_at: Timestamp,
-        limit: RateLimit,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            sender_rate: limit.spend(self.sender_rate, received_at)?,
-            inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)),
-            ..self
-        })
+    pub(crate) fn spend(self, received_at: Timestamp, limit: RateLimit) -> Result<Self, Error> {
+        Ok(Self { sender_rate: limit.spend(self.sender_rate, received_at)?, ..self })
+    }
+
+    /// The state after one more message by the sender.
+    pub(crate) fn with_message(self, created_at: Timestamp) -> Self {
+        Self { inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)), trailing_changes: 0, ..self }
+    }
+
+    /// The state after one more change by the sender. The conversation stays where it is in the inboxes, because they show
+    /// messages.
+    pub(crate) fn with_change(self) -> Self {
+        Self { changes: self.changes + 1, trailing_changes: self.trailing_changes + 1, ..self }
+    }
+}
+
+/// How far a user has read a conversation. A later one is larger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReadPosition {
+    /// The last entry that the user has read.
+    pub seq: Seq,
+    /// The count of messages up to there.
+    pub messages: u64,
+}
+
+impl ReadPosition {
+    /// At entry `seq`, of which `changes` and the entries before it are no messages.
+    pub fn at(seq: Seq, changes: u64) -> Self {
+        Self { seq, messages: seq.since(Seq::NONE).saturating_sub(changes) }
+    }
+
+    /// The count of messages after `earlier`, up to this position.
+    pub fn messages_since(self, earlier: Self) -> u64 {
+        self.messages.saturating_sub(earlier.messages)
     }
 }
 

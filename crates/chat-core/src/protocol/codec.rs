@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{error::Error, message::Message},
+    model::{entry::Entry, error::Error, message::Message},
     protocol::{
         position::Position,
         replies::{ReadReceipt, Reply},
@@ -95,26 +95,24 @@ pub fn encode_error(error: &Error, reference: Option<&Ref>) -> String {
     json(&Frame { r#type: "error", code, message, retry_after, reference })
 }
 
-/// A `message` frame, for connections that did not ask.
-pub fn encode_message_push(message: &Message, position: Option<&Position>) -> String {
-    encode_push("message", message, position)
+/// A `message` frame, for connections that did not ask. `changed` is the message that the entry is about.
+pub fn encode_entry_push(entry: &Entry, changed: Option<&Message>, position: Option<&Position>) -> String {
+    json(&Push { r#type: "message", value: entry, changed, position })
 }
 
 /// A `read` frame, for connections that did not ask.
 pub fn encode_receipt_push(receipt: &ReadReceipt) -> String {
-    encode_push("read", receipt, None)
+    json(&Push { r#type: "read", value: receipt, changed: None, position: None })
 }
 
-fn encode_push(r#type: &'static str, value: &impl Serialize, position: Option<&Position>) -> String {
-    #[derive(Serialize)]
-    struct Push<'a, V> {
-        r#type: &'static str,
-        value: &'a V,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        position: Option<&'a Position>,
-    }
-
-    json(&Push { r#type, value, position })
+#[derive(Serialize)]
+struct Push<'a, V> {
+    r#type: &'static str,
+    value: &'a V,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<&'a Message>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<&'a Position>,
 }
 
 fn json(frame: &impl Serialize) -> String {

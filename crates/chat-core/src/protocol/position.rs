@@ -1,7 +1,7 @@
 //! `Positions`: signed descriptions of the end of a conversation, which the server gives and clients hand back.
 //!
-//! A position holds the sequence number of a message and the state of its conversation as of that message. A sender that
-//! hands one back has proved that the message exists, so its message can be put into the slot after it without a look at
+//! A position holds the sequence number of an entry and the state of its conversation as of that entry. A sender that
+//! hands one back has proved that the entry exists, so its message can be put into the slot after it without a look at
 //! the conversation. If that slot is taken, the position was not the end, and the sender has lost one round trip.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::model::{
     conversation::{ConversationId, Seq},
-    message::{End, Message},
+    entry::{End, Entry},
     state::ConversationState,
     time::Timestamp,
     user::UserId,
@@ -23,8 +23,8 @@ use crate::model::{
 const FORMAT: u8 = 1;
 /// The length of the MAC in bytes: HMAC-SHA-256, truncated to 128 bits as RFC 4868 does.
 const MAC_BYTES: usize = 16;
-/// Longer texts are no positions. One has at most 86 characters.
-const MAX_CHARACTERS: usize = 128;
+/// Longer texts are no positions. One has at most 132 characters.
+const MAX_CHARACTERS: usize = 132;
 
 /// A position as it is on the wire: opaque text of about 64 characters. Any text is accepted from a client, because one
 /// that proves nothing is not an error.
@@ -45,10 +45,10 @@ pub struct Positions {
 /// What a position of a client tells about a conversation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// The server gave this position: the message exists, and so does each one before it.
+    /// The server gave this position: the entry exists, and so does each one before it.
     Proof(End),
-    /// The position can't be verified, as after a change of the key. The client claims to hold this message and each one
-    /// before it; the conversation may have no such message.
+    /// The position can't be verified, as after a change of the key. The client claims to hold this entry and each one
+    /// before it; the conversation may have no such entry.
     Claim(Seq),
     /// This is not a position.
     Nothing,
@@ -57,7 +57,7 @@ pub enum Evidence {
 #[derive(Serialize, Deserialize)]
 struct Payload {
     seq: Seq,
-    /// Which of the two users sent the message; both ids together can have 256 bytes.
+    /// Which of the two users wrote the entry; both ids together can have 256 bytes.
     is_sent_by_larger: bool,
     created_at: Timestamp,
     state: ConversationState,
@@ -69,17 +69,17 @@ impl Positions {
         Self { key: key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key)), messages_table }
     }
 
-    /// The position of a stored message; none without a key. `state` is the conversation's as of the message.
-    pub fn of(&self, message: &Message, state: ConversationState) -> Option<Position> {
+    /// The position of a stored entry; none without a key. `state` is the conversation's as of the entry.
+    pub fn of(&self, entry: &Entry, state: ConversationState) -> Option<Position> {
         let key = self.key.as_ref()?;
         let payload = Payload {
-            seq: message.seq,
-            is_sent_by_larger: message.sender_id > message.recipient_id,
-            created_at: message.created_at,
+            seq: *entry.seq(),
+            is_sent_by_larger: entry.sender_id() > entry.recipient_id(),
+            created_at: *entry.created_at(),
             state,
         };
         let mut bytes = postcard::to_extend(&payload, vec![FORMAT]).expect("a payload holds numbers only");
-        let mac = self.mac(key, &message.conversation_id, &bytes);
+        let mac = self.mac(key, entry.conversation_id(), &bytes);
         bytes.extend(mac);
         Some(Position(URL_SAFE_NO_PAD.encode(bytes)))
     }
@@ -149,7 +149,7 @@ mod tests {
         UserId::try_from(id.to_owned()).unwrap()
     }
 
-    fn message(seq: u64, sender: &UserId, recipient: &UserId) -> Message {
+    fn message(seq: u64, sender: &UserId, recipient: &UserId) -> Entry {
         let message = json!({
             "messageId": "3f0c7a52-7b1e-4f0e-9d3c-0a5b1c2d3e4f",
             "conversationId": ConversationId::between(sender, recipient),
@@ -159,7 +159,7 @@ mod tests {
             "content": "Hi",
             "createdAt": 1_793_535_561_000_i64,
         });
-        serde_json::from_value(message).unwrap()
+        Entry::Message(serde_json::from_value(message).unwrap())
     }
 
     fn state(numbers: (u64, i64, i64, u32)) -> ConversationState {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn its_length_is_about_64_characters() {
-        assert_eq!([1, 1_000, 1_000_000].map(|seq| position(seq).0.len()), [60, 63, 66]);
+        assert_eq!([1, 1_000, 1_000_000].map(|seq| position(seq).0.len()), [64, 67, 70]);
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
             let message = message(seq, &sender, &recipient);
             let position = positions().of(&message, state(numbers)).unwrap();
             prop_assert!(position.0.len() <= MAX_CHARACTERS);
-            let end = End { seq: message.seq, sender_id: sender.clone(), created_at: message.created_at, state: state(numbers) };
+            let end = End { seq: *message.seq(), sender_id: sender.clone(), created_at: *message.created_at(), state: state(numbers) };
             prop_assert_eq!(positions().read(&position, (&sender, &recipient)), Evidence::Proof(end.clone()));
             prop_assert_eq!(positions().read(&position, (&recipient, &sender)), Evidence::Proof(end));
         }

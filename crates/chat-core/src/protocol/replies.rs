@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     model::{
         conversation::{ConversationId, Seq},
+        entry::Entry,
         message::{ClientMessageId, Message},
         time::Timestamp,
         user::UserId,
@@ -16,9 +17,10 @@ use crate::{
     },
 };
 
-/// The maximum length of a page's entries as JSON, in bytes. With the rest of the frame (two ids of at most 530 bytes
-/// each, and a `ref`) it stays below 30,000: one WebSocket frame, and one billing unit of 32 KB.
-pub const PAGE_BYTES: usize = 28_000;
+/// The maximum length of a page's entries and changed messages as JSON, in bytes: enough for the longest changed message
+/// (26,500) and the entry that announces it (1,650). With the rest of the frame (two ids of at most 530 bytes each, and a
+/// `ref`) it stays below 30,000: one WebSocket frame, and one billing unit of 32 KB.
+pub const PAGE_BYTES: usize = 28_200;
 
 /// The result of a route. Each variant that carries a value is the frame type of that name.
 #[derive(Debug, PartialEq)]
@@ -39,7 +41,7 @@ pub enum Reply {
     Read(ReadReceipt),
 }
 
-/// `sent`: the message is stored. The fields are those of [`Message`].
+/// `sent`: the entry is stored. The fields are those of [`Message`].
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the fields of `Message`")]
@@ -52,16 +54,27 @@ pub struct Sent {
     pub client_message_id: Option<ClientMessageId>,
     /// Whether an earlier request of the client had stored it.
     pub duplicate: bool,
-    /// The position of the message.
+    /// The position of the entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// The message that the entry is about, as it is now, if the entry is a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Message>,
 }
 
 impl Sent {
-    /// The reply for a message that is stored.
-    pub fn new(message: Message, duplicate: bool, position: Option<Position>) -> Self {
-        let Message { message_id, conversation_id, seq, created_at, client_message_id, .. } = message;
-        Self { message_id, conversation_id, seq, created_at, client_message_id, duplicate, position }
+    /// The reply for an entry that is stored.
+    pub fn new(entry: &Entry, duplicate: bool, position: Option<Position>, changed: Option<Message>) -> Self {
+        Self {
+            message_id: *entry.message_id(),
+            conversation_id: entry.conversation_id().clone(),
+            seq: *entry.seq(),
+            created_at: *entry.created_at(),
+            client_message_id: entry.client_message_id().clone(),
+            duplicate,
+            position,
+            changed,
+        }
     }
 }
 
@@ -71,12 +84,17 @@ impl Sent {
 pub struct Page {
     /// The conversation of the caller and the peer that the request names.
     pub conversation_id: ConversationId,
-    /// Newest first; oldest first if the request has `after`. At most [`PAGE_BYTES`] as JSON.
-    pub messages: Vec<Message>,
-    /// Present if and only if more messages follow.
+    /// Entries of every kind: newest first; oldest first if the request has `after`. With `changed` at most [`PAGE_BYTES`]
+    /// as JSON.
+    pub messages: Vec<Entry>,
+    /// If the request has `after`: the messages that the page's changes are about and that are not on the page, as they are
+    /// now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Message>,
+    /// Present if and only if more entries follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evaluated_key: Option<Cursor>,
-    /// The position of the newest message on the page, if it is the newest of the conversation.
+    /// The position of the newest entry on the page, if it is the newest of the conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
 }
@@ -102,7 +120,9 @@ pub struct ConversationSummary {
     pub peer_id: UserId,
     /// The newest message.
     pub last_message: Message,
-    /// How far the caller has read: the message that they marked or wrote last.
+    /// The number of the newest entry.
+    pub seq: Seq,
+    /// How far the caller has read: the entry that they marked or wrote last.
     pub read_seq: Seq,
     /// How far the peer has read.
     pub peer_read_seq: Seq,
@@ -120,6 +140,6 @@ pub struct ReadReceipt {
     pub user_id: UserId,
     /// The other user of the conversation, so that a receiver need not know the conversation's id.
     pub peer_id: UserId,
-    /// The newest message that the user has read.
+    /// The newest entry that the user has read.
     pub seq: Seq,
 }

@@ -11,7 +11,7 @@ use crate::{
     model::{
         conversation::{ConversationId, Seq},
         error::Error,
-        message::ClientMessageId,
+        message::{ClientMessageId, Mentions, Reaction},
         state::InboxHour,
         time::Timestamp,
         user::UserId,
@@ -29,20 +29,59 @@ pub struct SendMessage {
     pub content: String,
     /// The same in every repeat, so that the message is stored once.
     pub client_message_id: Option<ClientMessageId>,
-    /// The newest message of the conversation that the client holds; 0 if it holds none. Excludes `position`.
+    /// The newest entry of the conversation that the client holds; 0 if it holds none. Excludes `position`.
     pub last_seq: Option<Seq>,
-    /// The position that came with the newest message of the conversation that the client holds.
+    /// The position that came with the newest entry of the conversation that the client holds.
+    pub position: Option<Position>,
+    /// The entry that the message replies to.
+    pub reply_to: Option<Seq>,
+    /// The users that the message mentions.
+    pub mentions: Option<Mentions>,
+}
+
+/// What `editMessage`, `deleteMessage` and `react` have in common. The fields that it shares with [`SendMessage`] mean the
+/// same.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+#[allow(missing_docs, reason = "the other fields are those of `SendMessage`")]
+pub struct ChangeMessage {
+    /// One of the three.
+    pub action: String,
+    /// The other user of the conversation, or the caller.
+    pub target_id: UserId,
+    /// The message to change.
+    pub seq: Seq,
+    pub client_message_id: Option<ClientMessageId>,
+    pub last_seq: Option<Seq>,
     pub position: Option<Position>,
 }
 
-/// How far a client holds a conversation: every message up to there.
+/// What only `editMessage` has.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "a JSON object")]
+pub struct EditMessage {
+    /// The new content, not validated.
+    pub content: String,
+}
+
+/// What only `react` has.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "a JSON object")]
+pub struct React {
+    /// The reaction of the caller.
+    pub reaction: Reaction,
+    /// Whether it is there from now on.
+    pub on: bool,
+}
+
+/// How far a client holds a conversation: every entry up to there.
 #[derive(Debug)]
 pub enum KnownEnd {
     /// The client does not say.
     Unknown,
-    /// Up to this message; 0 is none.
+    /// Up to this entry; 0 is none.
     LastSeq(Seq),
-    /// Up to the message that this position came with.
+    /// Up to the entry that this position came with.
     Position(Position),
 }
 
@@ -65,11 +104,11 @@ impl KnownEnd {
 pub struct GetMessages {
     /// The other user of the conversation.
     pub target_id: UserId,
-    /// Maximum number of messages.
+    /// Maximum number of entries.
     pub limit: Option<Limit>,
     /// Continues an earlier page; excludes `after`.
     pub start_key: Option<Cursor>,
-    /// The newest message that the client holds, 0 if it holds none: the page holds newer ones.
+    /// The newest entry that the client holds, 0 if it holds none: the page holds newer ones.
     pub after: Option<Seq>,
 }
 
@@ -89,9 +128,9 @@ pub struct GetConversations {
 pub struct MarkRead {
     /// The other user of the conversation.
     pub target_id: UserId,
-    /// The newest message that the caller has read.
+    /// The newest entry that the caller has read.
     pub seq: Seq,
-    /// A position that came with this message or a later one.
+    /// A position that came with this entry or a later one.
     pub position: Option<Position>,
 }
 
@@ -137,15 +176,15 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// The last message of a page, from which the next page continues. Clients treat it as opaque.
+/// The last entry of a page, from which the next page continues. Clients treat it as opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
 pub struct Cursor {
     /// The conversation of the page. The cursor is refused for any other.
     pub conversation_id: ConversationId,
-    /// The last message of the page.
+    /// The last entry of the page.
     pub seq: Seq,
-    /// Whether the page was read towards newer messages.
+    /// Whether the page was read towards newer entries.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub newer: bool,
 }

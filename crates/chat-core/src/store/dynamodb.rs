@@ -6,7 +6,7 @@ use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client, config,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, KeysAndAttributes},
+    types::{AttributeValue, CancellationReason, KeysAndAttributes},
 };
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
@@ -72,6 +72,16 @@ where
         _ => false,
     };
     if is_retryable { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
+}
+
+/// The error of a transaction that was cancelled for these reasons: [`Error::Unavailable`] if all of them were throttling.
+pub(super) fn cancellation_error<E>(error: SdkError<E>, reasons: &[CancellationReason]) -> Error
+where
+    E: StdError + Send + Sync + 'static,
+{
+    const TEMPORARY: [&str; 4] = ["None", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
+    let is_temporary = |reason: &CancellationReason| TEMPORARY.contains(&reason.code().unwrap_or("None"));
+    if reasons.iter().all(is_temporary) { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
 }
 
 /// A random wait of 10 to 50 ms, so that callers that conflicted do not retry at the same time.

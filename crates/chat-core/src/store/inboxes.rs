@@ -17,7 +17,13 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    model::{conversation::Seq, error::Error, message::Draft, state::InboxHour, user::UserId},
+    model::{
+        conversation::Seq,
+        draft::Draft,
+        error::Error,
+        state::{InboxHour, ReadPosition},
+        user::UserId,
+    },
     store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item},
 };
 
@@ -51,21 +57,21 @@ pub enum EntriesFrom {
 
 /// The read positions of users, by reader and peer.
 #[derive(Debug, Default)]
-pub struct ReadPositions(HashMap<(UserId, UserId), Seq>);
+pub struct ReadPositions(HashMap<(UserId, UserId), ReadPosition>);
 
 impl ReadPositions {
     /// How far `reader` has marked the conversation with `peer` as read.
-    pub fn of(&self, reader: &UserId, peer: &UserId) -> Seq {
+    pub fn of(&self, reader: &UserId, peer: &UserId) -> ReadPosition {
         self.0.get(&(reader.clone(), peer.clone())).copied().unwrap_or_default()
     }
 }
 
 /// The result of moving a read position.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ReadPosition {
-    /// It moved to the requested message.
+pub enum MarkOutcome {
+    /// It moved to the requested entry.
     Advanced,
-    /// It stays at this message, because the user had read that far before.
+    /// It stays at this entry, because the user had read that far before.
     Unchanged(Seq),
 }
 
@@ -75,6 +81,8 @@ struct ReadPositionRow {
     user_id: UserId,
     peer_id: UserId,
     read_seq: Seq,
+    /// The count of messages up to there. In items without it, all entries up to there are messages.
+    read_count: Option<u64>,
     /// The attempt that moved it there.
     attempt: Option<Uuid>,
 }
@@ -155,38 +163,44 @@ impl Inboxes {
         let items = batch_get(&self.dynamodb, &self.table, &keys).await?;
         let positions = items.into_iter().map(|item| {
             let row: ReadPositionRow = from_item(item)?;
-            Ok(((row.user_id, row.peer_id), row.read_seq))
+            let position = match row.read_count {
+                Some(messages) => ReadPosition { seq: row.read_seq, messages },
+                None => ReadPosition::at(row.read_seq, 0),
+            };
+            Ok(((row.user_id, row.peer_id), position))
         });
         Ok(ReadPositions(positions.collect::<Result<_, Error>>()?))
     }
 
-    /// Moves the read position of `user` in the conversation with `peer` forward to message `seq`, which must exist.
+    /// Moves the read position of `user` in the conversation with `peer` forward to `position`, an entry that must exist.
     ///
     /// # Errors
     /// After an error, the position may have moved.
-    pub async fn mark_read(&self, user: &UserId, peer: &UserId, seq: Seq) -> Result<ReadPosition, Error> {
+    pub async fn mark_read(&self, user: &UserId, peer: &UserId, position: ReadPosition) -> Result<MarkOutcome, Error> {
+        let ReadPosition { seq, messages } = position;
         let attempt = Uuid::new_v4();
         let result = self
             .dynamodb
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(user, read_sort_key(peer))))
-            .update_expression("SET peerId = :peer, readSeq = :seq, attempt = :attempt")
+            .update_expression("SET peerId = :peer, readSeq = :seq, readCount = :count, attempt = :attempt")
             .condition_expression("attribute_not_exists(readSeq) OR readSeq < :seq")
             .expression_attribute_values(":peer", AttributeValue::S(peer.to_string()))
             .expression_attribute_values(":seq", AttributeValue::N(seq.to_string()))
+            .expression_attribute_values(":count", AttributeValue::N(messages.to_string()))
             .expression_attribute_values(":attempt", AttributeValue::S(attempt.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match result {
-            Ok(_) => Ok(ReadPosition::Advanced),
+            Ok(_) => Ok(MarkOutcome::Advanced),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     let row: ReadPositionRow = from_item(refused.item.clone().unwrap_or_default())?;
                     // The response to the update was lost, and the SDK repeated it.
                     let is_own = row.attempt == Some(attempt);
-                    Ok(if is_own { ReadPosition::Advanced } else { ReadPosition::Unchanged(row.read_seq) })
+                    Ok(if is_own { MarkOutcome::Advanced } else { MarkOutcome::Unchanged(row.read_seq) })
                 }
                 _ => Err(call_error(error)),
             },

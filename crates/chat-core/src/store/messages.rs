@@ -1,31 +1,35 @@
-//! `Messages`: the repository of messages, in the table of that name.
+//! `Messages`: the repository of the entries of conversations, in the table of that name.
 //!
-//! A message gets its sequence number by a conditional put and by nothing else. No message is ever removed or renumbered.
+//! An entry gets its sequence number by a conditional put and by nothing else. No entry is ever removed or renumbered. A
+//! message is replaced only in the transaction that puts the entry that announces it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::put_item::PutItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 use serde::Serialize;
 
 use crate::{
     model::{
         conversation::{ConversationId, Seq},
+        entry::{End, Entry, EntryHeader, StoredEntry},
         error::Error,
         json::json_length,
-        message::{Message, MessageHeader, StoredMessage},
+        message::Message,
         state::ConversationState,
     },
     protocol::{
         replies::{PAGE_BYTES, Page},
         requests::{Cursor, Limit},
     },
-    store::dynamodb::{DynamoDbClient, Item, call_error, from_item},
+    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, cancellation_error, from_item},
 };
 
-/// The repository of messages. All reads are strongly consistent. Every error is [`Error::Unavailable`] or
+/// The repository of entries. All reads are strongly consistent. Every error is [`Error::Unavailable`] or
 /// [`Error::Internal`].
 #[derive(Debug, Clone)]
 pub struct Messages {
@@ -33,14 +37,14 @@ pub struct Messages {
     table: String,
 }
 
-/// The messages of a page.
+/// The entries of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// The newest messages, newest first.
+    /// The newest entries, newest first.
     Newest,
-    /// The messages before this one, newest first.
+    /// The entries before this one, newest first.
     Before(Seq),
-    /// The messages after this one, oldest first.
+    /// The entries after this one, oldest first.
     After(Seq),
 }
 
@@ -49,7 +53,7 @@ pub enum Range {
 pub struct PageRead {
     /// Without a position.
     pub page: Page,
-    /// The state of the conversation as of the newest message of the page, if no newer one follows.
+    /// The state of the conversation as of the newest entry of the page, if no newer one follows.
     pub state_at_end: Option<ConversationState>,
 }
 
@@ -57,31 +61,62 @@ pub struct PageRead {
 #[derive(Debug)]
 pub struct HeaderPage {
     /// Newest first.
-    pub headers: Vec<MessageHeader>,
-    /// The last message that was read, if older ones may follow.
+    pub headers: Vec<EntryHeader>,
+    /// The last entry that was read, if older ones may follow.
     pub more_before: Option<Seq>,
 }
 
 /// The result of a conditional put.
 #[derive(Debug)]
 pub enum PutOutcome {
-    /// The slot was vacant; the message is stored.
+    /// The slot was vacant; the entry is stored.
     Stored,
-    /// The slot holds this message; nothing is stored.
-    Occupied(Box<StoredMessage>),
-    /// A transaction was using the slot, which may be vacant or occupied; nothing is stored.
+    /// The slot holds this entry; nothing is stored.
+    Occupied(Box<StoredEntry>),
+    /// A transaction was using the slot, which may be vacant or occupied; nothing is stored. Or the message that the entry
+    /// is about has changed since it was read.
     Contended,
+}
+
+/// A message that an entry replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// What is stored, with its state, which stays.
+    pub before: StoredEntry,
+    /// What is stored in its place.
+    pub after: Message,
+}
+
+/// The newest entry of a conversation and its newest message.
+#[derive(Debug)]
+pub struct Newest {
+    /// The newest entry.
+    pub end: End,
+    /// The newest message, which the newest entry may be.
+    pub message: Message,
 }
 
 /// The attribute that holds the state of the conversation.
 const STATE: &str = "tally";
+/// The attribute that tells other entries from messages.
+const KIND: &str = "kind";
+/// The attributes of an [`EntryHeader`].
+const HEADER: &str = "seq, messageId, senderId, clientMessageId, createdAt, tally";
+/// The condition on which an entry is put.
+const SLOT_IS_VACANT: &str = "attribute_not_exists(seq)";
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct Row<'a, E> {
     #[serde(flatten)]
-    message: &'a Message,
+    entry: &'a E,
     #[serde(rename = "tally")]
     state: ConversationState,
+}
+
+impl<E: Serialize> Row<'_, E> {
+    fn item(&self) -> Result<Item, Error> {
+        serde_dynamo::to_item(self).map_err(|error| Error::Internal(error.into()))
+    }
 }
 
 impl Messages {
@@ -89,18 +124,30 @@ impl Messages {
         Self { dynamodb: dynamodb.0.clone(), table }
     }
 
-    /// Stores a message, with the state of its conversation, unless its slot is occupied.
+    /// Stores an entry, with the state of its conversation, unless its slot is occupied; with a replacement, both or nothing.
     ///
     /// # Errors
-    /// After an error the message may be stored, because the response may have been lost.
-    pub async fn put_if_vacant(&self, message: &Message, state: ConversationState) -> Result<PutOutcome, Error> {
-        let item = serde_dynamo::to_item(Row { message, state }).map_err(|error| Error::Internal(error.into()))?;
+    /// After an error the entry may be stored, because the response may have been lost.
+    pub async fn put_if_vacant(
+        &self,
+        entry: &Entry,
+        state: ConversationState,
+        replacement: Option<&Replacement>,
+    ) -> Result<PutOutcome, Error> {
+        let item = Row { entry, state }.item()?;
+        match replacement {
+            None => self.put(item).await,
+            Some(replacement) => self.put_and_replace(item, replacement).await,
+        }
+    }
+
+    async fn put(&self, item: Item) -> Result<PutOutcome, Error> {
         let result = self
             .dynamodb
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(seq)")
+            .condition_expression(SLOT_IS_VACANT)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -108,15 +155,56 @@ impl Messages {
             Ok(_) => Ok(PutOutcome::Stored),
             Err(SdkError::ServiceError(failure)) if failure.err().is_conditional_check_failed_exception() => {
                 match failure.into_err() {
-                    PutItemError::ConditionalCheckFailedException(occupied) => {
-                        Ok(PutOutcome::Occupied(Box::new(stored(occupied.item.unwrap_or_default())?)))
-                    }
+                    PutItemError::ConditionalCheckFailedException(occupied) => occupied_by(occupied.item),
                     other => Err(Error::Internal(other.into())),
                 }
             }
             Err(SdkError::ServiceError(failure)) if failure.err().is_transaction_conflict_exception() => {
                 Ok(PutOutcome::Contended)
             }
+            Err(error) => Err(call_error(error)),
+        }
+    }
+
+    /// The SDK repeats a lost transaction with the same token, so that a repeat of one that took effect succeeds.
+    async fn put_and_replace(
+        &self,
+        item: Item,
+        Replacement { before, after }: &Replacement,
+    ) -> Result<PutOutcome, Error> {
+        let put = |item, condition: &str| {
+            let put = Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(condition);
+            put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        };
+        let entry = put(item, SLOT_IS_VACANT);
+        let target = Row { entry: after, state: before.state }.item()?;
+        let target = match before.entry.version() {
+            None => put(target, "attribute_exists(seq) AND attribute_not_exists(version)"),
+            Some(version) => put(target, "version = :version")
+                .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
+        };
+        let mut transaction = self.dynamodb.transact_write_items();
+        for put in [entry, target] {
+            let put = put.build().map_err(|error| Error::Internal(error.into()))?;
+            transaction = transaction.transact_items(TransactWriteItem::builder().put(put).build());
+        }
+        match transaction.send().await {
+            Ok(_) => Ok(PutOutcome::Stored),
+            Err(SdkError::ServiceError(failure)) => match failure.err() {
+                TransactWriteItemsError::TransactionCanceledException(canceled) => {
+                    let reasons = canceled.cancellation_reasons().to_vec();
+                    match reasons.first() {
+                        Some(slot) if is_condition(slot) => occupied_by(slot.item.clone()),
+                        _ if reasons.iter().any(|reason| is_condition(reason) || is_conflict(reason)) => {
+                            Ok(PutOutcome::Contended)
+                        }
+                        _ => Err(cancellation_error(SdkError::ServiceError(failure), &reasons)),
+                    }
+                }
+                // The SDK repeated a transaction that is still running.
+                TransactWriteItemsError::TransactionInProgressException(_) => Ok(PutOutcome::Contended),
+                _ => Err(call_error(SdkError::ServiceError(failure))),
+            },
             Err(error) => Err(call_error(error)),
         }
     }
@@ -149,24 +237,39 @@ impl Messages {
         let items = response.items.unwrap_or_default();
         let read = items.len();
 
-        let mut messages = Vec::with_capacity(read.min(limit));
-        let mut states = Vec::with_capacity(read.min(limit));
-        let mut bytes = 0;
+        let mut entries = Vec::with_capacity(read.min(limit));
         for mut item in items.into_iter().take(limit) {
             let state = item.remove(STATE);
-            let message: Message = from_item(item)?;
-            bytes += json_length(&message) + 1;
+            entries.push((entry(item)?, state));
+        }
+        let mut changed = match range {
+            Range::After(seq) => self.targets_up_to(seq, conversation, entries.iter().map(|(entry, _)| entry)).await?,
+            Range::Newest | Range::Before(_) => BTreeMap::new(),
+        };
+        let mut page = Page {
+            conversation_id: conversation.clone(),
+            messages: Vec::with_capacity(entries.len()),
+            changed: Vec::new(),
+            last_evaluated_key: None,
+            position: None,
+        };
+        let mut states = Vec::with_capacity(entries.len());
+        let mut bytes = 0;
+        for (entry, state) in entries {
+            let target = entry.target().and_then(|target| changed.remove(&target));
+            bytes += json_length(&entry) + 1 + target.as_ref().map_or(0, |target| json_length(target) + 1);
             if bytes > PAGE_BYTES {
                 break;
             }
-            messages.push(message);
+            page.messages.push(entry);
+            page.changed.extend(target);
             states.push(state);
         }
         // DynamoDB cuts at 1 MB, far more than a page holds. At the limit it reports a cut even if nothing follows.
-        let more = messages.len() < read || (cut_by_dynamodb && read <= limit);
-        let last_evaluated_key = messages.last().filter(|_| more).map(|last| Cursor {
+        let more = page.messages.len() < read || (cut_by_dynamodb && read <= limit);
+        page.last_evaluated_key = page.messages.last().filter(|_| more).map(|last| Cursor {
             conversation_id: conversation.clone(),
-            seq: last.seq,
+            seq: *last.seq(),
             newer,
         });
         let state_at_end = match range {
@@ -176,15 +279,32 @@ impl Messages {
         };
         let state_at_end = state_at_end.flatten().map(serde_dynamo::from_attribute_value).transpose();
         let state_at_end = state_at_end.map_err(|error| Error::Internal(error.into()))?;
-        let conversation_id = conversation.clone();
-        Ok(PageRead { page: Page { conversation_id, messages, last_evaluated_key, position: None }, state_at_end })
+        Ok(PageRead { page, state_at_end })
     }
 
-    /// The newest message of a conversation; none if the conversation has none.
+    /// The messages up to `seq` that these entries change, as they are now.
+    async fn targets_up_to(
+        &self,
+        seq: Seq,
+        conversation: &ConversationId,
+        entries: impl Iterator<Item = &Entry>,
+    ) -> Result<BTreeMap<Seq, Message>, Error> {
+        let targets: BTreeSet<_> = entries.filter_map(Entry::target).filter(|target| *target <= seq).collect();
+        if targets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let keys: Vec<_> = targets.into_iter().map(|target| key(conversation, target)).collect();
+        let items = batch_get(&self.dynamodb, &self.table, &keys).await?;
+        let messages = items.into_iter().map(from_item::<Message>);
+        messages.map(|message| message.map(|message| (message.seq, message))).collect()
+    }
+
+    /// The newest entry and the newest message of a conversation; none if the conversation has none. One call; two if the
+    /// newest entry is not a message.
     ///
     /// # Errors
-    /// If the message can't be read.
-    pub async fn newest(&self, conversation: &ConversationId) -> Result<Option<StoredMessage>, Error> {
+    /// If an entry can't be read.
+    pub async fn newest(&self, conversation: &ConversationId) -> Result<Option<Newest>, Error> {
         let response = self
             .dynamodb
             .query()
@@ -197,24 +317,37 @@ impl Messages {
             .send()
             .await
             .map_err(call_error)?;
-        response.items.unwrap_or_default().pop().map(stored).transpose()
+        let Some(item) = response.items.unwrap_or_default().pop() else { return Ok(None) };
+        let stored = stored(item)?;
+        let end = End::from(stored.header());
+        let message = match stored.entry {
+            Entry::Message(message) => Some(message),
+            Entry::Change(_) => match self.get(conversation, end.newest_message()).await? {
+                Some(StoredEntry { entry: Entry::Message(message), .. }) => Some(message),
+                _ => None,
+            },
+        };
+        let message =
+            message.ok_or_else(|| Error::Internal("the newest message of a conversation is missing".into()))?;
+        Ok(Some(Newest { end, message }))
     }
 
-    /// Whether the message exists.
+    /// The end that the conversation had when this was its newest entry; none if there is no such entry.
     ///
     /// # Errors
-    /// If the message can't be read.
-    pub async fn exists(&self, conversation: &ConversationId, seq: Seq) -> Result<bool, Error> {
+    /// If the entry can't be read.
+    pub async fn end_at(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<End>, Error> {
         let get = self.dynamodb.get_item().table_name(&self.table).consistent_read(true);
-        let get = get.set_key(Some(key(conversation, seq))).projection_expression("seq");
-        Ok(get.send().await.map_err(call_error)?.item.is_some())
+        let get = get.set_key(Some(key(conversation, seq))).projection_expression(HEADER);
+        let item = get.send().await.map_err(call_error)?.item;
+        item.map(|item| from_item::<EntryHeader>(item).map(End::from)).transpose()
     }
 
-    /// One message that is known to exist.
+    /// An entry; none if there is no such entry.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it does not exist.
-    pub async fn get(&self, conversation: &ConversationId, seq: Seq) -> Result<Message, Error> {
+    /// If the entry can't be read.
+    pub async fn get(&self, conversation: &ConversationId, seq: Seq) -> Result<Option<StoredEntry>, Error> {
         let response = self
             .dynamodb
             .get_item()
@@ -224,14 +357,14 @@ impl Messages {
             .send()
             .await
             .map_err(call_error)?;
-        from_item(response.item.unwrap_or_default())
+        response.item.map(stored).transpose()
     }
 
-    /// Up to `limit` messages without their content, newest first: those from `from` on, or all; and of these the ones
+    /// Up to `limit` entries without what they say, newest first: those from `from` on, or all; and of these the ones
     /// before `before`, or all.
     ///
     /// # Errors
-    /// If the messages can't be read.
+    /// If the entries can't be read.
     pub async fn headers(
         &self,
         conversation: &ConversationId,
@@ -244,7 +377,7 @@ impl Messages {
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .projection_expression("seq, messageId, senderId, clientMessageId, createdAt, tally")
+            .projection_expression(HEADER)
             .key_condition_expression(match from {
                 None => "conversationId = :id",
                 Some(_) => "conversationId = :id AND seq >= :seq",
@@ -256,16 +389,36 @@ impl Messages {
             .send()
             .await
             .map_err(call_error)?;
-        let headers: Vec<MessageHeader> =
+        let headers: Vec<EntryHeader> =
             response.items.unwrap_or_default().into_iter().map(from_item).collect::<Result<_, _>>()?;
         let more_before = response.last_evaluated_key.and(headers.last()).map(|last| last.seq);
         Ok(HeaderPage { headers, more_before })
     }
 }
 
-fn stored(item: Item) -> Result<StoredMessage, Error> {
-    let MessageHeader { state, .. } = from_item(item.clone())?;
-    Ok(StoredMessage { message: from_item(item)?, state })
+fn entry(item: Item) -> Result<Entry, Error> {
+    match item.contains_key(KIND) {
+        false => from_item(item).map(Entry::Message),
+        true => from_item(item).map(Entry::Change),
+    }
+}
+
+fn stored(item: Item) -> Result<StoredEntry, Error> {
+    let EntryHeader { state, .. } = from_item(item.clone())?;
+    Ok(StoredEntry { entry: entry(item)?, state })
+}
+
+fn occupied_by(item: Option<Item>) -> Result<PutOutcome, Error> {
+    Ok(PutOutcome::Occupied(Box::new(stored(item.unwrap_or_default())?)))
+}
+
+/// The codes of <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>.
+fn is_condition(reason: &CancellationReason) -> bool {
+    reason.code() == Some("ConditionalCheckFailed")
+}
+
+fn is_conflict(reason: &CancellationReason) -> bool {
+    reason.code() == Some("TransactionConflict")
 }
 
 fn key(conversation: &ConversationId, seq: Seq) -> Item {

@@ -109,10 +109,11 @@ fn repositories_know_neither_each_other_nor_the_rate_limit() {
 }
 
 #[test]
-fn only_send_appends() {
+fn only_the_log_appends() {
     let callers: Vec<_> =
         product().into_iter().filter(|(_, code)| code.contains(".put_if_vacant(")).map(|(path, _)| path).collect();
-    assert_eq!(callers, ["crates/send/src/append.rs"], "appending is the algorithm of crates/send/src/append.rs");
+    let log = "crates/chat-core/src/log/append.rs";
+    assert_eq!(callers, [log], "appending is the algorithm of {log}");
 }
 
 #[test]

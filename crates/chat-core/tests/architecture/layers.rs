@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The layers of chat-core. Each imports only from those before it; `start` and `lib` are above all.
-const LAYERS: [&str; 6] = ["model", "protocol", "store", "push", "lambda", "configuration"];
+const LAYERS: [&str; 7] = ["model", "protocol", "store", "push", "log", "lambda", "configuration"];
 
 /// The modules of chat-core (`store::messages`), each with the modules that it imports.
 fn modules_of_the_core() -> BTreeMap<String, BTreeSet<String>> {
