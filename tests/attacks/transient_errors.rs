@@ -46,7 +46,9 @@ fn errors(call: &Call) -> Vec<Outcome> {
 
 /// The HTTP status of the response on `$connect`, otherwise the code of the error or the type of the reply.
 async fn outcome(route: &Route) -> Value {
-    let answer = route.respond(Fixture::named(route.name)).await;
+    // Within the edit window of the message, and with little time for errors that stay.
+    let event = Fixture::named(route.name).received_at(36_000_000).timeout_ms(3_000);
+    let answer = route.respond(event).await;
     let Some(frame) = answer["body"].as_str() else { return answer["statusCode"].clone() };
     let frame: Value = serde_json::from_str(frame).unwrap();
     frame.get("code").unwrap_or(&frame["type"]).clone()
@@ -54,7 +56,7 @@ async fn outcome(route: &Route) -> Value {
 
 async fn start() -> (FakeAws, Vec<Route>) {
     let aws = FakeAws::start().await;
-    aws.put_message(1, "bob", "alice", "Hi");
+    aws.put_message(1, "alice", "bob", "Hi");
     let routes = routes::all(&aws);
     (aws, routes)
 }

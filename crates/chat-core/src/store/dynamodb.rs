@@ -6,7 +6,7 @@ use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client, config,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, CancellationReason, KeysAndAttributes},
+    types::{AttributeValue, KeysAndAttributes},
 };
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// second to answer.
 const BUDGET: Duration = Duration::from_secs(4);
 /// The number of attempts that fit into the budget.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 /// The longest wait before the second attempt. It doubles with each further attempt, and each wait is a random part of it,
 /// so that callers that failed together do not retry together. The SDK's default is one second.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -72,16 +72,6 @@ where
         _ => false,
     };
     if is_retryable { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
-}
-
-/// The error of a transaction that was cancelled for these reasons: [`Error::Unavailable`] if all of them were throttling.
-pub(super) fn cancellation_error<E>(error: SdkError<E>, reasons: &[CancellationReason]) -> Error
-where
-    E: StdError + Send + Sync + 'static,
-{
-    const TEMPORARY: [&str; 4] = ["None", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
-    let is_temporary = |reason: &CancellationReason| TEMPORARY.contains(&reason.code().unwrap_or("None"));
-    if reasons.iter().all(is_temporary) { Error::Unavailable(error.into()) } else { Error::Internal(error.into()) }
 }
 
 /// A random wait of 10 to 50 ms, so that callers that conflicted do not retry at the same time.

@@ -26,7 +26,7 @@ use crate::{
         replies::{PAGE_BYTES, Page},
         requests::{Cursor, Limit},
     },
-    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, cancellation_error, from_item},
+    store::dynamodb::{ATTEMPTS, DynamoDbClient, Item, batch_get, call_error, from_item, random_wait},
 };
 
 /// The repository of entries. All reads are strongly consistent. Every error is [`Error::Unavailable`] or
@@ -188,25 +188,32 @@ impl Messages {
             let put = put.build().map_err(|error| Error::Internal(error.into()))?;
             transaction = transaction.transact_items(TransactWriteItem::builder().put(put).build());
         }
-        match transaction.send().await {
-            Ok(_) => Ok(PutOutcome::Stored),
-            Err(SdkError::ServiceError(failure)) => match failure.err() {
-                TransactWriteItemsError::TransactionCanceledException(canceled) => {
-                    let reasons = canceled.cancellation_reasons().to_vec();
+        for attempt in 1.. {
+            let error = match transaction.clone().send().await {
+                Ok(_) => return Ok(PutOutcome::Stored),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                    let reasons = canceled.cancellation_reasons();
                     match reasons.first() {
-                        Some(slot) if is_condition(slot) => occupied_by(slot.item.clone()),
-                        _ if reasons.iter().any(|reason| is_condition(reason) || is_conflict(reason)) => {
-                            Ok(PutOutcome::Contended)
-                        }
-                        _ => Err(cancellation_error(SdkError::ServiceError(failure), &reasons)),
+                        Some(slot) if is_condition(slot) => return occupied_by(slot.item.clone()),
+                        _ if reasons.iter().any(|reason| is_condition(reason) || is_conflict(reason)) => break,
+                        _ if reasons.iter().all(is_temporary) => {}
+                        _ => return Err(Error::Internal(error.into())),
                     }
+                    // The SDK repeats throttled calls, and does not count this one among them.
+                    if attempt == ATTEMPTS {
+                        return Err(Error::Unavailable(error.into()));
+                    }
+                    tokio::time::sleep(random_wait()).await;
                 }
                 // The SDK repeated a transaction that is still running.
-                TransactWriteItemsError::TransactionInProgressException(_) => Ok(PutOutcome::Contended),
-                _ => Err(call_error(SdkError::ServiceError(failure))),
-            },
-            Err(error) => Err(call_error(error)),
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => break,
+                _ => return Err(call_error(error)),
+            }
         }
+        Ok(PutOutcome::Contended)
     }
 
     /// One page, cut to at most [`PAGE_BYTES`] as JSON.
@@ -419,6 +426,11 @@ fn is_condition(reason: &CancellationReason) -> bool {
 
 fn is_conflict(reason: &CancellationReason) -> bool {
     reason.code() == Some("TransactionConflict")
+}
+
+fn is_temporary(reason: &CancellationReason) -> bool {
+    const TEMPORARY: [&str; 4] = ["None", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
+    TEMPORARY.contains(&reason.code().unwrap_or("None"))
 }
 
 fn key(conversation: &ConversationId, seq: Seq) -> Item {

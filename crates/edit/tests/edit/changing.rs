@@ -59,7 +59,9 @@ async fn after_a_deletion_the_text_is_in_no_table() {
 async fn reactions_keep_the_order_of_the_users_and_go_without_a_trace() {
     let chat = Chat::start().await;
     let seq = chat.send("alice", "Lunch?").await;
-    for (user, reaction, on) in [("bob", "👍", true), ("alice", "👍", true), ("alice", "any text", true), ("bob", "👍", true)] {
+    for (user, reaction, on) in
+        [("bob", "👍", true), ("alice", "👍", true), ("alice", "any text", true), ("bob", "👍", true)]
+    {
         chat.accepted(user, react(user, seq, reaction, on)).await;
     }
     assert_eq!(chat.message(seq).await["reactions"], json!({ "any text": ["alice"], "👍": ["bob", "alice"] }));
@@ -99,7 +101,8 @@ async fn a_change_follows_a_position_and_messages_follow_that_of_a_change() {
     let first = chat.accepted("alice", json!({ "action": "sendMessage", "recipientId": "bob", "content": "1" })).await;
     let known = json!({ "position": first["position"], "clientMessageId": "c" });
     let changed = chat.accepted("bob", with(react("bob", 1, "👍", true), known)).await;
-    let send = json!({ "action": "sendMessage", "recipientId": "bob", "content": "2", "position": changed["position"] });
+    let send =
+        json!({ "action": "sendMessage", "recipientId": "bob", "content": "2", "position": changed["position"] });
     assert_eq!(chat.accepted("alice", send).await["seq"], 3);
     // The state is as if both had looked.
     let state = &chat.row(3)["tally"]["M"];

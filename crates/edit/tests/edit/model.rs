@@ -1,5 +1,6 @@
-//! Random interleavings of several clients and processes that send with the real functions, checked against what every
-//! interleaving must give: no gap, no duplicate, and one answer for each message.
+//! Random interleavings of several clients and processes that send, edit, delete and react with the real functions, checked
+//! against what every interleaving must give: no gap, no duplicate, one answer for each entry, and messages that are what a
+//! fold of the log makes of them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,12 +8,13 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use proptest::{prelude::*, sample::Index};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+};
 use serde_json::{Value, json};
 use support::{FakeAws, Fixture, Outcome, invoke, strategies::cases};
 use tokio::sync::Notify;
-
-use crate::acknowledged;
 
 /// Two devices of each user. The number is the index of the client.
 const CLIENTS: [(&str, &str); 4] = [("alice", "bob"), ("alice", "bob"), ("bob", "alice"), ("bob", "alice")];
@@ -47,9 +49,19 @@ enum Fate {
     Killed(u8),
 }
 
-/// One message of a client.
+/// What a client does. The numbers choose among the entries that it knows.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Message,
+    Edit(u8),
+    Delete(u8),
+    React(u8, &'static str, bool),
+}
+
+/// One entry of a client.
 #[derive(Debug, Clone)]
 struct Send {
+    what: What,
     says: Says,
     /// Of the attempts before the last one, which is answered. Each with the key of its process.
     attempts: Vec<(Fate, usize)>,
@@ -72,7 +84,18 @@ fn send_plan() -> impl Strategy<Value = Send> {
         3 => (0..4_u8).prop_map(Fate::Killed),
     ];
     let attempts = proptest::collection::vec((fate, 0..2_usize), 1..3);
-    (says, attempts, any::<bool>()).prop_map(|(says, attempts, catches_up)| Send { says, attempts, catches_up })
+    let what = prop_oneof![
+        4 => Just(What::Message),
+        2 => any::<u8>().prop_map(What::Edit),
+        1 => any::<u8>().prop_map(What::Delete),
+        3 => (any::<u8>(), select(vec!["👍", "👀"]), any::<bool>()).prop_map(|(pick, text, on)| What::React(pick, text, on)),
+    ];
+    (what, says, attempts, any::<bool>()).prop_map(|(what, says, attempts, catches_up)| Send {
+        what,
+        says,
+        attempts,
+        catches_up,
+    })
 }
 
 /// The calls that wait to take effect, one for each client at most, and those of killed functions.
@@ -97,8 +120,11 @@ struct Client<'w> {
     world: &'w World,
     number: usize,
     sends: [send::Context; 2],
+    edits: [edit::Context; 2],
     histories: [history::Context; 2],
     high: u64,
+    /// The entries that the client knows, messages and others.
+    known: Vec<u64>,
     /// By sequence number.
     positions: BTreeMap<u64, Value>,
 }
@@ -110,7 +136,8 @@ impl World {
         let context: send::Context = aws.try_context(&[("POSITION_KEY", KEYS[0])]).unwrap();
         let mut foreign = Value::Null;
         for _ in 0..3 {
-            foreign = crate::send(&context, "alice", to_carol.clone()).await["value"]["position"].clone();
+            let event = Fixture::named("send").user("alice").frame(&to_carol);
+            foreign = invoke(&context, send::handle, event).await["value"]["position"].clone();
         }
         let killed = CLIENTS.iter().map(|_| Notify::new()).collect();
         Self { aws, calls: Arc::default(), changed: Arc::default(), killed, foreign }
@@ -121,14 +148,16 @@ impl World {
         let (calls, changed) = (self.calls.clone(), self.changed.clone());
         self.aws.dynamodb.inject(move |call| {
             let Ok(client) = call.access_key.parse::<usize>() else { return Outcome::Forward };
-            if !call.is_on("MessagesTable") {
+            // Of the two reads that a change begins with, only one is held, because a client waits for one call at a time.
+            if !(call.is_on("MessagesTable") || call.operation == "TransactWriteItems") || call.operation == "GetItem" {
                 return Outcome::Forward;
             }
             let mut calls = calls.lock().unwrap();
             let (fate, count) = calls.attempts.get_mut(&client).unwrap();
             let number = *count;
             *count += 1;
-            let loses = *fate == Fate::ResponseLost(number) && call.operation == "PutItem";
+            let loses = *fate == Fate::ResponseLost(number)
+                && ["PutItem", "TransactWriteItems"].contains(&call.operation.as_str());
             if loses {
                 return Outcome::LoseResponse;
             }
@@ -190,37 +219,56 @@ impl<'w> Client<'w> {
             world,
             number,
             sends: KEYS.map(|key| world.aws.context_of(&name, &changes(key))),
+            edits: KEYS.map(|key| world.aws.context_of(&name, &changes(key))),
             histories: KEYS.map(|key| world.aws.context_of(&name, &changes(key))),
             high: 0,
+            known: Vec::new(),
             positions: BTreeMap::new(),
         }
     }
 
-    /// Sends each message until it is answered. Returns each answer by `clientMessageId`.
-    async fn run(&mut self, sends: &[Send]) -> Vec<(String, Value)> {
-        let mut answers = Vec::new();
+    /// Sends each entry until it is answered. Returns each frame with its answers.
+    async fn run(&mut self, sends: &[Send]) -> Vec<(Value, Vec<Value>)> {
+        let mut all = Vec::new();
         for (index, send) in sends.iter().enumerate() {
-            let id = format!("{}-{index}", self.number);
-            let frame = self.frame(&id, send.says);
+            let frame = self.frame(&format!("{}-{index}", self.number), send.what, send.says);
             let last = [(Fate::Answered, index % 2)];
+            let mut answers = Vec::new();
             for (fate, key) in send.attempts.iter().chain(&last) {
                 let Some(answer) = self.attempt(&frame, *fate, *key).await else { continue };
-                answers.push((id.clone(), answer.clone()));
+                answers.push(answer.clone());
                 if *fate == Fate::AnswerLost {
                     continue;
                 }
-                self.learn(answer["value"]["seq"].as_u64().unwrap(), &answer["value"]["position"]);
+                if answer["type"] == "sent" {
+                    self.learn(answer["value"]["seq"].as_u64().unwrap(), &answer["value"]["position"]);
+                }
                 break;
             }
+            all.push((frame, answers));
             if send.catches_up {
                 self.catch_up(index % 2).await;
             }
         }
-        answers
+        all
     }
 
-    fn frame(&self, id: &str, says: Says) -> Value {
-        let mut frame = json!({ "recipientId": CLIENTS[self.number].1, "content": id, "clientMessageId": id });
+    fn frame(&self, id: &str, what: What, says: Says) -> Value {
+        let peer = CLIENTS[self.number].1;
+        // An entry that exists, and sometimes one that is not a message.
+        let target = |pick: u8| self.known[usize::from(pick) % self.known.len()];
+        let mut frame = match what {
+            _ if self.known.is_empty() => json!({ "action": "sendMessage", "recipientId": peer, "content": id }),
+            What::Message => json!({ "action": "sendMessage", "recipientId": peer, "content": id }),
+            What::Edit(pick) => {
+                json!({ "action": "editMessage", "targetId": peer, "seq": target(pick), "content": id })
+            }
+            What::Delete(pick) => json!({ "action": "deleteMessage", "targetId": peer, "seq": target(pick) }),
+            What::React(pick, text, on) => {
+                json!({ "action": "react", "targetId": peer, "seq": target(pick), "reaction": text, "on": on })
+            }
+        };
+        frame["clientMessageId"] = json!(id);
         let held = || self.positions.range(..=self.high);
         match says {
             Says::Nothing => {}
@@ -249,8 +297,14 @@ impl<'w> Client<'w> {
     async fn attempt(&self, frame: &Value, fate: Fate, key: usize) -> Option<Value> {
         self.begin(fate);
         let event = Fixture::named("send").user(CLIENTS[self.number].0).frame(frame).timeout_ms(120_000);
+        let function = async {
+            match frame["action"] == "sendMessage" {
+                true => invoke(&self.sends[key], send::handle, event).await,
+                false => invoke(&self.edits[key], edit::handle, event).await,
+            }
+        };
         tokio::select! {
-            answer = invoke(&self.sends[key], send::handle, event) => Some(answer),
+            answer = function => Some(answer),
             () = self.world.killed[self.number].notified() => None,
         }
     }
@@ -263,6 +317,7 @@ impl<'w> Client<'w> {
         if position.is_string() {
             self.positions.insert(seq, position.clone());
         }
+        self.known.push(seq);
         if seq == self.high + 1 {
             self.high = seq;
         }
@@ -307,30 +362,129 @@ async fn play(plan: &[Vec<Send>], picks: &[Index]) {
     }));
     let (answers, ()) = tokio::join!(clients, world.schedule(&running, picks));
 
+    check(&world, answers.into_iter().flatten());
+}
+
+/// A stored attribute that is a number.
+fn number(row: &Value, pointer: &str) -> u64 {
+    let text = row.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} {row}"));
+    text.parse().unwrap()
+}
+
+/// A message as the log says that it must be.
+#[derive(Debug, Default, PartialEq)]
+struct Folded {
+    content: String,
+    version: Option<u64>,
+    is_deleted: bool,
+    reactions: BTreeMap<String, Vec<String>>,
+}
+
+impl Folded {
+    fn of(row: &Value) -> Self {
+        let texts = |list: &Value| {
+            list["L"].as_array().unwrap().iter().map(|user| user["S"].as_str().unwrap().to_owned()).collect()
+        };
+        let reactions = row["reactions"]["M"].as_object().into_iter().flatten();
+        Self {
+            content: row["content"]["S"].as_str().unwrap().to_owned(),
+            version: row.get("version").map(|_| number(row, "/version/N")),
+            is_deleted: row.get("deleted").is_some(),
+            reactions: reactions.map(|(text, users)| (text.clone(), texts(users))).collect(),
+        }
+    }
+
+    /// Applies what the client of an entry asked for.
+    fn apply(&mut self, frame: &Value, sender: &str, seq: u64) {
+        assert!(!self.is_deleted, "a deleted message never changes: {frame}");
+        self.version = Some(seq);
+        match frame["action"].as_str().unwrap() {
+            "editMessage" => self.content = frame["content"].as_str().unwrap().to_owned(),
+            "deleteMessage" => *self = Self { version: Some(seq), is_deleted: true, ..Self::default() },
+            _ => {
+                let text = frame["reaction"].as_str().unwrap();
+                let users = self.reactions.entry(text.to_owned()).or_default();
+                let is_there = users.iter().any(|user| user == sender);
+                match frame["on"] == true {
+                    true if !is_there => users.push(sender.to_owned()),
+                    true => {}
+                    false => users.retain(|user| user != sender),
+                }
+                self.reactions.retain(|_, users| !users.is_empty());
+            }
+        }
+    }
+}
+
+/// Checks what is stored, and every answer.
+fn check(world: &World, answers: impl Iterator<Item = (Value, Vec<Value>)>) {
+    let answers: Vec<_> = answers.collect();
+    let asked: HashMap<_, _> =
+        answers.iter().map(|(frame, _)| (frame["clientMessageId"].as_str().unwrap(), frame)).collect();
     let rows = world.aws.rows("MessagesTable");
     let mut rows: Vec<_> = rows.iter().filter(|row| row["conversationId"]["S"] == "dm:5:alice:bob").collect();
-    let number = |row: &Value, pointer: &str| row.pointer(pointer).unwrap().as_str().unwrap().parse::<u64>().unwrap();
     rows.sort_by_key(|row| number(row, "/seq/N"));
     let mut newest = HashMap::new();
     let mut by_id = HashMap::new();
+    let mut messages: BTreeMap<u64, (&Value, Folded)> = BTreeMap::new();
+    let (mut changes, mut changes_at) = (0, HashMap::from([(0, 0)]));
     for (index, row) in rows.iter().enumerate() {
         let seq = number(row, "/seq/N");
         assert_eq!(seq, index as u64 + 1, "no gap");
         let [sender, recipient, id] =
             ["senderId", "recipientId", "clientMessageId"].map(|name| row[name]["S"].as_str().unwrap());
         assert_eq!(by_id.insert(id, *row), None, "{id} is stored once");
-        // The state is what a fold of all messages before gives.
+        let frame = asked[id];
+        match row.get("kind") {
+            None => {
+                assert_eq!(frame["action"], "sendMessage");
+                let content = id.to_owned();
+                messages.insert(seq, (row, Folded { content, ..Folded::default() }));
+            }
+            Some(_) => {
+                changes += 1;
+                let target = number(row, "/target/N");
+                assert_eq!(frame["seq"], target);
+                let (message, folded) = messages.get_mut(&target).expect("a change is about a message before it");
+                let is_own = message["senderId"]["S"] == sender;
+                assert!(is_own || frame["action"] == "react", "only the sender edits and deletes: {frame}");
+                folded.apply(frame, sender, seq);
+                assert!(row.get("content").is_none(), "the entry of a change holds no text");
+            }
+        }
+        // The state is what a fold of all entries before gives.
+        changes_at.insert(seq, changes);
         let expected = newest.get(recipient).copied().unwrap_or(0);
-        assert_eq!(number(row, "/tally/M/recipientSeq/N"), expected, "message {seq}");
+        assert_eq!(number(row, "/tally/M/recipientSeq/N"), expected, "entry {seq}");
+        assert_eq!(number(row, "/tally/M/changes/N"), changes, "entry {seq}");
+        assert_eq!(number(row, "/tally/M/theirChanges/N"), changes_at[&expected], "entry {seq}");
+        let newest_message = messages.keys().next_back().unwrap();
+        assert_eq!(number(row, "/tally/M/trailing/N"), seq - newest_message, "entry {seq}");
         newest.insert(sender, seq);
     }
-    assert_eq!(rows.len(), plan.iter().map(Vec::len).sum::<usize>(), "every message is stored");
-    for (id, answer) in answers.into_iter().flatten() {
-        let (sent, row) = (acknowledged(&answer), by_id[id.as_str()]);
-        assert_eq!(
-            (sent.seq, sent.message_id.as_str()),
-            (number(row, "/seq/N"), row["messageId"]["S"].as_str().unwrap())
-        );
+    for (row, folded) in messages.values() {
+        assert_eq!(Folded::of(row), *folded, "message {}", row["seq"]);
+    }
+    for (frame, answers) in &answers {
+        let row = by_id.get(frame["clientMessageId"].as_str().unwrap());
+        assert!(row.is_some() || frame["action"] != "sendMessage", "every message is stored: {frame}");
+        for answer in answers {
+            let Some(row) = row else {
+                let code = answer["code"].as_str().unwrap_or_else(|| panic!("{frame} {answer}"));
+                assert!(["forbidden", "bad_request"].contains(&code), "{frame} {answer}");
+                continue;
+            };
+            let sent = &answer["value"];
+            let number = number(row, "/seq/N");
+            assert_eq!(
+                (&sent["seq"], &sent["messageId"]),
+                (&json!(number), &row["messageId"]["S"]),
+                "{frame} {answer}"
+            );
+            if frame["action"] != "sendMessage" {
+                assert!(sent["changed"]["version"].as_u64() >= Some(number), "{frame} {answer}");
+            }
+        }
     }
 }
 
@@ -338,7 +492,7 @@ proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
-    fn any_interleaving_gives_one_dense_order_in_which_each_message_stands_once(
+    fn any_interleaving_gives_one_dense_order_in_which_each_entry_stands_once(
         plan in proptest::collection::vec(proptest::collection::vec(send_plan(), 1..5), 1..=CLIENTS.len()),
         picks in proptest::collection::vec(any::<Index>(), 40),
     ) {

@@ -34,7 +34,9 @@ async fn what_is_deleted_or_not_a_message_can_not_be_changed() {
     let chat = Chat::start().await;
     chat.send("alice", "1").await;
     chat.accepted("alice", delete("alice", 1)).await;
-    for frame in [edit("alice", 1, "x"), delete("alice", 1), react("alice", 1, "👍", true), react("alice", 1, "👍", false)] {
+    for frame in
+        [edit("alice", 1, "x"), delete("alice", 1), react("alice", 1, "👍", true), react("alice", 1, "👍", false)]
+    {
         check(&chat, "alice", frame, NOW, ("forbidden", "deleted")).await;
     }
     for frame in [edit("alice", 2, "x"), delete("alice", 2), react("alice", 2, "👍", true)] {

@@ -3,7 +3,6 @@
 mod exactly_once;
 mod failures;
 mod inboxes;
-mod model;
 mod positions;
 mod refusals;
 mod storing;
