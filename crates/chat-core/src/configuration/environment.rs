@@ -92,7 +92,7 @@ impl Configuration {
     pub(super) fn position_key(&self) -> Result<Option<String>, InvalidConfiguration> {
         const NAME: &str = "POSITION_KEY";
         match self.variables.optional(NAME) {
-            // `sam local invoke` passes the template's reference to the secret on, and everybody can read that text.
+            // `sam local invoke` passes the template's reference to the secret on, and that text is no secret.
             Some(reference) if reference.starts_with("{{resolve:") => Ok(None),
             Some(key) if key.len() < 32 => {
                 Err(InvalidConfiguration { name: NAME, advice: "must have at least 32 characters" })

@@ -137,7 +137,7 @@ impl Log {
                 Lookup::Duplicate(header) => {
                     let stored = self.messages.get(draft.conversation(), header.seq).await?;
                     let stored = stored.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
-                    return self.appended_before(draft, stored, attempts).await;
+                    return self.appended_before(draft, stored, target, attempts).await;
                 }
             };
             let entry = draft.after(newest.as_ref())?;
@@ -166,7 +166,7 @@ impl Log {
             }
             match outcome {
                 PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                    return self.appended_before(draft, *stored, attempts).await;
+                    return self.appended_before(draft, *stored, None, attempts).await;
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
@@ -187,11 +187,22 @@ impl Log {
         }
     }
 
-    /// An entry that was stored before, with the message that it is about.
-    async fn appended_before(&self, draft: &Draft, stored: StoredEntry, attempts: u32) -> Result<Appended, Error> {
-        let changed = match stored.entry.target() {
-            None => None,
-            Some(target) => self.messages.get(draft.conversation(), target).await?,
+    /// An entry that was stored before, with the message that it is about. `target` is that of the draft, as it was read; the
+    /// entry may have replaced it since.
+    async fn appended_before(
+        &self,
+        draft: &Draft,
+        stored: StoredEntry,
+        target: Option<StoredEntry>,
+        attempts: u32,
+    ) -> Result<Appended, Error> {
+        let shows_change = |target: &StoredEntry| {
+            stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
+        };
+        let changed = match (stored.entry.target(), target.filter(shows_change)) {
+            (None, _) => None,
+            (Some(_), Some(target)) => Some(target),
+            (Some(target), None) => self.messages.get(draft.conversation(), target).await?,
         };
         let changed = changed.and_then(|changed| changed.entry.into_message());
         let duplicate = !draft.is_own_attempt(&stored.header());

@@ -10,9 +10,9 @@ use crate::model::time::Timestamp;
 /// The metrics of one invocation. What did not happen is 0 or `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Messages that this invocation stored.
+    /// Entries that this invocation stored.
     pub stored: u64,
-    /// Messages that an earlier invocation had stored.
+    /// Entries that an earlier invocation had stored.
     pub repeats: u64,
     /// Puts to store a message; more than one each if concurrent senders took the slot.
     pub attempts: u64,
