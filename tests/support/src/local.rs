@@ -88,6 +88,17 @@ impl Local {
         messages(self.dynamodb(), conversation_id).await
     }
 
+    /// Every item of every table, as text to search in.
+    pub async fn all_items(&self) -> String {
+        let mut text = String::new();
+        for table in ["ClientsTable", "MessagesTable", "ConversationsTable"] {
+            let items = self.dynamodb.scan().table_name(table).into_paginator().items().send();
+            let items = items.try_collect().await.expect("the table answers");
+            text.extend(items.iter().map(|item| format!("{item:?}\n")));
+        }
+        text
+    }
+
     /// Removes the messages of a conversation after `seq`, as if an earlier state of the table had been restored.
     pub async fn remove_messages_after(&self, conversation_id: &str, seq: u64) {
         for message in self.messages(conversation_id).await {

@@ -59,7 +59,7 @@ pub struct Sent {
     pub position: Option<Position>,
     /// The message that the entry is about, as it is now, if the entry is a change.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed: Option<Message>,
+    pub changed: Option<Box<Message>>,
 }
 
 impl Sent {
@@ -73,7 +73,7 @@ impl Sent {
             client_message_id: entry.client_message_id().clone(),
             duplicate,
             position,
-            changed,
+            changed: changed.map(Box::new),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{Chat, NOW, delete, edit, peer_of, react, with};
 #[tokio::test]
 async fn an_edit_replaces_the_content_and_announces_it_with_an_entry_without_text() {
     let chat = Chat::start().await;
-    let seq = chat.send("alice", "Helo").await;
+    let seq = chat.send("alice", "Hello, Bob").await;
     let original = chat.message(seq).await;
     chat.aws.connections.take_pushes();
     let frame = with(edit("alice", seq, "Hello"), json!({ "clientMessageId": "e1", "ref": "7" }));

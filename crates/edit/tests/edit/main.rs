@@ -80,8 +80,8 @@ impl Chat {
 
     /// A stored entry, in DynamoDB JSON.
     fn row(&self, seq: u64) -> Value {
-        let rows = self.aws.rows("MessagesTable");
-        rows.into_iter().find(|row| row["seq"]["N"] == seq.to_string()).unwrap_or_else(|| panic!("no entry {seq}"))
+        let (rows, seq) = (self.aws.rows("MessagesTable"), seq.to_string());
+        rows.into_iter().find(|row| row["seq"]["N"] == seq).unwrap_or_else(|| panic!("no entry {seq}"))
     }
 
     /// The newest page, newest first.

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::{Chat, NOW, delete, edit, react, with};
 
 /// Checks that the request is refused with this code and a message that contains `words`, and that nothing changed.
-#[track_caller]
 async fn check(chat: &Chat, user: &str, frame: Value, at: i64, (code, words): (&str, &str)) {
     let before = chat.aws.rows("MessagesTable");
     chat.aws.connections.take_pushes();
