@@ -9,21 +9,26 @@
 //! A change of a message is put together with the changed message, in one transaction, on condition that nobody has changed
 //! it since it was read. So the entries of a message's changes and its versions agree, whatever fails.
 
+use std::time::Instant;
+
 use crate::{
     log::Log,
     model::{
         conversation::Seq,
         draft::Draft,
-        entry::{End, EntryHeader, StoredEntry},
+        entry::{End, Entry, EntryHeader, StoredEntry},
         error::Error,
         message::Message,
         state::{ConversationState, InboxHour},
     },
     protocol::{
+        deadline::in_time,
         position::{Evidence, Position},
+        request::Request,
         requests::KnownEnd,
     },
     store::{
+        connections::Connection,
         dynamodb::random_wait,
         messages::{PutOutcome, Replacement},
     },
@@ -64,6 +69,8 @@ pub(super) struct Appended {
     pub(super) attempts: u32,
     /// The hour of the inboxes that the conversation left with this entry.
     pub(super) left_hour: Option<InboxHour>,
+    /// Who is to receive the entry; none if they could not be read, or if the entry was stored too long after they were.
+    pub(super) recipients: Option<Vec<Connection>>,
 }
 
 impl Log {
@@ -118,7 +125,7 @@ impl Log {
     /// taken, too, it looks for the end before each further attempt, until it succeeds or its caller gives up.
     ///
     /// The first message of a conversation, and the first in another hour, adds the inbox entries of that hour before the
-    /// put, so that each client that finds the message finds the entries, too.
+    /// put, so that each client that finds the message finds the entries, too. The recipients are read beside each put.
     ///
     /// # Errors
     /// [`Error::RateLimited`] as from [`Log::prove_end`], those of [`Draft::after`] and [`Draft::changed`]; nothing is stored
@@ -126,34 +133,51 @@ impl Log {
     /// with the same `clientMessageId` finds out.
     pub(super) async fn append(
         &self,
+        request: &Request,
         draft: &Draft,
         mut lookup: Lookup,
         mut target: Option<StoredEntry>,
     ) -> Result<Appended, Error> {
-        let mut attempts = 0;
+        let (mut attempts, mut is_confirmed) = (0, false);
         loop {
             let (newest, state) = match lookup {
                 Lookup::Fresh { newest, state } => (newest, state),
                 Lookup::Duplicate(header) => {
-                    let stored = self.messages.get(draft.conversation(), header.seq).await?;
-                    let stored = stored.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
-                    return self.appended_before(draft, stored, target, attempts).await;
+                    let stored = in_time(request, self.messages.get(draft.conversation(), header.seq));
+                    let (stored, recipients) = tokio::join!(stored, self.recipients(request, draft));
+                    let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
+                    let changed = in_time(request, self.changed_by(draft, &stored, target)).await?;
+                    let duplicate = !draft.is_own_attempt(&stored.header());
+                    return Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, recipients });
                 }
             };
-            let entry = draft.after(newest.as_ref())?;
-            let before = target.take();
-            let after = draft.changed(before.as_ref().map(|before| before.entry.clone()), &entry)?;
-            let replacement = before.zip(after).map(|(before, after)| Replacement { before, after });
+            let (entry, replacement) = match decide(draft, newest.as_ref(), target.as_ref()) {
+                Ok(decided) => decided,
+                // The draft can be stored already, and its target therefore deleted. Or the client knows a later end than the
+                // one that its position proves.
+                Err(_) if !is_confirmed => {
+                    is_confirmed = true;
+                    lookup = in_time(request, self.search(draft, Some(seq_of(newest.as_ref())), true)).await?;
+                    continue;
+                }
+                Err(refused) => return Err(refused),
+            };
 
             let hour_before = newest.as_ref().map_or(InboxHour::NONE, |newest| newest.state.inbox_hour);
             let enters_hour = hour_before < state.inbox_hour;
             if enters_hour {
-                self.inboxes.add_entries(draft, state.inbox_hour).await?;
+                in_time(request, self.inboxes.add_entries(draft, state.inbox_hour)).await?;
             }
             let left_hour = Some(hour_before).filter(|hour| enters_hour && *hour != InboxHour::NONE);
 
             attempts += 1;
-            let outcome = self.messages.put_if_vacant(&entry, state, replacement.as_ref()).await?;
+            let put = async {
+                let began = Instant::now();
+                let put = self.messages.put_if_vacant(&entry, state, replacement.as_ref());
+                (in_time(request, put).await, began.elapsed() <= self.fast_put)
+            };
+            let ((outcome, is_fast), recipients) = tokio::join!(put, self.recipients(request, draft));
+            let (outcome, recipients) = (outcome?, recipients.filter(|_| is_fast));
             let is_stored = match &outcome {
                 PutOutcome::Stored => true,
                 // The response to the put was lost, and the SDK repeated it.
@@ -162,18 +186,21 @@ impl Log {
             };
             if is_stored {
                 let (stored, changed) = (StoredEntry { entry, state }, replacement.map(|it| it.after));
-                return Ok(Appended { stored, changed, duplicate: false, attempts, left_hour });
+                return Ok(Appended { stored, changed, duplicate: false, attempts, left_hour, recipients });
             }
             match outcome {
                 PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                    return self.appended_before(draft, *stored, None, attempts).await;
+                    let changed = in_time(request, self.changed_by(draft, &stored, None)).await?;
+                    let stored = *stored;
+                    return Ok(Appended { stored, changed, duplicate: true, attempts, left_hour: None, recipients });
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
                     let newest = End::from(stored.header());
                     let state = draft.state_after(Some(&newest), self.limiter.limit())?;
                     lookup = Lookup::Fresh { newest: Some(newest), state };
-                    target = self.target(draft).await?;
+                    target = in_time(request, self.target(draft)).await?;
+                    is_confirmed = false;
                     continue;
                 }
                 PutOutcome::Contended if draft.target().is_some() => tokio::time::sleep(random_wait()).await,
@@ -182,20 +209,21 @@ impl Log {
             }
             // From the newest known entry on, because a contended slot may be vacant, or may hold this draft: the response
             // to the put can have been lost, and the SDK's repeat be contended.
-            let search = self.search(draft, Some(seq_of(newest.as_ref())), true);
-            (lookup, target) = tokio::try_join!(search, self.target(draft))?;
+            let from = Some(seq_of(newest.as_ref()));
+            let found = async { tokio::try_join!(self.search(draft, from, true), self.target(draft)) };
+            (lookup, target) = in_time(request, found).await?;
+            is_confirmed = false;
         }
     }
 
-    /// An entry that was stored before, with the message that it is about. `target` is that of the draft, as it was read; the
-    /// entry may have replaced it since.
-    async fn appended_before(
+    /// The message that a stored entry is about, as it is now. `target` is that of the draft, as it was read; the entry may
+    /// have replaced it since.
+    async fn changed_by(
         &self,
         draft: &Draft,
-        stored: StoredEntry,
+        stored: &StoredEntry,
         target: Option<StoredEntry>,
-        attempts: u32,
-    ) -> Result<Appended, Error> {
+    ) -> Result<Option<Message>, Error> {
         let shows_change = |target: &StoredEntry| {
             stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
         };
@@ -204,9 +232,12 @@ impl Log {
             (Some(_), Some(target)) => Some(target),
             (Some(target), None) => self.messages.get(draft.conversation(), target).await?,
         };
-        let changed = changed.and_then(|changed| changed.entry.into_message());
-        let duplicate = !draft.is_own_attempt(&stored.header());
-        Ok(Appended { stored, changed, duplicate, attempts, left_hour: None })
+        Ok(changed.and_then(|changed| changed.entry.into_message()))
+    }
+
+    /// The connections of the recipients; none if they can't be read.
+    async fn recipients(&self, request: &Request, draft: &Draft) -> Option<Vec<Connection>> {
+        in_time(request, self.fanout.recipients(request, draft.recipient())).await.ok()
     }
 
     /// The look before the first put. Without a `clientMessageId` there is nothing to search for.
@@ -246,6 +277,21 @@ impl Log {
             }
         }
     }
+}
+
+/// The entry that follows `newest`, and what it replaces.
+///
+/// # Errors
+/// Why the draft is refused, if this is the end of the conversation and `target` is its target.
+fn decide(
+    draft: &Draft,
+    newest: Option<&End>,
+    target: Option<&StoredEntry>,
+) -> Result<(Entry, Option<Replacement>), Error> {
+    let entry = draft.after(newest)?;
+    let after = draft.changed(target.map(|target| target.entry.clone()), &entry)?;
+    let replacement = target.cloned().zip(after).map(|(before, after)| Replacement { before, after });
+    Ok((entry, replacement))
 }
 
 /// The sequence number of the newest entry, or [`Seq::NONE`].

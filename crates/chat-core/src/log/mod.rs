@@ -2,7 +2,7 @@
 
 mod append;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{
     model::{draft::Draft, error::Error, error::chain, rate_limit::RateLimiter},
@@ -63,20 +63,15 @@ impl Log {
         self.limiter.spend(draft.sender(), request.received_at)?;
         let found = in_time(request, async { tokio::try_join!(self.prove_end(draft, known), self.target(draft)) });
         let (end, target) = found.await?;
-        let put = async {
-            let began = Instant::now();
-            (in_time(request, self.append(draft, end, target)).await, began.elapsed())
-        };
-        let recipients = || in_time(request, self.fanout.recipients(request, draft.recipient()));
-        let ((appended, duration), recipients_before_put) = tokio::join!(put, recipients());
-        let appended = appended?;
+        let mut appended = self.append(request, draft, end, target).await?;
         request.metrics.stored(appended.attempts, appended.duplicate);
         let position = self.positions.of(&appended.stored.entry, appended.stored.state);
 
+        let recipients = appended.recipients.take();
         let deliver = in_time(request, async {
-            let recipients = match recipients_before_put {
-                Ok(recipients) if appended.attempts <= 1 && duration <= self.fast_put => recipients,
-                _ => recipients().await?,
+            let recipients = match recipients {
+                Some(recipients) => recipients,
+                None => self.fanout.recipients(request, draft.recipient()).await?,
             };
             let frame = codec::encode_entry_push(&appended.stored.entry, appended.changed.as_ref(), position.as_ref());
             self.fanout.push(request, &frame, recipients).await;

@@ -18,6 +18,8 @@ use crate::model::{
 /// The maximum length of a message as JSON, in bytes. A page with one such message fits one WebSocket frame of 32 KB.
 pub const MAX_MESSAGE_BYTES: usize = 24_000;
 
+const NO_SUCH_MESSAGE: &str = "seq: the conversation has no such message; send the seq of one that you hold";
+
 /// An entry that is to be stored. It gets its number, and its final `createdAt`, from the entry that it follows.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -122,7 +124,7 @@ impl Draft {
     /// The entry that follows `newest`, or the first of its conversation.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if the message replies to an entry that does not exist.
+    /// [`Error::BadRequest`] if the draft replies to, or changes, an entry after `newest`.
     pub fn after(&self, newest: Option<&End>) -> Result<Entry, Error> {
         let end = newest.map_or(Seq::NONE, |newest| newest.seq);
         let (seq, created_at) = (end.next(), self.created_at_after(newest));
@@ -130,6 +132,7 @@ impl Draft {
             Entry::Message(message) if message.reply_to > Some(end) => {
                 Err(Error::bad_request("replyTo: the conversation has no such entry; name one that you hold"))
             }
+            Entry::Change(change) if change.target > end => Err(Error::bad_request(NO_SUCH_MESSAGE)),
             Entry::Message(message) => Ok(Entry::Message(Message { seq, created_at, ..message.clone() })),
             Entry::Change(change) => Ok(Entry::Change(ChangeEntry { seq, created_at, ..change.clone() })),
         }
@@ -147,9 +150,7 @@ impl Draft {
             (Some(_), _, Some(Entry::Change(_))) => {
                 Err(Error::bad_request("seq: this entry is a change; name the message, its target"))
             }
-            (Some(_), _, _) => {
-                Err(Error::bad_request("seq: the conversation has no such message; send the seq of one that you hold"))
-            }
+            (Some(_), _, _) => Err(Error::bad_request(NO_SUCH_MESSAGE)),
             (None, _, _) => Ok(None),
         }
     }

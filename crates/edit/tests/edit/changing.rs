@@ -111,6 +111,36 @@ async fn a_change_follows_a_position_and_messages_follow_that_of_a_change() {
 }
 
 #[tokio::test]
+async fn a_client_with_an_old_position_may_refer_to_entries_after_it() {
+    let chat = Chat::start().await;
+    let send = |more| with(json!({ "action": "sendMessage", "recipientId": "bob", "content": "x" }), more);
+    let position = chat.accepted("alice", send(json!({}))).await["position"].clone();
+    let old = json!({ "position": position });
+    // The slot after the position is that of the target.
+    chat.send("bob", "2").await;
+    assert_eq!(chat.accepted("bob", with(edit("bob", 2, "Two"), old.clone())).await["seq"], 3);
+    assert_eq!(chat.accepted("alice", with(react("alice", 2, "👍", true), old.clone())).await["seq"], 4);
+    let seq = chat.send("bob", "5").await;
+    assert_eq!(chat.accepted("alice", with(react("alice", seq, "👍", true), old.clone())).await["seq"], 6);
+    assert_eq!(chat.accepted("alice", send(with(json!({ "replyTo": 6 }), old))).await["seq"], 7);
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_deletion_after_a_position_is_found() {
+    let chat = Chat::start().await;
+    let send = json!({ "action": "sendMessage", "recipientId": "bob", "content": "x" });
+    let position = chat.accepted("alice", send).await["position"].clone();
+    for between in 0..2 {
+        for _ in 0..between {
+            chat.send("bob", "between").await;
+        }
+        let deletion = with(delete("alice", 1), json!({ "position": position, "clientMessageId": "d" }));
+        let sent = chat.accepted("alice", deletion).await;
+        assert_eq!((&sent["seq"], &sent["duplicate"]), (&json!(2), &json!(between > 0)), "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn the_inbox_shows_the_newest_message_and_counts_messages_only() {
     let chat = Chat::start().await;
     for content in ["1", "2", "3"] {
