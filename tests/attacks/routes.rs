@@ -18,7 +18,7 @@ const REFUSALS: [&str; 8] = [
     "rate_limited",
 ];
 /// Types of all replies other than `error`.
-const REPLIES: [&str; 5] = ["sent", "messages", "conversations", "read", "pong"];
+const REPLIES: [&str; 6] = ["sent", "messages", "conversations", "read", "presence", "pong"];
 
 /// A route bound to its context, ready to handle events.
 pub(crate) struct Route {
@@ -37,6 +37,7 @@ pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
         Route::new(aws, "inbox", inbox::handle),
         Route::new(aws, "read", read::handle),
         Route::new(aws, "edit", edit::handle),
+        Route::new(aws, "presence", presence::handle),
         Route::new(aws, "fallback", fallback::handle),
         Route::new(aws, "connect", connect::handle),
         Route::new(aws, "disconnect", disconnect::handle),
@@ -76,7 +77,8 @@ impl Route {
     pub(crate) fn frame(&self, answer: &Value) -> Value {
         let name = self.name;
         let Some(text) = answer["body"].as_str() else {
-            assert!(matches!(name, "connect" | "disconnect"), "{name} answers every frame: {answer}");
+            // A `typing` that succeeds has no reply.
+            assert!(matches!(name, "connect" | "disconnect" | "presence"), "{name} answers every frame: {answer}");
             return Value::Null;
         };
         assert_eq!(answer["statusCode"], 200, "{name}: the effect of another status is not documented");

@@ -41,10 +41,18 @@ fn validator(document: &Value, name: &str) -> Validator {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
+/// The name in the document of a frame of the server: its `type`, unless an action has that name.
+fn message_name(frame: &Value) -> &str {
+    match frame["type"].as_str().unwrap_or_else(|| panic!("no type: {frame}")) {
+        "typing" => "peerTyping",
+        name => name,
+    }
+}
+
 /// Checks a frame of the server against the message that its `type` names.
 #[track_caller]
 fn assert_documented(document: &Value, frame: &Value) {
-    let name = frame["type"].as_str().unwrap_or_else(|| panic!("no type: {frame}"));
+    let name = message_name(frame);
     let faults: Vec<_> = validator(document, name).iter_errors(frame).map(|fault| fault.to_string()).collect();
     assert!(faults.is_empty(), "{frame} does not conform to {name} in docs/asyncapi.yaml: {faults:?}");
 }
@@ -102,9 +110,16 @@ async fn every_frame_conforms_to_its_documented_schema() {
     assert_documented(&document, &alice.next_frame().await);
     let page = request(&alice, json!({ "action": "getConversations", "limit": 1 })).await;
     request(&alice, json!({ "action": "getConversations", "startKey": page["lastEvaluatedKey"] })).await;
+    request(&alice, json!({ "action": "getPresence", "userIds": ["alice", "bob", "carol", "nobody"] })).await;
     request(&alice, json!({ "action": "ping" })).await;
     assert_documented(&document, &alice.request(json!({ "action": "dance" })).await);
-    received.extend(["message", "error"].map(str::to_owned));
+    while let Some(frame) = bob.buffered_frame().await {
+        assert_documented(&document, &frame);
+    }
+    alice.send_text(&json!({ "action": "typing", "targetId": "bob" }).to_string());
+    let typing = bob.next_frame().await;
+    assert_documented(&document, &typing);
+    received.extend(["message", "error", message_name(&typing)].map(str::to_owned));
     let documented = document["components"]["messages"].as_object().unwrap().keys().cloned();
     let routes = support::stack().api.routes.into_keys().filter(|key| !key.starts_with('$'));
     let sent = routes.chain(["ping".to_owned()]);
@@ -162,6 +177,7 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         json!({ "action": "getMessages", "targetId": "bob", "startKey": { "conversationId": id, "seq": 1 } }),
         json!({ "action": "getConversations", "limit": 1 }),
         json!({ "action": "markRead", "targetId": "bob", "seq": 1 }),
+        json!({ "action": "getPresence", "userIds": ["bob"] }),
         json!({ "action": "ping" }),
     ];
     let x = |count: usize| json!("x".repeat(count));

@@ -142,6 +142,10 @@ def check_all(function_invoker, url):
         check_equal({field: now[field] for field in changed}, changed)
         check_equal((now["messageId"], now["version"]), (stored["messageId"], seq))
 
+    presence = frame(invoke("PresenceFunction", "presence"))
+    check_equal((presence["type"], presence["value"]), ("presence", {"users": [{"userId": "bob", "online": False}]}))
+    check_equal(invoke("PresenceFunction", "typing"), {"statusCode": 200})
+
     check_equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 
     check_equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)

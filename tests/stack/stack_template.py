@@ -25,6 +25,7 @@ FUNCTIONS = {
     "InboxFunction",
     "ReadFunction",
     "EditFunction",
+    "PresenceFunction",
     "FallbackFunction",
 }
 # The function of each route.
@@ -38,6 +39,8 @@ ROUTES = {
     "editMessage": "EditFunction",
     "deleteMessage": "EditFunction",
     "react": "EditFunction",
+    "typing": "PresenceFunction",
+    "getPresence": "PresenceFunction",
     "sendMessage": "SendFunction",
 }
 # The environment variables of every function.

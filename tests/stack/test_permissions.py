@@ -67,6 +67,13 @@ ALLOWED = {
         POST,
         DELETE,
     },
+    "PresenceFunction": {
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
+        ("dynamodb:UpdateItem", "ClientsTable.Arn"),
+        POST,
+        DELETE,
+    },
     "FallbackFunction": {POST, DELETE},
 }
 

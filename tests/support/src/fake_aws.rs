@@ -73,6 +73,8 @@ impl FakeAws {
             ("MESSAGE_RATE".to_owned(), "10".to_owned()),
             ("MESSAGE_BURST".to_owned(), "50".to_owned()),
             ("EDIT_WINDOW_MINUTES".to_owned(), "1440".to_owned()),
+            ("TYPING".to_owned(), "direct".to_owned()),
+            ("PRESENCE".to_owned(), "contacts".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let configuration = Configuration::new(move |name| variables.get(name).cloned(), config);

@@ -85,6 +85,22 @@ impl Configuration {
             .map_err(|_| InvalidConfiguration { name: NAME, advice })
     }
 
+    /// `TYPING`: whether users see that their peers are typing.
+    ///
+    /// # Errors
+    /// If it is neither `direct` nor `off`.
+    pub fn is_typing_on(&self) -> Result<bool, InvalidConfiguration> {
+        self.variables.switch("TYPING", "direct", "must be direct or off")
+    }
+
+    /// `PRESENCE`: whether users see which of their contacts are online.
+    ///
+    /// # Errors
+    /// If it is neither `contacts` nor `off`.
+    pub fn is_presence_on(&self) -> Result<bool, InvalidConfiguration> {
+        self.variables.switch("PRESENCE", "contacts", "must be contacts or off")
+    }
+
     /// `POSITION_KEY`, which signs positions. Without it, no positions are given.
     ///
     /// # Errors

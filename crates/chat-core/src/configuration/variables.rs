@@ -52,6 +52,20 @@ impl Variables {
         }
     }
 
+    /// Whether the variable has the value `on`, and not `off`.
+    pub(super) fn switch(
+        &self,
+        name: &'static str,
+        on: &str,
+        advice: &'static str,
+    ) -> Result<bool, InvalidConfiguration> {
+        match self.required(name)?.as_str() {
+            value if value == on => Ok(true),
+            "off" => Ok(false),
+            _ => Err(InvalidConfiguration { name, advice }),
+        }
+    }
+
     pub(super) fn number(
         &self,
         name: &'static str,

@@ -36,6 +36,12 @@ impl Timestamp {
     }
 }
 
+impl From<UnixSeconds> for Timestamp {
+    fn from(seconds: UnixSeconds) -> Self {
+        Self(seconds.0.saturating_mul(1_000))
+    }
+}
+
 impl From<SystemTime> for Timestamp {
     /// A clock set before 1970 counts as 1970.
     fn from(time: SystemTime) -> Self {

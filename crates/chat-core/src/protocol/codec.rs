@@ -6,7 +6,7 @@ use crate::{
     model::{entry::Entry, error::Error, message::Message},
     protocol::{
         position::Position,
-        replies::{ReadReceipt, Reply},
+        replies::{ReadReceipt, Reply, Typing},
     },
 };
 
@@ -74,6 +74,7 @@ pub fn encode_reply(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Op
         Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
         Ok(Reply::Conversations(page)) => json(&Frame { r#type: "conversations", value: Some(page), reference }),
         Ok(Reply::Read(receipt)) => json(&Frame { r#type: "read", value: Some(receipt), reference }),
+        Ok(Reply::Presence(presence)) => json(&Frame { r#type: "presence", value: Some(presence), reference }),
         Err(error) => encode_error(error, reference),
     })
 }
@@ -103,6 +104,11 @@ pub fn encode_entry_push(entry: &Entry, changed: Option<&Message>, position: Opt
 /// A `read` frame, for connections that did not ask.
 pub fn encode_receipt_push(receipt: &ReadReceipt) -> String {
     json(&Push { r#type: "read", value: receipt, changed: None, position: None })
+}
+
+/// A `typing` frame, for connections that did not ask.
+pub fn encode_typing_push(typing: &Typing) -> String {
+    json(&Push { r#type: "typing", value: typing, changed: None, position: None })
 }
 
 #[derive(Serialize)]

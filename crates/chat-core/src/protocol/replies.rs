@@ -25,7 +25,7 @@ pub const PAGE_BYTES: usize = 28_200;
 /// The result of a route. Each variant that carries a value is the frame type of that name.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
-    /// No frame: the client of `$disconnect` is gone.
+    /// No frame: the client of `$disconnect` is gone, and `typing` has no reply.
     Nothing,
     /// The upgrade is accepted, with this subprotocol if the client offered any.
     Connected(Option<&'static str>),
@@ -39,6 +39,8 @@ pub enum Reply {
     Conversations(InboxPage),
     /// `read`
     Read(ReadReceipt),
+    /// `presence`
+    Presence(PresenceList),
 }
 
 /// `sent`: the entry is stored. The fields are those of [`Message`].
@@ -128,6 +130,36 @@ pub struct ConversationSummary {
     pub peer_read_seq: Seq,
     /// The count of messages after `read_seq`.
     pub unread: u64,
+}
+
+/// `typing`: a user is typing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Typing {
+    /// The conversation of `user_id` and the receiver of the frame.
+    pub conversation_id: ConversationId,
+    /// The user who is typing.
+    pub user_id: UserId,
+}
+
+/// `presence`: who is online.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct PresenceList {
+    /// Sorted by user id.
+    pub users: Vec<Presence>,
+}
+
+/// Whether a user is online.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// The user.
+    pub user_id: UserId,
+    /// Whether the user has an open connection.
+    pub online: bool,
+    /// When the last connection ended; none if the user is online, or has not been connected for 30 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Timestamp>,
 }
 
 /// `read`: a user has read a conversation up to a message.

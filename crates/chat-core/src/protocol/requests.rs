@@ -134,6 +134,52 @@ pub struct MarkRead {
     pub position: Option<Position>,
 }
 
+/// `typing`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct StartTyping {
+    /// The other user of the conversation.
+    pub target_id: UserId,
+}
+
+/// `getPresence`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct GetPresence {
+    /// The users that the caller asks about.
+    pub user_ids: UserIds,
+}
+
+/// 1 to 20 users.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<UserId>")]
+pub struct UserIds(Vec<UserId>);
+
+impl TryFrom<Vec<UserId>> for UserIds {
+    type Error = InvalidUserIds;
+
+    fn try_from(users: Vec<UserId>) -> Result<Self, InvalidUserIds> {
+        match users.len() {
+            1..=20 => Ok(Self(users)),
+            _ => Err(InvalidUserIds),
+        }
+    }
+}
+
+impl IntoIterator for UserIds {
+    type Item = UserId;
+    type IntoIter = std::vec::IntoIter<UserId>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// The list is empty or too long.
+#[derive(Debug, thiserror::Error)]
+#[error("1 to 20 users; ask in parts")]
+pub struct InvalidUserIds;
+
 /// Maximum number of entries on a page: 1 to 100, by default 50. A larger number counts as 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);

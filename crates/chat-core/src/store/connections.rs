@@ -4,7 +4,7 @@
 //! connection id twice. So no update needs a condition, and none affects another connection, in whatever order updates
 //! happen and however often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -20,7 +20,8 @@ use crate::{
         time::{Timestamp, UnixSeconds},
         user::UserId,
     },
-    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item},
+    protocol::replies::Presence,
+    store::dynamodb::{Consistency, DynamoDbClient, Item, batch_get, call_error, from_item},
 };
 
 /// What the name of a connection's attribute begins with.
@@ -201,10 +202,32 @@ impl Connections {
         let users: BTreeSet<_> = users.into_iter().collect();
         let keys: Vec<_> = users.into_iter().map(key).collect();
         let mut open = Vec::new();
-        for item in batch_get(&self.dynamodb, &self.table, &keys).await? {
+        for item in batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await? {
             open.extend(connections(item)?.into_iter().filter(|connection| !connection.has_expired(now)));
         }
         Ok(open)
+    }
+
+    /// Whether these users are online at `now`, sorted by user. The read is eventually consistent, because no guarantee depends
+    /// on it. A connection whose `$disconnect` never came counts until it has expired.
+    ///
+    /// # Errors
+    /// If the users can't be read.
+    pub async fn presence(&self, users: &BTreeSet<UserId>, now: Timestamp) -> Result<Vec<Presence>, Error> {
+        let keys: Vec<_> = users.iter().map(key).collect();
+        let mut items = HashMap::new();
+        for item in batch_get(&self.dynamodb, &self.table, &keys, Consistency::Eventual).await? {
+            let SeenRow { user_id, last_seen_at } = from_item(item.clone())?;
+            items.insert(user_id, (last_seen_at, connections(item)?));
+        }
+        let presence = users.iter().map(|user| {
+            let (last_seen_at, connections) = items.remove(user).unwrap_or_default();
+            let online = connections.iter().any(|connection| !connection.has_expired(now));
+            let ends = connections.iter().map(|connection| connection.expires_at.into());
+            let last_seen_at = last_seen_at.into_iter().chain(ends).max().filter(|_| !online);
+            Presence { user_id: user.clone(), online, last_seen_at }
+        });
+        Ok(presence.collect())
     }
 
     async fn remove(&self, user: &UserId, names: &[String]) -> Result<(), Error> {
@@ -221,6 +244,14 @@ impl Connections {
     fn update(&self, user: &UserId) -> UpdateItemFluentBuilder {
         self.dynamodb.update_item().table_name(&self.table).set_key(Some(key(user)))
     }
+}
+
+/// What is stored about a user beside the connections.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SeenRow {
+    user_id: UserId,
+    last_seen_at: Option<Timestamp>,
 }
 
 /// The connections in a user's item.

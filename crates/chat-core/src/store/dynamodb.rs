@@ -80,19 +80,36 @@ pub fn random_wait() -> Duration {
     Duration::from_millis(10 + noise % 40)
 }
 
-/// The items with these keys, in any order, without the keys that have no item. The reads are strongly consistent. No key
-/// may occur twice, because DynamoDB refuses such a batch.
-pub(super) async fn batch_get(dynamodb: &Client, table: &str, keys: &[Item]) -> Result<Vec<Item>, Error> {
-    let batches = try_join_all(keys.chunks(BATCH_KEYS).map(|keys| get_batch(dynamodb, table, keys.to_vec()))).await?;
-    Ok(batches.into_iter().flatten().collect())
+/// Whether a read sees every write that was acknowledged before it. An eventual one costs half as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consistency {
+    Strong,
+    Eventual,
+}
+
+/// The items with these keys, in any order, without the keys that have no item. No key may occur twice, because DynamoDB
+/// refuses such a batch.
+pub(super) async fn batch_get(
+    dynamodb: &Client,
+    table: &str,
+    keys: &[Item],
+    consistency: Consistency,
+) -> Result<Vec<Item>, Error> {
+    let batches = keys.chunks(BATCH_KEYS).map(|keys| get_batch(dynamodb, table, keys.to_vec(), consistency));
+    Ok(try_join_all(batches).await?.into_iter().flatten().collect())
 }
 
 /// Up to [`BATCH_KEYS`] items. DynamoDB may leave some keys for another call.
-async fn get_batch(dynamodb: &Client, table: &str, keys: Vec<Item>) -> Result<Vec<Item>, Error> {
+async fn get_batch(
+    dynamodb: &Client,
+    table: &str,
+    keys: Vec<Item>,
+    consistency: Consistency,
+) -> Result<Vec<Item>, Error> {
     let mut items = Vec::new();
     let mut wanted = KeysAndAttributes::builder()
         .set_keys(Some(keys))
-        .consistent_read(true)
+        .consistent_read(consistency == Consistency::Strong)
         .build()
         .map_err(|error| Error::Internal(error.into()))?;
     loop {

@@ -24,7 +24,7 @@ use crate::{
         state::{InboxHour, ReadPosition},
         user::UserId,
     },
-    store::dynamodb::{DynamoDbClient, Item, batch_get, call_error, from_item},
+    store::dynamodb::{Consistency, DynamoDbClient, Item, batch_get, call_error, from_item},
 };
 
 /// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`].
@@ -160,7 +160,7 @@ impl Inboxes {
         // can be their own peer.
         let pairs: HashSet<_> = peers.into_iter().flat_map(|peer| [(user, peer), (peer, user)]).collect();
         let keys: Vec<_> = pairs.into_iter().map(|(reader, peer)| key(reader, read_sort_key(peer))).collect();
-        let items = batch_get(&self.dynamodb, &self.table, &keys).await?;
+        let items = batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await?;
         let positions = items.into_iter().map(|item| {
             let row: ReadPositionRow = from_item(item)?;
             let position = match row.read_count {

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
+use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use crate::{
@@ -21,12 +22,13 @@ use crate::{
         json::json_length,
         message::Message,
         state::ConversationState,
+        user::UserId,
     },
     protocol::{
         replies::{PAGE_BYTES, Page},
         requests::{Cursor, Limit},
     },
-    store::dynamodb::{ATTEMPTS, DynamoDbClient, Item, batch_get, call_error, from_item, random_wait},
+    store::dynamodb::{ATTEMPTS, Consistency, DynamoDbClient, Item, batch_get, call_error, from_item, random_wait},
 };
 
 /// The repository of entries. All reads are strongly consistent. Every error is [`Error::Unavailable`] or
@@ -301,7 +303,7 @@ impl Messages {
             return Ok(BTreeMap::new());
         }
         let keys: Vec<_> = targets.into_iter().map(|target| key(conversation, target)).collect();
-        let items = batch_get(&self.dynamodb, &self.table, &keys).await?;
+        let items = batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await?;
         let messages = items.into_iter().map(from_item::<Message>);
         messages.map(|message| message.map(|message| (message.seq, message))).collect()
     }
@@ -337,6 +339,26 @@ impl Messages {
         let message =
             message.ok_or_else(|| Error::Internal("the newest message of a conversation is missing".into()))?;
         Ok(Some(Newest { end, message }))
+    }
+
+    /// Whether the conversation has any entry.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub async fn has_any(&self, conversation: &ConversationId) -> Result<bool, Error> {
+        Ok(!self.headers(conversation, None, None, 1).await?.headers.is_empty())
+    }
+
+    /// Those of `others` with whom `user` has a conversation, by one call each.
+    ///
+    /// # Errors
+    /// If one of the conversations can't be read.
+    pub async fn with_conversation(&self, user: &UserId, others: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
+        let found = try_join_all(others.iter().map(async |other| {
+            let exists = self.has_any(&ConversationId::between(user, other)).await?;
+            Ok::<_, Error>(exists.then(|| other.clone()))
+        }));
+        Ok(found.await?.into_iter().flatten().collect())
     }
 
     /// The end that the conversation had when this was its newest entry; none if there is no such entry.

@@ -6,6 +6,6 @@ mod project;
 mod sources;
 
 /// The crates of the routes. The authorizer is the only other function.
-const ROUTES: [&str; 8] = ["connect", "disconnect", "edit", "fallback", "history", "inbox", "read", "send"];
+const ROUTES: [&str; 9] = ["connect", "disconnect", "edit", "fallback", "history", "inbox", "presence", "read", "send"];
 
 const CORE: &str = "crates/chat-core/src/";

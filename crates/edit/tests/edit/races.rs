@@ -223,26 +223,32 @@ async fn a_send_beside_a_change_of_the_same_end_neither_fails_nor_repeats() {
 
 #[tokio::test]
 async fn a_change_whose_message_moved_since_it_was_read_is_decided_again() {
-    let chat = Chat::start().await;
-    chat.send("alice", "1").await;
-    // The message is read, then another change takes effect, and only then the end of the conversation is read.
-    let released = Arc::new(Notify::new());
-    let (hold, mut held) = (released.clone(), false);
-    chat.aws.dynamodb.inject(move |call| {
-        if call.operation == "Query" && !std::mem::replace(&mut held, true) {
-            return Outcome::Hold(hold.clone());
+    for earlier_changes in [0, 1] {
+        let chat = Chat::start().await;
+        chat.send("alice", "1").await;
+        for _ in 0..earlier_changes {
+            chat.accepted("alice", edit("alice", 1, "2")).await;
         }
-        Outcome::Forward
-    });
-    let frame = react("bob", 1, "👍", true);
-    let late = chat.request("bob", &frame);
-    let first = async {
-        chat.aws.dynamodb.wait_for_calls("GetItem", 1).await;
-        let deleted = chat.request("alice", &delete("alice", 1)).await;
-        released.notify_one();
-        deleted
-    };
-    let (late, deleted) = tokio::join!(late, first);
-    assert_eq!((&deleted["type"], &late["code"]), (&json!("sent"), &json!("forbidden")), "{late}");
-    assert_eq!(log(&chat), [(1, None), (2, Some(1))]);
+        // The message is read, then another change takes effect, and only then the end of the conversation is read.
+        let released = Arc::new(Notify::new());
+        let (hold, mut held) = (released.clone(), false);
+        chat.aws.dynamodb.inject(move |call| {
+            if call.operation == "Query" && !std::mem::replace(&mut held, true) {
+                return Outcome::Hold(hold.clone());
+            }
+            Outcome::Forward
+        });
+        chat.aws.dynamodb.take_calls();
+        let frame = react("bob", 1, "👍", true);
+        let late = chat.request("bob", &frame);
+        let first = async {
+            chat.aws.dynamodb.wait_for_calls("GetItem", 1).await;
+            let deleted = chat.request("alice", &delete("alice", 1)).await;
+            released.notify_one();
+            deleted
+        };
+        let (late, deleted) = tokio::join!(late, first);
+        assert_eq!((&deleted["type"], &late["code"]), (&json!("sent"), &json!("forbidden")), "{late}");
+        assert_eq!(log(&chat).len(), 2 + earlier_changes);
+    }
 }
