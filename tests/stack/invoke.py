@@ -134,7 +134,11 @@ def check_all(function_invoker, url):
         {"type": "read", "ref": "5", "value": read},
     )
 
-    changes = [("edit", {"content": "Hello, Bobby!"}), ("react", {"reactions": {"👍": [user]}}), ("delete", {"content": ""})]
+    changes = [
+        ("edit", {"content": "Hello, Bobby!"}),
+        ("react", {"reactions": {"👍": [user]}}),
+        ("delete", {"content": ""}),
+    ]
     for seq, (name, changed) in enumerate(changes, start=2):
         sent = frame(invoke("EditFunction", name))
         check_equal((sent["type"], sent["value"]["seq"], sent["value"]["duplicate"]), ("sent", seq, False))
