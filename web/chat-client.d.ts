@@ -60,12 +60,26 @@ export class ChatClient extends EventTarget {
    * @returns the message, when it is stored
    * @throws {ChatError} if the message is not valid, or the service refuses it
    */
-  send(peer: string, content: string): Promise<Message>;
+  send(peer: string, content: string, options?: SendOptions): Promise<Message>;
 
-  /** Queues a failed message again. False if there is none. */
+  /**
+   * Replaces the content of an own message. Queued like a message.
+   *
+   * @returns the message as it then is, when the change is stored
+   * @throws {ChatError} if the content is not valid, or the service refuses it
+   */
+  edit(peer: string, seq: number, content: string): Promise<Message>;
+
+  /** Removes the content of an own message for good. Queued like a message. */
+  delete(peer: string, seq: number): Promise<Message>;
+
+  /** Adds a reaction to a message, or removes it with `on` false. Queued like a message. */
+  react(peer: string, seq: number, reaction: string, on?: boolean): Promise<Message>;
+
+  /** Queues a failed message or change again. False if there is none. */
   retry(clientMessageId: string): Promise<boolean>;
 
-  /** Removes a failed message. False if there is none. */
+  /** Removes a failed message or change. False if there is none. */
   discard(clientMessageId: string): Promise<boolean>;
 
   /**
@@ -201,7 +215,9 @@ export interface Events {
   connection: ConnectionStatus;
   /** A message is new at the end of a conversation. Each once and in order, own ones included. */
   message: Message;
-  /** An own message was queued, stored, read or refused. */
+  /** A message that the client holds is different now: edited, deleted, or with other reactions. */
+  change: Message;
+  /** An own message or change was queued, stored or refused, or an own message was read. */
   status: Status;
   /** The number of unread messages has changed. */
   unread: { peer: string; unread: number; total: number };
@@ -223,11 +239,23 @@ export interface ConnectionStatus {
   reason?: string;
 }
 
-/** The state of an own message. */
+/** What a message can have beside its content. */
+export interface SendOptions {
+  /** `seq` of the message that it replies to. */
+  replyTo?: number;
+  /** User ids, at most 20. The service stores and shows them. */
+  mentions?: string[];
+}
+
+/** The state of an own message, or of an own change of one. */
 export interface Status {
   clientMessageId: string;
   peer: string;
   state: 'queued' | 'sent' | 'read' | 'failed';
+  /** Of a change. */
+  kind?: 'edit' | 'delete' | 'react';
+  /** Of a change: `seq` of the message to change. */
+  target?: number;
   /** From `sent` on. */
   seq?: number;
   /** Why it failed. */
@@ -240,25 +268,39 @@ export interface Status {
 export interface Message {
   messageId: string;
   conversationId: string;
-  /** Sequence number in the conversation: 1, 2, 3, … */
+  /** Number in the conversation. It grows from message to message; what is between them are changes. */
   seq: number;
   senderId: string;
   recipientId: string;
-  /** Text. Show it as text, never as HTML. */
+  /** Text. Show it as text, never as HTML. Empty if the message is deleted. */
   content: string;
   /** In milliseconds since the Unix epoch. */
   createdAt: number;
   clientMessageId?: string;
+  /** `seq` of what the message replies to. */
+  replyTo?: number;
+  /** User ids. */
+  mentions?: string[];
+  /** Grows with each change of the message; absent if there was none. */
+  version?: number;
+  /** When the content was replaced last. */
+  editedAt?: number;
+  /** When the message was deleted, and by whom. */
+  deleted?: { at: number; by: string };
+  /** Each reaction with the users who reacted with it, in the order in which they did. */
+  reactions?: Record<string, string[]>;
 }
 
 /** What the client knows of the conversation with one peer. */
 export interface Conversation {
   /** The other user. */
   readonly peer: string;
-  /** Consecutive messages, oldest first. */
+  /** Messages, oldest first, as they are now. None between them is missing. */
   readonly messages: readonly Message[];
   /** Own messages that are not in `messages` yet. Show them after `messages`. */
   readonly pending: readonly Entry[];
+  /** Own changes of messages that are queued or failed. */
+  readonly changes: readonly PendingChange[];
   readonly lastMessage: Message | undefined;
   /** Number of messages of the peer that this user has not read. */
   readonly unread: number;
@@ -270,9 +312,9 @@ export interface Conversation {
   readonly loaded: boolean;
   /** Whether `older` may load more. */
   readonly hasOlder: boolean;
-  /** `seq` of the first message held. */
+  /** `seq` of the first entry held. Entries are messages and changes. */
   readonly low: number;
-  /** `seq` of the last message held; null before the first contact. */
+  /** `seq` of the last entry held; null before the first contact. */
   readonly high: number | null;
 }
 
@@ -282,10 +324,30 @@ export interface Entry {
   /** The recipient. */
   peer: string;
   content: string;
+  replyTo?: number;
+  mentions?: string[];
   /** In milliseconds since the Unix epoch. */
   queuedAt: number;
   /** Why the service refuses it. */
   failed?: { code: ErrorCode; message: string };
   /** The stored message, if earlier messages are still missing. */
   sent?: Message;
+}
+
+/** An own change in the outbox. */
+export interface PendingChange {
+  clientMessageId: string;
+  peer: string;
+  kind: 'edit' | 'delete' | 'react';
+  /** `seq` of the message. */
+  target: number;
+  /** Of an edit: the new content. */
+  content?: string;
+  reaction?: string;
+  /** Whether the reaction is added. */
+  on?: boolean;
+  /** In milliseconds since the Unix epoch. */
+  queuedAt: number;
+  /** Why the service refuses it. */
+  failed?: { code: ErrorCode; message: string };
 }

@@ -12,8 +12,7 @@
 import { Connection } from './client/connection.js';
 import { ChatError, isConnectionError } from './client/errors.js';
 import { newId } from './client/id.js';
-import { excessOf } from './client/limits.js';
-import { addressOf, checkOptions, checkPeer, storageOf } from './client/options.js';
+import { addressOf, checkOptions, checkPeer, checkReaction, checkSeq, contentOf, storageOf } from './client/options.js';
 import { Outbox } from './client/outbox.js';
 import { Receiver } from './client/receiver.js';
 import { Sender } from './client/sender.js';
@@ -72,7 +71,7 @@ export class ChatClient extends Target {
     this.#session = new Session(options.userId, this.#connection, emit);
     this.#receiver = new Receiver(this.#session, {
       pageSize: options.pageSize ?? 50,
-      onReceived: (m) => this.#sender.settle(m),
+      onReceived: (m, changed) => this.#sender.settle(m, changed),
     });
     this.#sender = new Sender(this.#session, this.#receiver, this.#openOutbox());
     this.#stopListening = listenForSigns({
@@ -203,8 +202,9 @@ export class ChatClient extends Target {
   async *history(peer) {
     const c = await this.#follow(peer);
     for (let low = Infinity; ; ) {
-      while (c.low >= low && c.older !== undefined) await this.older(peer);
-      const page = c.messages.slice(0, Math.min(c.messages.length, low - c.low));
+      const { seq = low } = c.messages[0] ?? {};
+      if (seq >= low && c.older !== undefined) await this.older(peer);
+      const page = c.messages.filter((m) => m.seq < low);
       if (!page.length) return;
       low = page[0].seq;
       yield page;
@@ -216,27 +216,73 @@ export class ChatClient extends Target {
    *
    * @param {string} peer
    * @param {string} content
+   * @param {{ replyTo?: number, mentions?: string[] }} [options]
    * @returns {Promise<Message>} resolves when the message is stored
    * @throws {ChatError} if the message is not valid, or the service refuses it
    */
-  async send(peer, content) {
-    checkPeer(peer);
-    if (typeof content !== 'string') {
-      throw new ChatError('bad_request', `A message is a string, and not of type ${typeof content}.`);
-    }
-    const text = content.toWellFormed?.() ?? content;
-    if (!text.trim()) throw new ChatError('bad_request', 'A message needs at least one visible character.');
-    const excess = excessOf(text);
-    if (excess) {
-      const hint = 'Shorten it, or send it in parts.';
-      throw new ChatError('too_large', `The message is too long by about ${excess} characters. ${hint}`);
-    }
-    this.#reconnect();
-    return this.#sender.add(peer, text);
+  async send(peer, content, { replyTo, mentions } = {}) {
+    if (replyTo !== undefined) checkSeq(replyTo);
+    for (const user of mentions ?? []) checkPeer(user);
+    return this.#queue(peer, {
+      content: contentOf(content),
+      replyTo,
+      mentions: mentions?.length ? mentions : undefined,
+    });
   }
 
   /**
-   * Queues a failed message again.
+   * Replaces the content of an own message. Queued like a message.
+   *
+   * @param {string} peer
+   * @param {number} seq
+   * @param {string} content
+   * @returns {Promise<Message>} resolves with the message when the change is stored
+   * @throws {ChatError} if the content is not valid, or the service refuses it
+   */
+  async edit(peer, seq, content) {
+    checkSeq(seq);
+    return this.#queue(peer, { kind: 'edit', target: seq, content: contentOf(content) });
+  }
+
+  /**
+   * Removes the content of an own message for good. Queued like a message.
+   *
+   * @param {string} peer
+   * @param {number} seq
+   * @returns {Promise<Message>} resolves with the message when the change is stored
+   */
+  async delete(peer, seq) {
+    checkSeq(seq);
+    return this.#queue(peer, { kind: 'delete', target: seq });
+  }
+
+  /**
+   * Adds a reaction to a message, or removes it. Queued like a message.
+   *
+   * @param {string} peer
+   * @param {number} seq
+   * @param {string} reaction any text of 1 to 64 bytes, such as 👍
+   * @param {boolean} [on] whether it is added
+   * @returns {Promise<Message>} resolves with the message when the change is stored
+   */
+  async react(peer, seq, reaction, on = true) {
+    checkSeq(seq);
+    checkReaction(reaction);
+    return this.#queue(peer, { kind: 'react', target: seq, reaction, on: Boolean(on) });
+  }
+
+  /**
+   * @param {string} peer
+   * @param {Parameters<Sender['add']>[1]} fields
+   */
+  #queue(peer, fields) {
+    checkPeer(peer);
+    this.#reconnect();
+    return this.#sender.add(peer, fields);
+  }
+
+  /**
+   * Queues a failed message or change again.
    *
    * @param {string} clientMessageId
    * @returns {Promise<boolean>} whether there is such a message
@@ -246,7 +292,7 @@ export class ChatClient extends Target {
   }
 
   /**
-   * Removes a failed message.
+   * Removes a failed message or change.
    *
    * @param {string} clientMessageId
    * @returns {Promise<boolean>} whether there is such a message
@@ -267,7 +313,8 @@ export class ChatClient extends Target {
       throw new ChatError('bad_request', `A seq is a whole number, and not ${JSON.stringify(seq)}.`);
     }
     const c = this.#session.conversations.get(peer);
-    const upTo = Math.min(seq ?? Infinity, c?.high ?? 0);
+    // Changes after the newest message need no read position.
+    const upTo = Math.min(seq ?? c?.lastMessage?.seq ?? 0, c?.high ?? 0);
     if (!c || upTo <= c.readSeq) return false;
     c.readSeq = upTo;
     this.#session.changed(c);

@@ -1,46 +1,92 @@
 // SPDX-License-Identifier: MIT
-// `Conversation`: what the client knows of one conversation. It holds a range of messages without a gap, the messages
-// that arrived ahead of it, and both read positions. Callers get snapshots of it, which never change, so that frameworks
-// that compare objects draw what is new.
+// `Conversation`: what the client knows of one conversation. It holds a range of entries without a gap, the entries that
+// arrived ahead of it, and both read positions. Entries are messages and what announces their changes. Of each message the
+// newest version counts, however it arrives. Callers get snapshots, which never change, so that frameworks that compare
+// objects draw what is new.
 
 /**
  * @typedef {object} Message
  * @property {string} messageId
  * @property {string} conversationId
- * @property {number} seq sequence number in the conversation: 1, 2, 3, …
+ * @property {number} seq number of the entry in the conversation: 1, 2, 3, …
  * @property {string} senderId
  * @property {string} recipientId
- * @property {string} content
+ * @property {string} content empty if the message is deleted
  * @property {number} createdAt in milliseconds since the Unix epoch
  * @property {string} [clientMessageId]
+ * @property {number} [replyTo] `seq` of the entry that it replies to
+ * @property {string[]} [mentions] user ids
+ * @property {number} [version] `seq` of its newest change; the larger one is newer
+ * @property {number} [editedAt] in milliseconds since the Unix epoch
+ * @property {{ at: number, by: string }} [deleted]
+ * @property {Record<string, string[]>} [reactions] the users of each reaction
  *
- * @typedef {object} Entry an own message that is not acknowledged yet
+ * @typedef {object} Announcement an entry that is not a message
+ * @property {string} kind
+ * @property {number} seq
+ * @property {string} [messageId] absent if the client only knows that the entry is there
+ * @property {string} [conversationId]
+ * @property {string} [senderId]
+ * @property {string} [recipientId]
+ * @property {number} [createdAt]
+ * @property {string} [clientMessageId]
+ * @property {number} [target] `seq` of the message that has changed
+ *
+ * @typedef {(Message & { kind?: undefined }) | Announcement} LogEntry an entry of a conversation
+ *
+ * @typedef {object} Entry an own message, or an own change of one, that is not acknowledged yet
  * @property {string} clientMessageId
  * @property {string} peer the recipient
- * @property {string} content
+ * @property {'edit' | 'delete' | 'react'} [kind] of a change
+ * @property {number} [target] `seq` of the message to change
+ * @property {string} [content] of a message or an edit
+ * @property {string} [reaction]
+ * @property {boolean} [on] whether the reaction is added
+ * @property {number} [replyTo]
+ * @property {string[]} [mentions]
  * @property {number} queuedAt in milliseconds since the Unix epoch
  * @property {number} n position in the outbox
- * @property {number} [lastSeq] the message is stored after this one; every attempt says the same
- * @property {string} [position] of that message; the server then need not look it up
+ * @property {number} [lastSeq] it is stored after this entry; every attempt says the same
+ * @property {string} [position] of that entry; the server then need not look it up
  * @property {{ code: import('../chat-client.js').ErrorCode, message: string }} [failed] why the service refuses it
  * @property {Message} [sent] the stored message
+ *
+ * @typedef {Entry & { content: string }} PendingMessage
+ * @typedef {Entry & { kind: 'edit' | 'delete' | 'react', target: number }} PendingChange
  */
+
+/**
+ * @param {any} m
+ * @returns {m is LogEntry & { messageId: string, senderId: string, recipientId: string, createdAt: number }}
+ */
+export const isEntry = (m) =>
+  Number.isSafeInteger(m?.seq) &&
+  m.seq > 0 &&
+  Number.isFinite(m.createdAt) &&
+  [m.messageId, m.senderId, m.recipientId, m.kind ?? m.content].every((field) => typeof field === 'string');
 
 /**
  * @param {any} m
  * @returns {m is Message}
  */
-export const isMessage = (m) =>
-  Number.isSafeInteger(m?.seq) &&
-  m.seq > 0 &&
-  Number.isFinite(m.createdAt) &&
-  [m.messageId, m.senderId, m.recipientId, m.content].every((field) => typeof field === 'string');
+export const isMessage = (m) => isEntry(m) && m.kind === undefined;
+
+/** @param {LogEntry} m */
+const versionOf = (m) => (m.kind === undefined && m.version) || 0;
+
+/**
+ * @template {LogEntry} M
+ * @param {M} m
+ * @param {M | undefined} other
+ */
+const newestOf = (m, other) => (other && versionOf(other) > versionOf(m) ? other : m);
 
 /** The fields of a snapshot. */
 const SHOWN = /** @type {const} */ ([
   'peer',
   'messages',
   'pending',
+  'changes',
   'lastMessage',
   'unread',
   'readSeq',
@@ -57,7 +103,7 @@ export class Conversation {
   /** @type {string | undefined} */
   id;
   /**
-   * The messages `low` to `high`, in order and without a gap. Replaced by each change.
+   * The messages among the entries, in order. Replaced by each change.
    *
    * @type {readonly Message[]}
    */
@@ -65,12 +111,18 @@ export class Conversation {
   /**
    * Own messages that are not in `messages` yet: queued, failed, or just stored. Replaced by each change.
    *
-   * @type {readonly Entry[]}
+   * @type {readonly PendingMessage[]}
    */
   pending = [];
+  /**
+   * Own changes that are queued or failed. Replaced by each change.
+   *
+   * @type {readonly PendingChange[]}
+   */
+  changes = [];
   low = 1;
   /**
-   * The newest `seq` that was received without a gap; null before the first contact.
+   * The newest entry that was received without a gap; null before the first contact.
    *
    * @type {number | null}
    */
@@ -98,9 +150,9 @@ export class Conversation {
   wasReset = false;
   /** Whether the server holds other messages than the client, because its data was lost or replaced. */
   contradicted = false;
-  /** The newest own message, or what the inbox reports: the server counts everything up to here as read. */
+  /** The newest own entry, or what the inbox reports: the server counts everything up to here as read. */
   impliedReadSeq = 0;
-  /** The newest message at the first contact: counts as read until the inbox reports the read position. */
+  /** The newest entry at the first contact: counts as read until the inbox reports the read position. */
   assumedReadSeq = 0;
   /** The last read position that the server has acknowledged. */
   acknowledgedReadSeq = 0;
@@ -112,15 +164,36 @@ export class Conversation {
    * @type {{ seq: number, position: string } | undefined}
    */
   proof;
-  /** @type {Map<number, Message>} */
+  /**
+   * The entries `low` to `high`, in order and without a gap.
+   *
+   * @type {LogEntry[]}
+   */
+  #entries = [];
+  /** @type {Map<number, LogEntry>} */
   #ahead = new Map();
   /**
-   * `seq` of messages that do not fit to those held, until a catch-up tells whether the server has lost the latter.
+   * New versions of messages that are not held yet. The page that brings such a message may have been read before it
+   * changed.
+   *
+   * @type {Map<number, Message>}
+   */
+  #aside = new Map();
+  /**
+   * Messages in `messages` that have changed since {@link takeChanged}.
+   *
+   * @type {Map<number, Message>}
+   */
+  #changed = new Map();
+  /** The newest entry when the inbox was read, and the unread messages up to there. */
+  #listed = { seq: 0, unread: 0 };
+  /**
+   * `seq` of entries that do not fit to those held, until a catch-up tells whether the server has lost the latter.
    *
    * @type {Set<number>}
    */
   #doubtful = new Set();
-  /** The first message that was new when the client began again; Infinity if there was none. */
+  /** The first entry that was new when the client began again; Infinity if there was none. */
   #newsFrom = Infinity;
   /** @type {Snapshot | undefined} */
   #snapshot;
@@ -152,7 +225,7 @@ export class Conversation {
     return !this.loaded || this.older !== undefined;
   }
 
-  /** Whether messages have arrived that can't be shown before others arrive. */
+  /** Whether entries have arrived that can't be shown before others arrive. */
   get hasGap() {
     return this.#ahead.size > 0;
   }
@@ -161,17 +234,34 @@ export class Conversation {
     return this.messages.at(-1);
   }
 
-  /** After the newest own message all messages are the peer's, so the count is a difference of sequence numbers. */
+  /**
+   * After the newest own entry all messages are the peer's. Those before `low` are not held: of them, the client knows the
+   * number that the inbox reported.
+   */
   get unread() {
+    if (this.peer === this.me) return 0;
     const read = Math.max(this.readSeq, this.impliedReadSeq, this.assumedReadSeq);
-    return this.peer === this.me ? 0 : Math.max(0, (this.high ?? 0) - read);
+    const { seq, unread } = this.#listed;
+    const listed = unread - this.messages.filter((m) => m.seq <= seq && m.seq > read).length;
+    const missing = Math.max(0, Math.min(listed, this.low - 1 - read));
+    return missing + this.messages.filter((m) => m.seq > read).length;
   }
 
   /**
-   * Adds a message, once.
+   * The message with this number, if it is held.
    *
-   * @param {Message} m
-   * @returns {Message[]} the messages that are new at the end, in order
+   * @param {number | undefined} seq
+   */
+  message(seq) {
+    const held = this.#entries[(seq ?? 0) - this.low];
+    return held && isMessage(held) ? held : undefined;
+  }
+
+  /**
+   * Adds an entry, once.
+   *
+   * @param {LogEntry} m
+   * @returns {LogEntry[]} the entries that are new at the end, in order
    */
   add(m) {
     this.id ??= m.conversationId;
@@ -179,30 +269,72 @@ export class Conversation {
       this.#compare(m);
       return [];
     }
-    this.#ahead.set(m.seq, m);
+    this.#addAhead(m);
     return this.#advance();
   }
 
-  /**
-   * Notices that the server has another message than the client, because its data was lost or replaced. If the client
-   * does not hold that message, the next catch-up compares the newest one.
-   *
-   * @param {Message} m at `high` or before it
-   */
-  #compare(m) {
-    const held = this.messages[m.seq - this.low];
-    if (held?.messageId === m.messageId) return;
-    if (held) this.contradicted = true;
-    this.stale = true;
-    this.#doubtful.add(m.seq);
+  /** @param {LogEntry} m */
+  #addAhead(m) {
+    this.#ahead.set(m.seq, newestOf(this.#newest(m), this.#ahead.get(m.seq)));
   }
 
   /**
-   * Adds a page of the messages from `held` on. Without that one, the server has lost what the client holds.
+   * The newest known version of an entry that is held from now on.
    *
-   * @param {Message[]} page oldest first
-   * @param {number} held `seq` of the newest message held when the page was requested; 0 if there was none
-   * @returns {Message[]} as {@link add}
+   * @param {LogEntry} m
+   */
+  #newest(m) {
+    const aside = this.#aside.get(m.seq);
+    this.#aside.delete(m.seq);
+    return newestOf(m, aside);
+  }
+
+  /**
+   * Takes in the new version of a message, which may not be held.
+   *
+   * @param {Message} m
+   */
+  update(m) {
+    if (this.#entries[m.seq - this.low]) this.#compare(m);
+    else if (this.#ahead.has(m.seq)) this.#addAhead(m);
+    else this.#aside.set(m.seq, newestOf(m, this.#aside.get(m.seq)));
+  }
+
+  /** The messages in `messages` that have changed since the last call. */
+  takeChanged() {
+    const changed = [...this.#changed.values()];
+    this.#changed.clear();
+    return changed;
+  }
+
+  /**
+   * Takes in an entry that is held: a larger version replaces it. Notices that the server has another entry than the client,
+   * because its data was lost or replaced. If the client does not hold that entry, the next catch-up compares the newest one.
+   *
+   * @param {LogEntry} m at `high` or before it
+   */
+  #compare(m) {
+    const index = m.seq - this.low;
+    const held = this.#entries[index];
+    if (held && (held.messageId ?? m.messageId) === m.messageId) {
+      // What the client only knows to be there is replaced by what it is.
+      if (held.messageId && versionOf(m) <= versionOf(held)) return;
+      this.#entries[index] = m;
+      if (isMessage(m)) this.#changed.set(m.seq, m);
+      this.#show();
+    } else {
+      if (held) this.contradicted = true;
+      this.stale = true;
+      this.#doubtful.add(m.seq);
+    }
+  }
+
+  /**
+   * Adds a page of the entries from `held` on. Without that one, the server has lost what the client holds.
+   *
+   * @param {LogEntry[]} page oldest first
+   * @param {number} held `seq` of the newest entry held when the page was requested; 0 if there was none
+   * @returns {LogEntry[]} as {@link add}
    */
   addNext(page, held) {
     if (held && page[0]?.seq !== held) this.contradicted = true;
@@ -214,10 +346,10 @@ export class Conversation {
   /**
    * Adds the newest page.
    *
-   * @param {Message[]} page oldest first
+   * @param {LogEntry[]} page oldest first
    * @param {unknown} cursor of the next older page
-   * @param {boolean} isWhole whether `cursor` continues the messages held
-   * @returns {Message[]} as {@link add}; at the first contact, what had been pushed before
+   * @param {boolean} isWhole whether `cursor` continues the entries held
+   * @returns {LogEntry[]} as {@link add}; at the first contact, what had been pushed before
    */
   addNewest(page, cursor, isWhole) {
     if (isWhole) {
@@ -231,74 +363,82 @@ export class Conversation {
   }
 
   /**
-   * The first contact. Messages that were pushed before it, and those that follow them, are new.
+   * The first contact. Entries that were pushed before it, and those that follow them, are new.
    *
-   * @param {Message[]} page the newest ones, oldest first
+   * @param {LogEntry[]} page the newest ones, oldest first
    */
   #start(page) {
     const first = page[0]?.seq ?? 1;
     const end = first + page.length;
     const firstPushed = Math.min(...this.#ahead.keys(), this.#newsFrom, end);
     this.#newsFrom = Infinity;
-    const old = firstPushed < first ? [] : page.slice(0, firstPushed - first);
-    for (const m of page) if (m.seq >= firstPushed) this.#ahead.set(m.seq, m);
-    this.messages = old;
+    const old = (firstPushed < first ? [] : page.slice(0, firstPushed - first)).map((m) => this.#newest(m));
+    for (const m of page) if (m.seq >= firstPushed) this.#addAhead(m);
+    this.#entries = old;
     this.high = firstPushed - 1;
     this.low = firstPushed - old.length;
+    this.#show();
     for (const m of old) this.#recordSender(m);
     return this.#advance();
   }
 
   /**
-   * Adds a page of older messages, and newer ones if the page has any.
+   * Adds a page of older entries, and newer ones if the page has any.
    *
-   * @param {Message[]} page oldest first
+   * @param {LogEntry[]} page oldest first
    */
   addOlder(page) {
-    /** @type {Message[]} */
+    /** @type {LogEntry[]} */
     const before = [];
     for (const m of [...page].reverse()) {
-      if (m.seq === this.low - 1 - before.length && this.high !== null) before.push(m);
-      else if (this.high === null || m.seq > this.high) this.#ahead.set(m.seq, m);
+      if (m.seq === this.low - 1 - before.length && this.high !== null) before.push(this.#newest(m));
+      else if (this.high === null || m.seq > this.high) this.#addAhead(m);
       else if (m.seq >= this.low) this.#compare(m);
     }
     this.low -= before.length;
-    if (before.length) this.messages = [...before.reverse(), ...this.messages];
+    this.#entries.unshift(...before.reverse());
+    if (before.length) this.#show();
     return this.#advance();
   }
 
   /**
    * Adds what the inbox reports.
    *
-   * @param {{ conversationId: string, lastMessage?: Message, readSeq: number, peerReadSeq: number, unread: number }} row
+   * @param {{ conversationId: string, lastMessage?: Message, seq?: number, readSeq: number, peerReadSeq: number,
+   *   unread: number }} row
    */
-  addInboxEntry({ conversationId, lastMessage, readSeq, peerReadSeq, unread }) {
+  addInboxEntry({ conversationId, lastMessage, seq, readSeq, peerReadSeq, unread }) {
     this.id = conversationId;
-    const seq = isMessage(lastMessage) ? lastMessage.seq : 0;
-    this.impliedReadSeq = Math.max(this.impliedReadSeq, seq - unread);
+    const last = isMessage(lastMessage) ? lastMessage : undefined;
+    const end = seq ?? last?.seq ?? 0;
+    this.#listed = { seq: end, unread };
+    this.impliedReadSeq = Math.max(this.impliedReadSeq, readSeq);
     this.assumedReadSeq = 0;
     this.readSeq = Math.max(this.readSeq, readSeq);
     this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
     if (this.high !== null) {
-      // A smaller one may have been read before the newest message was pushed; the catch-up tells.
-      this.stale ||= seq !== this.high;
-      if (seq && seq <= this.high) this.#compare(/** @type {Message} */ (lastMessage));
+      // A smaller one may have been read before the newest entry was pushed; the catch-up tells.
+      this.stale ||= end !== this.high;
+      if (last && last.seq <= this.high) this.#compare(last);
       return [];
     }
     this.stale = false;
-    return this.#start(isMessage(lastMessage) ? [lastMessage] : []);
+    if (!last) return this.#start([]);
+    // What follows the newest message are changes, and the message is as it is after them.
+    const changes = Array.from({ length: end - last.seq }, (_, n) => ({ seq: last.seq + n + 1, kind: 'change' }));
+    return this.#start([last, ...changes]);
   }
 
   /**
    * @param {number} seq
-   * @param {unknown} position of that message
+   * @param {unknown} position of that entry
    */
   addPosition(seq, position) {
     if (typeof position === 'string' && seq >= (this.proof?.seq ?? 0)) this.proof = { seq, position };
   }
 
   /**
-   * What the client holds, for a message that is queued now.
+   * What the client holds, for what is queued now.
    *
    * @returns {Pick<Entry, 'lastSeq' | 'position'>}
    */
@@ -315,9 +455,13 @@ export class Conversation {
     this.stale = false;
   }
 
-  /** Forgets all messages, because the server does not have them any more. */
+  /** Forgets all entries, because the server does not have them any more. */
   reset() {
     this.#ahead.clear();
+    this.#aside.clear();
+    this.#changed.clear();
+    this.#entries = [];
+    this.#listed = { seq: 0, unread: 0 };
     // What did not fit is new, if the server still has it.
     this.#newsFrom = Math.min(...this.#doubtful, Infinity);
     this.#doubtful.clear();
@@ -338,7 +482,7 @@ export class Conversation {
   }
 
   #advance() {
-    /** @type {Message[]} */
+    /** @type {LogEntry[]} */
     const news = [];
     while (this.high !== null) {
       const m = this.#ahead.get(this.high + 1);
@@ -348,17 +492,24 @@ export class Conversation {
       this.#recordSender(m);
       news.push(m);
     }
-    if (news.length) this.messages = [...this.messages, ...news];
+    this.#entries.push(...news);
+    if (news.length) this.#show();
     return news;
   }
 
+  #show() {
+    const messages = this.#entries.filter((m) => m.kind === undefined);
+    const isSame = messages.length === this.messages.length && messages.every((m, n) => m === this.messages[n]);
+    if (!isSame) this.messages = messages;
+  }
+
   /**
-   * A user who sends a message has read everything before it.
+   * A user who writes an entry has read everything before it.
    *
-   * @param {Message} m
+   * @param {LogEntry} m
    */
   #recordSender(m) {
     if (m.senderId === this.me) this.impliedReadSeq = Math.max(this.impliedReadSeq, m.seq);
-    else this.peerReadSeq = Math.max(this.peerReadSeq, m.seq);
+    else if (m.senderId) this.peerReadSeq = Math.max(this.peerReadSeq, m.seq);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `Delivery`: repeats one queued message until the server acknowledges or refuses it. The server stores it once, because
-// all attempts carry the same `clientMessageId` and name the same message that it follows.
+// `Delivery`: repeats one queued message, or one change, until the server acknowledges or refuses it. The server stores it
+// once, because all attempts carry the same `clientMessageId` and name the same entry that it follows.
 
 import { hasCode, isConnectionError, isRetryable } from './errors.js';
 
@@ -8,6 +8,20 @@ import { hasCode, isConnectionError, isRetryable } from './errors.js';
  * @typedef {import('./conversation.js').Conversation} Conversation
  * @typedef {import('./conversation.js').Entry} Entry
  */
+
+/**
+ * The action of an entry of the outbox, and what is special about its fields.
+ *
+ * @param {Entry} entry
+ * @returns {[string, object]}
+ */
+const actionOf = ({ kind, peer, target: seq, content, reaction, on, replyTo, mentions }) => {
+  if (!kind) return ['sendMessage', { recipientId: peer, content, replyTo, mentions }];
+  if (kind === 'react') return ['react', { targetId: peer, seq, reaction, on }];
+  return kind === 'edit'
+    ? ['editMessage', { targetId: peer, seq, content }]
+    : ['deleteMessage', { targetId: peer, seq }];
+};
 
 /** More than the clocks of a device and of the service differ, in milliseconds. */
 const DAY = 24 * 60 * 60_000;
@@ -80,9 +94,9 @@ export class Delivery {
     let newest;
     let startKey;
     do {
-      const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, startKey });
-      newest ??= messages[0]?.seq ?? 0;
-      const mayBeOlder = (messages.at(-1)?.createdAt ?? 0) > entry.queuedAt - DAY;
+      const { entries, next } = await this.receiver.page(entry.peer, { limit: 100, startKey });
+      newest ??= entries[0]?.seq ?? 0;
+      const mayBeOlder = (entries.at(-1)?.createdAt ?? 0) > entry.queuedAt - DAY;
       startKey = mayBeOlder ? next : undefined;
     } while (startKey !== undefined && this.isPending(entry));
     return newest;
@@ -92,13 +106,16 @@ export class Delivery {
    * @param {Conversation} c
    * @param {Entry} entry
    */
-  async #attempt(c, { peer, content, clientMessageId, lastSeq, position }) {
-    // A position that newer messages follow would cost the server a write.
+  async #attempt(c, entry) {
+    const { kind, peer, target, content, replyTo, mentions, clientMessageId, lastSeq, position } = entry;
+    const [action, fields] = actionOf(entry);
+    // A position that newer entries follow would cost the server a write.
     const end = position && (c.high ?? lastSeq) === lastSeq ? { position } : { lastSeq };
-    const fields = { recipientId: peer, content, clientMessageId, ...end };
-    const { duplicate: _, position: next, ...sent } = await this.session.connection.request('sendMessage', fields);
-    const message = { ...sent, senderId: this.session.userId, recipientId: peer, content, clientMessageId };
-    this.receiver.receive(c, message, next);
+    const reply = await this.session.connection.request(action, { ...fields, clientMessageId, ...end });
+    const { duplicate: _, position: next, changed, ...sent } = reply;
+    const said = kind ? { kind: 'change', target } : { content, replyTo, mentions };
+    const stored = { ...sent, senderId: this.session.userId, recipientId: peer, clientMessageId, ...said };
+    this.receiver.receive(c, stored, changed, next);
   }
 
   /**
@@ -122,8 +139,8 @@ export class Delivery {
   async #scan(entry, seq) {
     let hasMore = true;
     while (hasMore && this.isPending(entry)) {
-      const { messages, next } = await this.receiver.page(entry.peer, { limit: 100, after: seq });
-      seq = messages.at(-1)?.seq ?? seq;
+      const { entries, next } = await this.receiver.page(entry.peer, { limit: 100, after: seq });
+      seq = entries.at(-1)?.seq ?? seq;
       hasMore = next !== undefined;
     }
     return seq;
@@ -139,8 +156,8 @@ export class Delivery {
   #restartNumbering(c, entry) {
     return this.session.persist(async () => {
       if (!entry.lastSeq) return false;
-      const { messages } = await this.receiver.page(c.peer, { limit: 1 });
-      const end = messages[0]?.seq ?? 0;
+      const { entries } = await this.receiver.page(c.peer, { limit: 1 });
+      const end = entries[0]?.seq ?? 0;
       if (end >= entry.lastSeq) return false;
       c.reset();
       await this.receiver.catchUp(c);

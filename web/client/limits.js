@@ -8,11 +8,13 @@ const MAX_BYTES = 16 * 1024;
  * would do so at every retry; the rest is for the other fields of the frame.
  */
 const MAX_JSON_BYTES = 24_000;
+/** Of a reaction, in bytes of UTF-8. */
+export const MAX_REACTION_BYTES = 64;
 /** Of a user id, in bytes of UTF-8. */
 const MAX_USER_ID_BYTES = 128;
 
 /** @param {string} text */
-const byteLength = (text) => new TextEncoder().encode(text).length;
+export const byteLength = (text) => new TextEncoder().encode(text).length;
 
 /**
  * @param {string} content

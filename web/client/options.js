@@ -2,7 +2,7 @@
 // Checks what a caller passes, and finds what the environment has in its place.
 
 import { ChatError } from './errors.js';
-import { problemOf } from './limits.js';
+import { byteLength, excessOf, MAX_REACTION_BYTES, problemOf } from './limits.js';
 import { TIMES } from './times.js';
 
 /** @typedef {import('../chat-client.js').Options} Options */
@@ -57,5 +57,37 @@ export function storageOf() {
     return globalThis.indexedDB;
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * @param {unknown} content of a message
+ * @returns {string} the content in well-formed Unicode
+ * @throws {ChatError} if it is not valid
+ */
+export function contentOf(content) {
+  if (typeof content !== 'string') {
+    throw new ChatError('bad_request', `A message is a string, and not of type ${typeof content}.`);
+  }
+  const text = content.toWellFormed?.() ?? content;
+  if (!text.trim()) throw new ChatError('bad_request', 'A message needs at least one visible character.');
+  const excess = excessOf(text);
+  if (!excess) return text;
+  const hint = 'Shorten it, or send it in parts.';
+  throw new ChatError('too_large', `The message is too long by about ${excess} characters. ${hint}`);
+}
+
+/** @param {unknown} seq */
+export function checkSeq(seq) {
+  if (!Number.isSafeInteger(seq) || Number(seq) < 1) {
+    throw new ChatError('bad_request', `A seq is a whole number from 1, and not ${JSON.stringify(seq)}.`);
+  }
+}
+
+/** @param {unknown} reaction */
+export function checkReaction(reaction) {
+  const bytes = typeof reaction === 'string' && reaction.trim() ? byteLength(reaction) : 0;
+  if (bytes < 1 || bytes > MAX_REACTION_BYTES) {
+    throw new ChatError('bad_request', `A reaction is a text of 1 to ${MAX_REACTION_BYTES} bytes.`);
   }
 }

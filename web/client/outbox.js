@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `Outbox`: messages that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload, and all
+// `Outbox`: messages and changes that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload, and all
 // tabs of a user share them. A Web Lock lets one tab at a time send the messages of a conversation.
 //
 // Storage may fail at any time: a browser loses its connection to the database, a user clears the data of a site, a
@@ -15,7 +15,8 @@ import { hasCode, within } from './errors.js';
  *
  * @typedef {{ kind: 'queued' | 'failed', entry: Entry }
  *   | { kind: 'gone', clientMessageId: string }
- *   | { kind: 'sent', clientMessageId: string, message: import('./conversation.js').Message }} TabMessage
+ *   | { kind: 'sent', clientMessageId: string, message: import('./conversation.js').LogEntry,
+ *       changed?: import('./conversation.js').Message }} TabMessage
  */
 
 const STORE = 'outbox';

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
-// `Receiver`: takes every message in once and in order, fills gaps, and asks for what was missed.
+// `Receiver`: takes every entry in once and in order, fills gaps, and asks for what was missed.
 
-import { isMessage } from './conversation.js';
+import { isEntry, isMessage } from './conversation.js';
 import { ChatError } from './errors.js';
 import { Walk } from './walk.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 /** @typedef {import('./conversation.js').Message} Message */
+/** @typedef {import('./conversation.js').LogEntry} LogEntry */
 
 /** Milliseconds before a gap is asked for, because pushes overtake each other. */
 const GAP_DELAY = 200;
+/** Messages that an opened conversation has at least, if there are so many: a page may hold many changes and few messages. */
+const FEW = 20;
+/** Pages that are loaded for them at most, after the first one. */
+const MORE_PAGES = 5;
 
 export class Receiver {
   /**
@@ -29,7 +34,8 @@ export class Receiver {
    * @param {import('./session.js').Session} session
    * @param {object} options
    * @param {number} options.pageSize of a page of history
-   * @param {(m: Message) => void} options.onReceived is called with each message before it is taken in
+   * @param {(m: LogEntry, changed?: Message) => void} options.onReceived is called with each entry before it is taken in, and
+   *   with the message that it is about
    */
   constructor(session, { pageSize, onReceived }) {
     this.session = session;
@@ -85,7 +91,7 @@ export class Receiver {
     const before = c.peerReadSeq;
     this.#announce(c, c.addInboxEntry(row));
     this.#afterUpdate(c, before);
-    const isComplete = c.high === (row.lastMessage?.seq ?? 0);
+    const isComplete = c.high === (row.seq ?? row.lastMessage?.seq ?? 0);
     if (isComplete && !needsNewestPage(c)) c.stale = false;
     if (isBehind(c)) this.#catchUpLater(c);
     this.sendReadPosition(c);
@@ -97,12 +103,12 @@ export class Receiver {
    *
    * @param {any} frame
    */
-  onFrame({ type, value, position }) {
+  onFrame({ type, value, changed, position }) {
     const { userId, conversations } = this.session;
-    if (type === 'message' && isMessage(value)) {
+    if (type === 'message' && isEntry(value)) {
       const { senderId, recipientId } = value;
       if (senderId !== userId && recipientId !== userId) return;
-      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value, position);
+      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value, changed, position);
     } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
       for (const c of conversations.values()) if (c.id === value.conversationId) this.#receiveReadPosition(c, value);
     }
@@ -130,22 +136,25 @@ export class Receiver {
    * @param {number} before the peer's earlier read position
    */
   #reportRead(c, before) {
-    const index = (/** @type {number} */ seq) => Math.max(0, seq + 1 - c.low);
-    for (const { senderId, clientMessageId, seq } of c.messages.slice(index(before), index(c.peerReadSeq))) {
+    for (const { senderId, clientMessageId, seq } of c.messages) {
+      if (seq <= before || seq > c.peerReadSeq) continue;
       if (senderId !== this.session.userId || !clientMessageId) continue;
       this.session.emit('status', { clientMessageId, peer: c.peer, state: 'read', seq });
     }
   }
 
   /**
-   * Takes in a message that the server pushed, or has stored.
+   * Takes in an entry that the server pushed, or has stored.
    *
    * @param {Conversation} c
-   * @param {Message} m
-   * @param {unknown} [position] of the message
+   * @param {LogEntry} m
+   * @param {unknown} [changed] the message that the entry is about
+   * @param {unknown} [position] of the entry
    */
-  receive(c, m, position) {
-    this.onReceived(m);
+  receive(c, m, changed, position) {
+    const message = isMessage(changed) ? changed : undefined;
+    if (message) c.update(message);
+    this.onReceived(m, message);
     const before = c.peerReadSeq;
     if (this.session.knowsAll) c.startEmpty();
     c.addPosition(m.seq, position);
@@ -171,18 +180,20 @@ export class Receiver {
 
   /**
    * @param {Conversation} c
-   * @param {readonly Message[]} news
+   * @param {readonly LogEntry[]} news
    */
   #announce(c, news) {
     const high = c.high ?? 0;
     const pendingBefore = c.pending.length;
     c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
-    for (const m of news) this.session.emit('message', m);
-    if (news.length || pendingBefore !== c.pending.length) this.session.changed(c);
+    const changed = c.takeChanged();
+    for (const m of news) if (m.kind === undefined) this.session.emit('message', m);
+    for (const m of changed) this.session.emit('change', m);
+    if (news.length || changed.length || pendingBefore !== c.pending.length) this.session.changed(c);
   }
 
   /**
-   * Loads what came after the messages held, and the newest page of an opened conversation.
+   * Loads what came after the entries held, and the newest page of an opened conversation.
    *
    * @param {Conversation} c
    */
@@ -201,21 +212,24 @@ export class Receiver {
   /** @param {Conversation} c */
   async #loadNewest(c) {
     const before = c.peerReadSeq;
-    const { messages, next } = await this.page(c.peer, { limit: c.isOpened ? this.pageSize : 1 });
+    const { entries, next } = await this.page(c.peer, { limit: c.isOpened ? this.pageSize : 1 });
     const wasKnown = c.high !== null;
-    this.#announce(c, c.addNewest(messages.reverse(), next, c.isOpened));
+    this.#announce(c, c.addNewest(entries.reverse(), next, c.isOpened));
     c.stale = wasKnown && c.hasGap;
     this.#afterUpdate(c, before);
+    const few = Math.min(FEW, this.pageSize);
+    for (let n = 0; n < MORE_PAGES && c.older !== undefined && c.messages.length < few; n += 1)
+      await this.#loadOlder(c);
   }
 
   /** @param {Conversation} c */
   async #loadNext(c) {
     const { high, peerReadSeq } = c;
-    const held = c.lastMessage?.seq ?? 0;
-    const { messages, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
+    const held = (high ?? 0) >= c.low ? (high ?? 0) : 0;
+    const { entries, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
     if (c.high === null) return; // reset meanwhile
     c.stale = next !== undefined;
-    this.#announce(c, c.addNext(messages, held));
+    this.#announce(c, c.addNext(entries, held));
     this.#afterUpdate(c, peerReadSeq);
     if (c.high === high && (c.stale || c.hasGap)) throw new ChatError('unavailable', 'Some messages are missing.');
   }
@@ -223,15 +237,35 @@ export class Receiver {
   /**
    * @param {string} peer
    * @param {object} fields of `getMessages`
-   * @returns {Promise<{ messages: Message[], next: unknown }>}
+   * @returns {Promise<{ entries: LogEntry[], next: unknown }>}
    */
   async page(peer, fields) {
     const page = await this.session.connection.request('getMessages', { targetId: peer, ...fields });
+    const c = this.session.conversation(peer);
     /** @type {Message[]} */
-    const messages = page.messages.filter(isMessage);
-    for (const m of messages) this.onReceived(m);
-    this.session.conversation(peer).addPosition(Math.max(...messages.map((m) => m.seq)), page.position);
-    return { messages, next: page.lastEvaluatedKey };
+    const changed = (page.changed ?? []).filter(isMessage);
+    for (const m of changed) c.update(m);
+    /** @type {(LogEntry & { createdAt: number })[]} */
+    const entries = page.messages.filter(isEntry);
+    const now = [...entries, ...changed];
+    for (const m of entries) {
+      const target = m.kind && now.find(({ seq }) => seq === m.target);
+      this.onReceived(m, isMessage(target) ? target : undefined);
+    }
+    c.addPosition(Math.max(...entries.map((m) => m.seq)), page.position);
+    return { entries, next: page.lastEvaluatedKey };
+  }
+
+  /**
+   * A message as it is now.
+   *
+   * @param {string} peer
+   * @param {number} seq
+   * @returns {Promise<Message>}
+   */
+  async message(peer, seq) {
+    const { entries } = await this.session.persist(() => this.page(peer, { limit: 1, after: seq - 1 }));
+    return /** @type {Message} */ (entries[0]);
   }
 
   /**
@@ -253,20 +287,24 @@ export class Receiver {
   }
 
   /**
-   * Loads one page of older messages.
+   * Loads older messages: one page, or more if a page has none.
    *
    * @param {Conversation} c
    */
   async older(c) {
     const { low } = c;
+    const older = () => c.messages.filter((m) => m.seq < low);
     await this.session.run(`older ${c.peer}`, async () => {
-      while (c.low === low && c.older !== undefined) {
-        const { messages, next } = await this.page(c.peer, { limit: this.pageSize, startKey: c.older });
-        c.older = next;
-        this.#announce(c, c.addOlder(messages.reverse()));
-      }
+      while (!older().length && c.older !== undefined) await this.#loadOlder(c);
     });
-    return c.messages.slice(0, low - c.low);
+    return older();
+  }
+
+  /** @param {Conversation} c */
+  async #loadOlder(c) {
+    const { entries, next } = await this.page(c.peer, { limit: this.pageSize, startKey: c.older });
+    c.older = next;
+    this.#announce(c, c.addOlder(entries.reverse()));
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `Sender`: own messages from `send` to their settlement: queued in the outbox, shared with the other tabs, and delivered in
-// order for each recipient.
+// `Sender`: own messages and changes, from the call to their settlement: queued in the outbox, shared with the other tabs,
+// and delivered in order for each recipient.
 
 import { Delivery } from './delivery.js';
 import { ChatError } from './errors.js';
@@ -9,18 +9,31 @@ import { newId } from './id.js';
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
  * @typedef {import('./conversation.js').Message} Message
+ * @typedef {import('./conversation.js').LogEntry} LogEntry
  * @typedef {import('./conversation.js').Entry} Entry
  * @typedef {import('./outbox.js').Outbox} Outbox
  * @typedef {import('../chat-client.js').Status} Status
  *
- * @typedef {object} Waiter a caller of `send` that waits for its message
+ * @typedef {object} Waiter a caller that waits for its message to be stored or changed
  * @property {(message: Message) => void} resolve
  * @property {(error: ChatError) => void} reject
  */
 
+/**
+ * Changes the list of a conversation in which an entry is shown.
+ *
+ * @param {Conversation} c
+ * @param {Entry} entry
+ * @param {(shown: readonly Entry[]) => Entry[]} change
+ */
+const changeList = (c, entry, change) => {
+  const list = entry.kind ? 'changes' : 'pending';
+  c[list] = /** @type {any} */ (change(c[list]));
+};
+
 export class Sender {
   /**
-   * Own messages that are queued or failed.
+   * Own messages and changes that are queued or failed.
    *
    * @type {Map<string, { entry: Entry, waiters: Waiter[] }>}
    */
@@ -90,20 +103,20 @@ export class Sender {
   }
 
   /**
-   * Queues a message.
+   * Queues a message or a change.
    *
    * @param {string} peer
-   * @param {string} content
-   * @returns {Promise<Message>} resolves when the message is stored
+   * @param {Pick<Entry, 'kind' | 'target' | 'content' | 'reaction' | 'on' | 'replyTo' | 'mentions'>} fields
+   * @returns {Promise<Message>} resolves when it is stored, with the message as it then is
    */
-  async add(peer, content) {
+  async add(peer, fields) {
     await this.ready;
     if (this.session.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const clientMessageId = newId();
-    // All attempts in any tab name the same message, after which this one is stored. So it is stored with the entry, if the
-    // conversation is known by now.
+    // All attempts in any tab name the same entry of the conversation, after which this one is stored. So it is stored with
+    // the entry, if the conversation is known by now.
     const { end } = this.session.conversation(peer);
-    const entry = await this.#outbox.add({ clientMessageId, peer, content, queuedAt: Date.now(), ...end });
+    const entry = await this.#outbox.add({ clientMessageId, peer, ...fields, queuedAt: Date.now(), ...end });
     if (this.session.isClosed) {
       throw new ChatError('closed', 'The client was closed. The message stays queued if the outbox is durable.');
     }
@@ -157,7 +170,7 @@ export class Sender {
   }
 
   /**
-   * Adds an entry to the conversation's pending messages, once.
+   * Adds an entry to the conversation's pending messages or changes, once.
    *
    * @param {Entry} entry
    */
@@ -167,7 +180,7 @@ export class Sender {
       tracked = { entry, waiters: [] };
       this.#pending.set(entry.clientMessageId, tracked);
       const c = this.session.conversation(entry.peer);
-      c.pending = [...c.pending, entry].sort((a, b) => a.n - b.n);
+      changeList(c, entry, (shown) => [...shown, entry].sort((a, b) => a.n - b.n));
       this.#report(entry, entry.failed ? 'failed' : 'queued');
     }
     return tracked;
@@ -274,11 +287,12 @@ export class Sender {
   }
 
   /**
-   * Settles the entry of a message that the server has stored, if it is one of this user's.
+   * Settles what the server has stored, if it is this user's.
    *
-   * @param {Message} m
+   * @param {LogEntry} m
+   * @param {Message} [changed] the message that the entry is about
    */
-  settle(m) {
+  settle(m, changed) {
     if (m.senderId !== this.session.userId || !m.clientMessageId) return;
     const { clientMessageId } = m;
     const tracked = this.#pending.get(clientMessageId);
@@ -286,11 +300,20 @@ export class Sender {
     const { entry, waiters } = tracked;
     this.#pending.delete(clientMessageId);
     this.#settled.add(clientMessageId);
-    entry.sent = m;
     this.#outbox?.remove(entry);
-    this.#outbox?.broadcast({ kind: 'sent', clientMessageId, message: m });
-    this.#report(entry, 'sent');
-    for (const { resolve } of waiters) resolve(m);
+    this.#outbox?.broadcast({ kind: 'sent', clientMessageId, message: m, changed });
+    const c = this.session.conversation(entry.peer);
+    if (m.kind === undefined) entry.sent = m;
+    else this.#hide(entry);
+    this.#report(entry, 'sent', m.seq);
+    const message =
+      m.kind === undefined ? m : (changed ?? c.message(m.target) ?? (waiters.length ? this.#load(entry) : undefined));
+    for (const { resolve, reject } of waiters) Promise.resolve(/** @type {Message} */ (message)).then(resolve, reject);
+  }
+
+  /** @param {Entry} entry of a change */
+  #load({ peer, target = 0 }) {
+    return this.receiver.message(peer, target);
   }
 
   /** @param {string} clientMessageId */
@@ -299,7 +322,7 @@ export class Sender {
     if (!tracked) return;
     this.#pending.delete(clientMessageId);
     const c = this.session.conversation(tracked.entry.peer);
-    c.pending = c.pending.filter((entry) => entry.clientMessageId !== clientMessageId);
+    this.#hide(tracked.entry);
     for (const { reject } of tracked.waiters) reject(new ChatError('discarded', 'The message was discarded.'));
     this.session.changed(c);
   }
@@ -312,8 +335,8 @@ export class Sender {
   onTabMessage(message) {
     if (message.kind === 'gone') return this.#drop(message.clientMessageId);
     if (message.kind === 'sent') {
-      const { message: stored } = message;
-      return this.receiver.receive(this.session.conversation(stored.recipientId), stored);
+      const { message: stored, changed } = message;
+      return this.receiver.receive(this.session.conversation(stored.recipientId ?? ''), stored, changed);
     }
     const entry = this.#trackForeign(message.entry);
     if (!entry) return;
@@ -331,19 +354,28 @@ export class Sender {
    */
   #show(entry) {
     const c = this.session.conversation(entry.peer);
-    c.pending = c.pending.map((shown) => (shown.clientMessageId === entry.clientMessageId ? { ...entry } : shown));
+    const isShown = (/** @type {Entry} */ shown) => shown.clientMessageId === entry.clientMessageId;
+    changeList(c, entry, (list) => list.map((shown) => (isShown(shown) ? { ...entry } : shown)));
+  }
+
+  /** @param {Entry} entry */
+  #hide(entry) {
+    const c = this.session.conversation(entry.peer);
+    changeList(c, entry, (list) => list.filter((shown) => shown.clientMessageId !== entry.clientMessageId));
   }
 
   /**
    * @param {Entry} entry
    * @param {Status['state']} state
+   * @param {number} [seq] of what is stored
    */
-  #report(entry, state) {
-    const { clientMessageId, peer, failed, sent } = entry;
+  #report(entry, state, seq) {
+    const { clientMessageId, peer, kind, target, failed } = entry;
     this.#show(entry);
     /** @type {Status} */
     const status = { clientMessageId, peer, state };
-    if (sent) status.seq = sent.seq;
+    if (seq) status.seq = seq;
+    if (kind) Object.assign(status, { kind, target });
     if (failed) Object.assign(status, { code: failed.code, reason: failed.message });
     this.session.emit('status', status);
     this.session.changed(this.session.conversation(peer));
