@@ -252,9 +252,15 @@ impl Messages {
             entries.push((entry(item)?, state));
         }
         let mut changed = match range {
-            Range::After(seq) => self.targets_up_to(seq, conversation, entries.iter().map(|(entry, _)| entry)).await?,
+            Range::After(_) => self.missing_targets(conversation, entries.iter().map(|(entry, _)| entry)).await?,
+            // Read from the newest entry back, each message is at least as new as the changes that were read before it.
             Range::Newest | Range::Before(_) => BTreeMap::new(),
         };
+        for (entry, _) in &mut entries {
+            if let Some(message) = changed.remove(entry.seq()) {
+                *entry = Entry::Message(message);
+            }
+        }
         let mut page = Page {
             conversation_id: conversation.clone(),
             messages: Vec::with_capacity(entries.len()),
@@ -291,14 +297,19 @@ impl Messages {
         Ok(PageRead { page, state_at_end })
     }
 
-    /// The messages up to `seq` that these entries change, as they are now.
-    async fn targets_up_to(
+    /// The messages that these entries change, as they are now, without those among the entries that are read as they are
+    /// since. A query is no transaction: it can read a message, and then the entry of a change that was made in between.
+    async fn missing_targets(
         &self,
-        seq: Seq,
         conversation: &ConversationId,
-        entries: impl Iterator<Item = &Entry>,
+        entries: impl Iterator<Item = &Entry> + Clone,
     ) -> Result<BTreeMap<Seq, Message>, Error> {
-        let targets: BTreeSet<_> = entries.filter_map(Entry::target).filter(|target| *target <= seq).collect();
+        let versions: BTreeMap<_, _> = entries.clone().map(|entry| (*entry.seq(), entry.version())).collect();
+        let is_missing = |change: &&Entry| {
+            let read = change.target().and_then(|target| versions.get(&target));
+            read.is_none_or(|version| *version < Some(*change.seq()))
+        };
+        let targets: BTreeSet<_> = entries.filter(is_missing).filter_map(Entry::target).collect();
         if targets.is_empty() {
             return Ok(BTreeMap::new());
         }

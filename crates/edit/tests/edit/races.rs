@@ -252,3 +252,23 @@ async fn a_change_whose_message_moved_since_it_was_read_is_decided_again() {
         assert_eq!(log(&chat).len(), 2 + earlier_changes);
     }
 }
+
+/// DynamoDB isolates a transaction from each item that a query reads, and not from the query as a whole.
+#[tokio::test]
+async fn a_page_that_is_read_while_a_message_changes_shows_the_message_as_it_is_since() {
+    let chat = Chat::start().await;
+    for content in ["1", "2"] {
+        chat.send("alice", content).await;
+    }
+    let before: Vec<_> = [1, 2].map(|seq| chat.row(seq)).into();
+    chat.accepted("alice", edit("alice", 1, "changed")).await;
+    let items = [before, vec![chat.row(3)]].concat();
+    chat.aws.dynamodb.inject(move |call| match call.operation.as_str() {
+        "Query" => Outcome::Respond(200, json!({ "Items": items, "Count": 3, "ScannedCount": 3 })),
+        _ => Outcome::Forward,
+    });
+    let page = chat.page("bob", json!({ "after": 0 })).await;
+    let seqs: Vec<_> = page["messages"].as_array().unwrap().iter().map(|entry| entry["seq"].as_u64().unwrap()).collect();
+    assert_eq!((seqs, page.get("changed")), (vec![1, 2, 3], None), "{page}");
+    assert_eq!((&page["messages"][0]["content"], &page["messages"][0]["version"]), (&json!("changed"), &json!(3)));
+}
