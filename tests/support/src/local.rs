@@ -99,6 +99,24 @@ impl Local {
         text
     }
 
+    /// Every item of every table, read from DynamoDB itself.
+    pub async fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        for table in ["MessagesTable", "ConversationsTable", "ClientsTable"] {
+            let scan = self.dynamodb.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+            let rows = scan.try_collect().await.expect("the table answers");
+            items.extend(serde_dynamo::from_items::<_, Value>(rows).expect("every item is JSON"));
+        }
+        items
+    }
+
+    /// Puts an item into the table of messages, in place of the one with the same key.
+    pub async fn put_message(&self, item: Value) {
+        let item = serde_dynamo::to_item(item).expect("every object is an item");
+        let put = self.dynamodb.put_item().table_name("MessagesTable").set_item(Some(item));
+        put.send().await.expect("the table answers");
+    }
+
     /// Removes the messages of a conversation after `seq`, as if an earlier state of the table had been restored.
     pub async fn remove_messages_after(&self, conversation_id: &str, seq: u64) {
         for message in self.messages(conversation_id).await {
