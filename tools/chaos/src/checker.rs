@@ -1,31 +1,95 @@
-//! Checker: compares the messages that clients received with the rows of the table.
+//! Checker: compares what clients sent and received with the rows of the table.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use serde_json::Value;
 
-use crate::history::ClientHistory;
+use crate::{
+    action::Action,
+    fold::{CHANGE, Fold, MESSAGE},
+    history::{ClientHistory, Request},
+};
 
 /// Rows of the messages table by conversation id, sorted by `seq`.
 pub type Stored = BTreeMap<String, Vec<Value>>;
+/// The messages of each conversation, as they follow from its entries.
+type Folds = BTreeMap<String, Fold>;
 
 /// Finds all violations. `during` is the time of the run in milliseconds since the Unix epoch;
-/// every message must have been stored in it.
+/// every entry must have been stored in it.
 pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusive<u64>) -> Vec<String> {
     let mut violations = Vec::new();
+    let folds = folds(histories, stored);
+    let none = Fold::default();
     for (conversation, rows) in stored {
-        check_rows(conversation, rows, histories, during, &mut violations);
+        let mut report = |text: String| violations.push(format!("{conversation}: {text}"));
+        let fold = folds.get(conversation).unwrap_or(&none);
+        check_rows(conversation, rows, during, &mut report);
+        check_messages(rows, fold, &mut report);
+        check_requests(conversation, rows, histories, &mut report);
+        check_refusals(conversation, rows, fold, histories, &mut report);
+    }
+    let gone = gone_texts(histories, &folds);
+    for rows in stored.values() {
+        violations.extend(traces(&gone, rows.iter()).map(|trace| format!("the table holds {trace}")));
     }
     for history in histories {
         let mut report = |text: String| violations.push(format!("{}: {text}", history.device));
         history.violations.iter().cloned().for_each(&mut report);
         check_acknowledgements(history, histories, stored, &mut report);
-        check_seen(history, stored, &mut report);
+        check_seen(history, stored, &folds, &mut report);
+        check_shown(history, stored, &mut report);
         if !history.retired {
             check_views(history, stored, &mut report);
-            check_drafts(history, stored, &mut report);
+            check_order(history, histories, stored, &mut report);
+            let held = history.views.values().flat_map(BTreeMap::values);
+            traces(&gone, held).map(|trace| format!("holds {trace}")).for_each(&mut report);
         }
     }
+    violations
+}
+
+/// The messages of each conversation, derived from its entries and from what the devices asked for.
+pub fn folds(histories: &[ClientHistory], stored: &Stored) -> Folds {
+    let fold = |rows: &Vec<Value>| Fold::new(rows, |row| asked(histories, row));
+    stored.iter().map(|(conversation, rows)| (conversation.clone(), fold(rows))).collect()
+}
+
+/// The texts that devices have sent and that no message holds at the end: they were replaced or deleted, or never stored.
+/// They must stand nowhere.
+pub fn gone_texts(histories: &[ClientHistory], folds: &Folds) -> BTreeSet<String> {
+    let requests = histories.iter().flat_map(|history| &history.requests);
+    let mut texts: BTreeSet<_> = requests.filter_map(|request| request.action.text().map(str::to_owned)).collect();
+    for text in folds.values().flat_map(Fold::texts) {
+        texts.remove(text);
+    }
+    texts
+}
+
+/// Checks a user's row of the inbox: its newest entry, its newest message, and its count of unread messages.
+pub fn check_inbox(user: &str, peer: &str, row: Option<&Value>, rows: &[Value]) -> Vec<String> {
+    let messages: Vec<_> = rows.iter().filter(|entry| entry["kind"].is_null()).collect();
+    let (Some(newest), Some(row)) = (messages.last(), row) else {
+        let is_consistent = rows.is_empty() && row.is_none();
+        return if is_consistent { Vec::new() } else { vec![format!("the inbox of {user} has {row:?} for {peer}")] };
+    };
+    let read = row["readSeq"].as_u64().unwrap_or_default();
+    let own = rows.iter().filter(|entry| entry["senderId"] == user).filter_map(|entry| entry["seq"].as_u64()).max();
+    let unread = messages.iter().filter(|message| message["senderId"] == peer && message["seq"].as_u64() > Some(read));
+    let unread = if user == peer { 0 } else { unread.count() };
+    let mut violations = Vec::new();
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            violations.push(format!("the inbox of {user} shows {row} for {peer}: {what}"));
+        }
+    };
+    expect(row["seq"].as_u64() == Some(rows.len() as u64), &format!("the newest entry is {}", rows.len()));
+    expect(differences(&MESSAGE, newest, &row["lastMessage"]).is_empty(), &format!("the newest message is {newest}"));
+    expect(row["unread"].as_u64() == Some(unread as u64), &format!("{unread} messages follow entry {read}"));
+    expect(own <= Some(read), &format!("the user has written entry {own:?}"));
     violations
 }
 
@@ -36,129 +100,249 @@ pub fn conversation_id(one: &str, other: &str) -> String {
     format!("dm:{}:{small}:{large}", small.len())
 }
 
-/// Checks that the rows have no gap and no duplicate, and that each message was sent by its sender
-/// during the run.
-fn check_rows(
-    conversation: &str,
-    rows: &[Value],
-    histories: &[ClientHistory],
-    during: &RangeInclusive<u64>,
-    violations: &mut Vec<String>,
-) {
-    let mut texts = BTreeMap::new();
+/// What the sender of this row asked for.
+fn asked(histories: &[ClientHistory], row: &Value) -> Option<Action> {
+    let (sender, recipient) = (text(row, "senderId"), text(row, "recipientId"));
+    let mut devices = histories.iter().filter(|history| history.user == sender);
+    match row["clientMessageId"].as_str() {
+        Some(id) => devices.find_map(|device| device.asked.get(id)).filter(|(peer, _)| peer == recipient).cloned(),
+        None => {
+            let mut requests = devices.flat_map(|device| &device.requests).filter(|request| request.peer == recipient);
+            let is_row = |request: &&Request| request.id.is_none() && request.action.text() == row["content"].as_str();
+            requests.find(is_row).map(|request| (request.peer.clone(), request.action.clone()))
+        }
+    }
+    .map(|(_, action)| action)
+}
+
+/// Checks that the rows have no gap, that each draft is stored once, during the run and in the order of time, and that
+/// changes are pointers.
+fn check_rows(conversation: &str, rows: &[Value], during: &RangeInclusive<u64>, report: &mut impl FnMut(String)) {
     for (row, seq) in rows.iter().zip(1_u64..) {
         if row["seq"].as_u64() != Some(seq) {
-            violations.push(format!("{conversation}: seq {seq} is missing before {}", row["seq"]));
+            report(format!("seq {seq} is missing before {}", row["seq"]));
             break;
         }
     }
+    let (mut drafts, mut previous) = (BTreeMap::new(), 0);
     for row in rows {
-        let (sender, recipient) = (text(row, "senderId"), text(row, "recipientId"));
-        if conversation_id(sender, recipient) != conversation {
-            violations.push(format!("{conversation}: holds a message of another conversation: {row}"));
+        if conversation_id(text(row, "senderId"), text(row, "recipientId")) != conversation {
+            report(format!("holds an entry of another conversation: {row}"));
         }
-        if let Some(before) = texts.insert(text(row, "content"), &row["seq"]) {
-            violations.push(format!(
-                "{conversation}: {} is stored twice, as seq {before} and {}",
-                row["content"], row["seq"]
-            ));
+        let draft = row["clientMessageId"].as_str().unwrap_or_else(|| text(row, "content"));
+        if let Some(before) = drafts.insert((text(row, "senderId"), draft), &row["seq"]) {
+            report(format!("{draft:?} is stored twice, as seq {before} and {}", row["seq"]));
         }
-        let was_sent = histories.iter().filter(|history| history.user == sender).any(|history| {
-            let mut drafts = history.drafts.iter();
-            drafts.any(|(peer, draft)| peer == recipient && draft.content == row["content"])
-        });
-        if !was_sent {
-            violations.push(format!("{conversation}: holds a message that its sender did not send: {row}"));
+        let at = row["createdAt"].as_u64();
+        if !at.is_some_and(|at| during.contains(&at)) {
+            report(format!("seq {} has createdAt {}, outside the run", row["seq"], row["createdAt"]));
         }
-        if !row["createdAt"].as_u64().is_some_and(|at| during.contains(&at)) {
-            violations.push(format!(
-                "{conversation}: seq {} has createdAt {}, outside the run",
-                row["seq"], row["createdAt"]
-            ));
+        if at < Some(previous) {
+            report(format!("seq {} has createdAt {}, before the entry before it", row["seq"], row["createdAt"]));
+        }
+        previous = at.unwrap_or_default();
+        let is_known = |field: &String| *field == "tally" || CHANGE.contains(&field.as_str());
+        if !row["kind"].is_null() && !row.as_object().is_some_and(|row| row.keys().all(is_known)) {
+            report(format!("a change holds more than a pointer: {row}"));
         }
     }
 }
 
-/// Checks that every acknowledged message is stored as acknowledged, and that all acknowledgements
-/// of a message agree.
+/// Checks that the stored messages are those that follow from the entries.
+fn check_messages(rows: &[Value], fold: &Fold, report: &mut impl FnMut(String)) {
+    fold.violations.iter().cloned().for_each(&mut *report);
+    for (seq, expected) in fold.messages() {
+        let row = rows.iter().find(|row| row["seq"] == seq).unwrap_or(&Value::Null);
+        let differences = differences(&MESSAGE, expected, row);
+        if !differences.is_empty() {
+            report(format!("message {seq} has other {differences:?} than its changes make: {row}, and not {expected}"));
+        }
+    }
+}
+
+/// Checks that everything that devices were told to do is stored as often as they were told to do it, except for what was
+/// refused. A device that has stopped for good may have left something.
+fn check_requests(conversation: &str, rows: &[Value], histories: &[ClientHistory], report: &mut impl FnMut(String)) {
+    let is_here = |user: &str, peer: &str| conversation_id(user, peer) == conversation;
+    let (mut told, mut refused) = (BTreeMap::<_, (BTreeSet<_>, BTreeSet<_>)>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    for device in histories {
+        for request in device.requests.iter().filter(|request| is_here(&device.user, &request.peer)) {
+            let Some(id) = &request.id else { continue };
+            let (all, due) = told.entry((&device.user, &request.peer, &request.action)).or_default();
+            all.insert(id);
+            due.extend((!device.retired).then_some(id));
+        }
+        for (id, (peer, action)) in device.refused.iter().filter(|(_, (peer, _))| is_here(&device.user, peer)) {
+            refused.entry((&device.user, peer, action)).or_default().insert(id);
+        }
+    }
+    for (key @ (user, peer, action), (all, due)) in told {
+        let is_it = |row: &&Value| row["senderId"] == **user && row["recipientId"] == **peer;
+        let count = rows.iter().filter(is_it).filter(|row| asked(histories, row).as_ref() == Some(action)).count();
+        let most = all.len();
+        let least = due.len().saturating_sub(refused.get(&key).map_or(0, BTreeSet::len));
+        if count < least {
+            report(format!("{action} was sent to {peer} until it was acknowledged, but is stored {count} times"));
+        }
+        if count > most {
+            report(format!("{action} by {user} is stored {count} times, but was sent {most} times"));
+        }
+    }
+}
+
+/// Checks that a refused change is not stored, and was refused because its message is deleted.
+fn check_refusals(
+    conversation: &str,
+    rows: &[Value],
+    fold: &Fold,
+    histories: &[ClientHistory],
+    report: &mut impl FnMut(String),
+) {
+    let messages = fold.messages();
+    for device in histories {
+        for (id, (peer, action)) in &device.refused {
+            if conversation_id(&device.user, peer) != conversation {
+                continue;
+            }
+            let target = action.target().and_then(|target| messages.get(&target));
+            if target.is_none_or(|message| message["deleted"].is_null()) {
+                report(format!("{action} by {} was refused, but its message is {target:?}", device.device));
+            }
+            let is_it = |row: &&Value| row["senderId"] == device.user && row["clientMessageId"] == id.as_str();
+            if let Some(row) = rows.iter().find(is_it) {
+                report(format!("{action} by {} was refused, but is stored: {row}", device.device));
+            }
+        }
+    }
+}
+
+/// Checks that every acknowledged entry is stored as acknowledged, and that all acknowledgements
+/// of an entry agree.
 fn check_acknowledgements(
     device: &ClientHistory,
     histories: &[ClientHistory],
     stored: &Stored,
     report: &mut impl FnMut(String),
 ) {
+    const FIELDS: [&str; 3] = ["messageId", "seq", "createdAt"];
     for one in &device.acknowledged {
         let row = find(stored, &device.user, &one.peer, &one.sent["seq"]);
-        let same = ["messageId", "createdAt"].iter().all(|field| row.is_some_and(|row| row[field] == one.sent[field]));
-        let is_stored = same && row.is_some_and(|row| row["content"] == one.content && row["senderId"] == device.user);
+        let agrees = |field: &str, row: &Value| one.sent[field].is_null() || one.sent[field] == row[field];
+        let is_stored = row.is_some_and(|row| {
+            let is_same = FIELDS.iter().all(|field| agrees(field, row)) && row["senderId"] == device.user;
+            is_same && row["clientMessageId"].as_str() == one.id.as_deref()
+        });
         if !is_stored {
-            report(format!("{:?} was acknowledged as {}, but the table holds {row:?}", one.content, one.sent));
+            report(format!("{:?} was acknowledged as {}, but the table holds {row:?}", one.id, one.sent));
         }
         let others = histories.iter().filter(|other| other.user == device.user).flat_map(|other| &other.acknowledged);
         for other in others.filter(|other| one.id.is_some() && other.id == one.id && other.peer == one.peer) {
-            if ["messageId", "seq", "createdAt"].iter().any(|field| other.sent[field] != one.sent[field]) {
-                report(format!("{:?} was acknowledged as {} and as {}", one.content, one.sent, other.sent));
+            if FIELDS.iter().any(|field| !other.sent[field].is_null() && !agrees(field, &other.sent)) {
+                report(format!("{:?} was acknowledged as {} and as {}", one.id, one.sent, other.sent));
             }
         }
     }
 }
 
-/// Checks that every message that a device received is stored as received, and that the device's
-/// user is a member of its conversation.
-fn check_seen(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
-    const FIELDS: [&str; 6] = ["messageId", "senderId", "recipientId", "content", "createdAt", "clientMessageId"];
-    for (source, message) in &device.seen {
-        let (sender, recipient) = (text(message, "senderId"), text(message, "recipientId"));
+/// Checks that every entry that a device received is stored as received, that every message that it received was like that
+/// in this version, and that the device's user is a member of the conversation.
+fn check_seen(device: &ClientHistory, stored: &Stored, folds: &Folds, report: &mut impl FnMut(String)) {
+    for (source, entry) in &device.seen {
+        let (sender, recipient) = (text(entry, "senderId"), text(entry, "recipientId"));
         if device.user != sender && device.user != recipient {
-            report(format!("received a message of other users: {message}"));
+            report(format!("received an entry of other users: {entry}"));
         }
-        let row = find(stored, sender, recipient, &message["seq"]);
-        if FIELDS.iter().any(|field| row.is_none_or(|row| row[field] != message[field])) {
-            report(format!("{source:?} was {message}, but the table holds {row:?}"));
-        }
-    }
-}
-
-/// Checks that every draft with an id is stored, and that drafts are stored in order if the device
-/// promises it.
-fn check_drafts(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
-    let mut newest = BTreeMap::new();
-    for (peer, draft) in device.drafts.iter().filter(|(_, draft)| draft.id.is_some()) {
-        let mut rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
-        let Some(row) = rows.find(|row| row["content"] == draft.content) else {
-            report(format!("{:?} was sent to {peer} until it was acknowledged, but is not stored", draft.content));
-            continue;
+        let is_message = entry["kind"].is_null();
+        let expected = if is_message {
+            let version = entry["version"].as_u64().unwrap_or_default();
+            let fold = folds.get(&conversation_id(sender, recipient));
+            fold.and_then(|fold| fold.version(entry["seq"].as_u64()?, version))
+        } else {
+            find(stored, sender, recipient, &entry["seq"])
         };
-        let seq = row["seq"].as_u64().unwrap_or_default();
-        let previous = newest.insert(peer, seq).unwrap_or_default();
-        if device.in_order && previous > seq {
-            report(format!("{:?} is stored as seq {seq}, and the draft before it as seq {previous}", draft.content));
+        let fields: &[&str] = if is_message { &MESSAGE } else { &CHANGE };
+        if expected.is_none_or(|expected| !differences(fields, expected, entry).is_empty()) {
+            report(format!("{source:?} was {entry}, but the table holds {expected:?}"));
         }
     }
 }
 
-/// Checks that a device's views hold exactly the stored messages.
+/// Checks that a device that shows one message after another has left none out.
+fn check_shown(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
+    for (peer, before, after) in &device.shown {
+        let rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
+        let seqs = rows.filter(|row| row["kind"].is_null()).filter_map(|row| row["seq"].as_u64());
+        let skipped: Vec<_> = seqs.filter(|seq| before < seq && seq < after).collect();
+        if !skipped.is_empty() {
+            report(format!("message {after} is shown after {before} in the conversation with {peer}, without {skipped:?}"));
+        }
+    }
+}
+
+/// Checks that what a device does in a conversation is stored in order, if the device promises it.
+fn check_order(device: &ClientHistory, histories: &[ClientHistory], stored: &Stored, report: &mut impl FnMut(String)) {
+    let mut newest = BTreeMap::new();
+    for Request { peer, action, .. } in device.requests.iter().filter(|_| device.in_order) {
+        let mut rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
+        let is_it = |row: &&Value| row["senderId"] == device.user && asked(histories, row).as_ref() == Some(action);
+        let Some(seq) = rows.find(is_it).and_then(|row| row["seq"].as_u64()) else { continue };
+        let previous = newest.insert(peer, seq).unwrap_or_default();
+        if previous > seq {
+            report(format!("{action} is stored as seq {seq}, and the draft before it as seq {previous}"));
+        }
+    }
+}
+
+/// Checks that a device's views hold exactly the stored entries, each message as it is at the end.
 fn check_views(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
     let none = Vec::new();
     for (peer, view) in &device.views {
         let rows = stored.get(&conversation_id(&device.user, peer)).unwrap_or(&none);
-        let held: Vec<_> = view.iter().map(|(seq, message)| (*seq, &message["messageId"])).collect();
-        let expected: Vec<_> =
-            rows.iter().map(|row| (row["seq"].as_u64().unwrap_or_default(), &row["messageId"])).collect();
+        let rows = rows.iter().filter(|row| device.holds_changes || row["kind"].is_null());
+        let rows: Vec<_> = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row)).collect();
+        let held: Vec<_> = view.iter().map(|(seq, entry)| (*seq, &entry["messageId"])).collect();
+        let expected: Vec<_> = rows.iter().map(|(seq, row)| (*seq, &row["messageId"])).collect();
         if held != expected {
-            let held: Vec<_> = view.keys().collect();
-            report(format!(
-                "holds the messages {held:?} of the conversation with {peer}, but the table holds {}",
-                rows.len()
-            ));
+            let (held, count) = (view.keys().collect::<Vec<_>>(), rows.len());
+            report(format!("holds the entries {held:?} of the conversation with {peer}, but the table holds {count}"));
+        }
+        for (seq, row) in rows {
+            let Some(held) = view.get(&seq) else { continue };
+            let fields: &[&str] = if row["kind"].is_null() { &MESSAGE } else { &CHANGE };
+            let differences = differences(fields, row, held);
+            if !differences.is_empty() {
+                report(format!(
+                    "holds {held} in the conversation with {peer}, but the table holds other {differences:?}: {row}"
+                ));
+            }
+        }
+        if device.read.get(peer).is_some_and(|read| *read > expected.len() as u64) && device.holds_changes {
+            report(format!("has read up to {:?}, but the conversation with {peer} ends before", device.read.get(peer)));
         }
     }
+}
+
+/// The fields in which two entries differ.
+pub fn differences<'a>(fields: &[&'a str], one: &Value, other: &Value) -> Vec<&'a str> {
+    fields.iter().copied().filter(|field| one[field] != other[field]).collect()
+}
+
+/// The texts that stand in these items, each with its item.
+pub fn traces<'a>(
+    texts: &'a BTreeSet<String>,
+    items: impl Iterator<Item = &'a Value>,
+) -> impl Iterator<Item = String> {
+    items.flat_map(move |item| {
+        let dump = item.to_string();
+        let found = texts.iter().filter(|text| dump.contains(text.as_str()));
+        found.map(|text| format!("{text:?}, which was replaced or deleted, in {dump}")).collect::<Vec<_>>()
+    })
 }
 
 fn find<'a>(stored: &'a Stored, one: &str, other: &str, seq: &Value) -> Option<&'a Value> {
     stored.get(&conversation_id(one, other))?.iter().find(|row| row["seq"] == *seq)
 }
 
-fn text<'a>(message: &'a Value, field: &str) -> &'a str {
-    message[field].as_str().unwrap_or_default()
+fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry[field].as_str().unwrap_or_default()
 }

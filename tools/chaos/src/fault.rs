@@ -13,8 +13,11 @@ pub enum Fault {
     AnswerLost,
     /// DynamoDB responds with a `ThrottlingException`, or cancels the transaction for that reason.
     Throttled,
-    /// DynamoDB refuses the write because a transaction uses the item.
+    /// DynamoDB refuses the write, or cancels the transaction, because another transaction uses the item.
     Conflict,
+    /// A transaction is carried out between the reads of the first and of the last items of a query. DynamoDB isolates
+    /// transactions from each item that a query reads, and not from the query as a whole.
+    TornRead,
     /// DynamoDB responds with status 500.
     ServerError,
     /// DynamoDB responds late, but before the client's timeout.
@@ -61,10 +64,11 @@ pub enum Fault {
 
 impl Fault {
     /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
-    pub const OF_DYNAMODB: [(Self, u32); 11] = [
+    pub const OF_DYNAMODB: [(Self, u32); 12] = [
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
         (Self::Conflict, 250),
+        (Self::TornRead, 250),
         (Self::ServerError, 150),
         (Self::Slow, 250),
         (Self::Unanswered, 20),
@@ -86,6 +90,15 @@ impl Fault {
         (Self::KilledAfter, 60),
         (Self::Paused, 60),
     ];
+
+    /// Whether the fault can strike this kind of call to DynamoDB.
+    pub fn can_strike(self, kind: &str) -> bool {
+        match self {
+            Self::Conflict => ["Put", "Change", "Transact"].contains(&kind),
+            Self::TornRead => kind == "Page",
+            _ => true,
+        }
+    }
 
     /// Where a fault of a client's socket cuts it.
     pub fn as_cut(self) -> Cut {

@@ -1,10 +1,10 @@
-//! `ClientHistory`: the messages that one client sent and received, for the checker.
+//! `ClientHistory`: what one client sent and received, for the checker.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::plan::Draft;
+use crate::action::Action;
 
 /// How a client received a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +18,25 @@ pub enum Source {
     Shown,
 }
 
-/// An acknowledged message.
+/// What a device was told to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub peer: String,
+    /// The draft's id. Devices of a user that have the same draft do the same.
+    pub id: Option<String>,
+    pub action: Action,
+}
+
+/// An acknowledged entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
     pub peer: String,
-    /// The draft's `clientMessageId`.
+    /// The `clientMessageId`.
     pub id: Option<String>,
-    /// The draft's content.
-    pub content: String,
-    /// The `value` of the `sent` frame.
+    /// The content, if it is a message.
+    pub content: Option<String>,
+    /// The `value` of the `sent` frame; from `web/chat-client.js`, what it says about the entry.
     pub sent: Value,
-}
-
-impl Acknowledgement {
-    pub fn new(peer: &str, draft: &Draft, sent: &Value) -> Self {
-        let (id, content) = (draft.id.clone(), draft.content.clone());
-        Self { peer: peer.to_owned(), id, content, sent: sent.clone() }
-    }
 }
 
 /// Everything that one device sent and received, and its final view of each conversation.
@@ -45,16 +47,26 @@ pub struct ClientHistory {
     pub user: String,
     /// Whether the device stopped for good during the run.
     pub retired: bool,
-    /// Drafts to send, each with its peer.
-    pub drafts: Vec<(String, Draft)>,
+    /// What the device was told to do, in order.
+    pub requests: Vec<Request>,
+    /// What each `clientMessageId` in a frame asked for, with its peer.
+    pub asked: BTreeMap<String, (String, Action)>,
+    /// The changes that the service refused because of the state of the message, by `clientMessageId`.
+    pub refused: BTreeMap<String, (String, Action)>,
     /// Number of send requests.
     pub attempts: usize,
     pub acknowledged: Vec<Acknowledgement>,
-    /// Every message that the device received, with its source.
+    /// Every entry and every changed message that the device received, with its source.
     pub seen: Vec<(Source, Value)>,
-    /// Messages that the device holds at the end, by peer and sequence number.
+    /// What the device holds at the end, by peer and sequence number.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,
-    /// Whether the device promises that the drafts of a conversation are stored in order.
+    /// Whether the views contain changes, or only messages.
+    pub holds_changes: bool,
+    /// Pairs of messages that the device showed one after the other, by peer. There must be no message between.
+    pub shown: Vec<(String, u64, u64)>,
+    /// The newest entry up to which the service confirmed that the user has read, by peer.
+    pub read: BTreeMap<String, u64>,
+    /// Whether the device promises that what it does in a conversation is stored in order.
     pub in_order: bool,
     /// Violations that the device found itself.
     pub violations: Vec<String>,
@@ -63,6 +75,15 @@ pub struct ClientHistory {
 impl ClientHistory {
     pub fn new(device: &str, user: &str) -> Self {
         Self { device: device.to_owned(), user: user.to_owned(), ..Self::default() }
+    }
+
+    /// Notes what a frame asks for.
+    pub fn ask(&mut self, id: &str, peer: &str, action: &Action) {
+        let asked = (peer.to_owned(), action.clone());
+        let first = self.asked.entry(id.to_owned()).or_insert_with(|| asked.clone());
+        if *first != asked {
+            self.violations.push(format!("asked for {} and for {action} with the id {id:?}", first.1));
+        }
     }
 
     /// The other user of a message's conversation.

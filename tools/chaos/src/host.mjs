@@ -66,10 +66,28 @@ function unreliable(storage, failures, ready) {
 }
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
-const refusal = ({ code, reason, message }) => `the module reports a refused message: ${code} ${reason ?? message}`;
+/** Waits for this action until it is in the outbox. */
+const keyOf = ({ kind, target, content, reaction, on }) => JSON.stringify([kind, target, content, reaction, on]);
+
+/** What the frame of an action looks like in the outbox. */
+const queuedAs = ({ action, seq, content, reaction, on }) =>
+  ({
+    sendMessage: { content },
+    editMessage: { kind: 'edit', target: seq, content },
+    deleteMessage: { kind: 'delete', target: seq },
+    react: { kind: 'react', target: seq, reaction, on },
+  })[action];
+
+/** Calls the method of the module for the frame of an action. */
+const calls = {
+  sendMessage: (chat, peer, { content, replyTo, mentions }) => chat.send(peer, content, { replyTo, mentions }),
+  editMessage: (chat, peer, { seq, content }) => chat.edit(peer, seq, content),
+  deleteMessage: (chat, peer, { seq }) => chat.delete(peer, seq),
+  react: (chat, peer, { seq, reaction, on }) => chat.react(peer, seq, reaction, on),
+};
 
 const operations = {
-  open({ device, life, user, peers, origin, address, opensConversations, pageSize, storageFailures, times }) {
+  open({ device, life, user, peers, origin, address, opensConversations, pageSize, reads, storageFailures, times }) {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
     if (storageFailures === 0) repaired.add(stores.get(origin));
     // Tabs of one browser share an origin, but each connects to its own relay.
@@ -96,18 +114,24 @@ const operations = {
     const report = (event, fields) => emit({ device, life, event, ...fields });
     chat.addEventListener('message', ({ detail }) => {
       report('message', { message: detail });
-      chat.markRead(detail.senderId === user ? detail.recipientId : detail.senderId, detail.seq);
+      if (reads) chat.markRead(detail.senderId === user ? detail.recipientId : detail.senderId, detail.seq);
     });
+    chat.addEventListener('change', ({ detail }) => report('change', { message: detail }));
     chat.addEventListener('conversation', ({ detail }) =>
       report('high', { peer: detail.peer, high: detail.high ?? 0 }),
     );
     chat.addEventListener('status', ({ detail }) => {
-      const entry = chat
-        .conversation(detail.peer)
-        .pending.find((one) => one.clientMessageId === detail.clientMessageId);
-      page.waiting.get(entry?.content)?.();
-      if (detail.state === 'sent') report('sent', { peer: detail.peer, message: entry.sent });
-      if (detail.state === 'failed') report('violation', { text: refusal(detail) });
+      const { peer, state, clientMessageId, seq, code, reason } = detail;
+      const { pending, changes = [] } = chat.conversation(peer);
+      const queued = [...pending, ...changes].find((one) => one.clientMessageId === clientMessageId);
+      if (queued) page.waiting.get(keyOf(queued))?.();
+      const entry = { clientMessageId, seq };
+      const message = detail.kind ? undefined : queued?.sent;
+      if (state === 'sent') report('sent', { peer, entry: message ?? entry, message });
+      if (state === 'failed') {
+        report('refused', { peer, entry, code, reason });
+        chat.discard(clientMessageId);
+      }
     });
     const ignoreClosed = (error) => {
       if (error.code !== 'closed') throw error;
@@ -115,15 +139,17 @@ const operations = {
     for (const peer of opensConversations ? peers : []) chat.open(peer).catch(ignoreClosed);
   },
 
-  /** Returns when the message is in the outbox. */
-  async send({ device, peer, content }) {
+  /** Returns when the action is in the outbox. */
+  async send({ device, peer, frame }) {
     const { chat, waiting } = pages.get(device);
-    const queued = new Promise((done) => waiting.set(content, done));
-    chat.send(peer, content).catch((error) => {
-      if (error.code !== 'closed') emit({ device, event: 'violation', text: refusal(error) });
+    const key = keyOf(queuedAs(frame));
+    const queued = new Promise((done) => waiting.set(key, done));
+    const refusals = ['closed', 'forbidden', 'discarded'];
+    calls[frame.action](chat, peer, frame).catch(({ code, message }) => {
+      if (!refusals.includes(code)) emit({ device, event: 'violation', text: `the module refused: ${code} ${message}` });
     });
     await queued;
-    waiting.delete(content);
+    waiting.delete(key);
   },
 
   /** Keeps a page open that has unsent messages which would not survive. */
@@ -132,7 +158,7 @@ const operations = {
     const storage = stores.get(origin);
     const wasRepaired = repaired.has(storage);
     repaired.add(storage);
-    const mayClose = () => chat.isDurable || chat.conversations.every(({ pending }) => pending.length === 0);
+    const mayClose = () => chat.isDurable || chat.conversations.every(({ pending, changes = [] }) => pending.length + changes.length === 0);
     while (chat && !mayClose()) await new Promise((done) => setTimeout(done, 10));
     if (!wasRepaired) repaired.delete(storage);
     chat?.close();
@@ -144,7 +170,7 @@ const operations = {
     const views = {};
     for (const peer of peers) {
       for await (const page of chat.history(peer)) void page;
-      views[peer] = chat.conversation(peer).messages;
+      views[peer] = chat.conversation(peer);
     }
     emit({ device, event: 'view', views });
   },

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Response, StatusCode},
+    http::{HeaderMap, HeaderValue, Response, StatusCode},
 };
 use serde_json::{Value, json};
 use support::{HttpCall, Upstream, lost_response};
@@ -39,6 +39,9 @@ enum Effect {
     LoseResponse { kill: bool },
     /// Forward the call while the function's process is stopped for this time.
     Pause(Duration),
+    /// Forward the query twice with this time between, and respond with the first items of the first response and the
+    /// other items of the second one.
+    Tear { time: Duration, rng: fastrand::Rng },
 }
 
 /// Handles a call to DynamoDB.
@@ -57,7 +60,8 @@ pub(crate) async fn dynamodb_call(proxies: Arc<Proxies>, upstream: Upstream, cal
         let time = schedule.plan.rng("jitter", number).u64(0..12);
         sleep(Duration::from_millis(time)).await;
     }
-    let fault = schedule.fault(kind, number, &Fault::OF_DYNAMODB);
+    let faults: Vec<_> = Fault::OF_DYNAMODB.into_iter().filter(|(fault, _)| fault.can_strike(kind)).collect();
+    let fault = schedule.fault(kind, number, &faults);
     let effect = fault.and_then(|fault| effect_on_dynamodb(fault, kind, &mut schedule.plan.rng("time", number)));
     let Some(response) = carry_out(effect, &proxies, &schedule, &upstream, call).await else { return lost_response() };
     let is_aged = kind == "Connections" && schedule.plan.aged;
@@ -85,11 +89,10 @@ pub(crate) async fn push(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCa
 
 fn effect_on_dynamodb(fault: Fault, kind: &str, rng: &mut fastrand::Rng) -> Option<Effect> {
     Some(match fault {
-        Fault::Throttled if kind == "Transact" => Effect::Respond(cancelled_transaction("ThrottlingError")),
-        Fault::Conflict if kind == "Transact" => Effect::Respond(cancelled_transaction("TransactionConflict")),
-        Fault::Conflict if kind == "Put" => {
-            Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "TransactionConflictException"))
-        }
+        Fault::Throttled if is_transaction(kind) => Effect::Respond(cancelled_transaction("ThrottlingError", rng)),
+        Fault::Conflict if is_transaction(kind) => Effect::Respond(cancelled_transaction("TransactionConflict", rng)),
+        Fault::Conflict => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "TransactionConflictException")),
+        Fault::TornRead => Effect::Tear { time: Duration::from_millis(rng.u64(20..500)), rng: rng.fork() },
         Fault::Throttled => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "ThrottlingException")),
         Fault::ServerError => Effect::Respond(dynamodb_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")),
         Fault::Slow => Effect::Delay(Duration::from_millis(rng.u64(20..500))),
@@ -161,6 +164,11 @@ async fn carry_out(
                 schedule.tasks.spawn(pause(process, time));
             }
         }
+        Some(Effect::Tear { time, mut rng }) => {
+            let before = upstream.forward(call.clone()).await?;
+            sleep(time).await;
+            return Some(torn(&before, upstream.forward(call).await?, &mut rng));
+        }
     }
     upstream.forward(call).await
 }
@@ -173,17 +181,24 @@ async fn forward(upstream: &Upstream, call: HttpCall) -> Response<Body> {
 /// every run.
 fn kind_of(operation: &str, request: &Value) -> &'static str {
     match (operation, table_of(request)) {
+        ("Query", "MessagesTable") if request["ScanIndexForward"] == true => "Page",
         ("Query", "MessagesTable") => "Look",
         ("PutItem", "MessagesTable") => "Put",
         ("GetItem", "MessagesTable") => "Get",
+        ("BatchGetItem", "MessagesTable") => "Targets",
         ("BatchGetItem", "ClientsTable") => "Connections",
         ("UpdateItem", "ClientsTable") => match request["UpdateExpression"].as_str() {
             Some(update) if update.starts_with("REMOVE") => "RemoveClient",
             _ => "AddClient",
         },
+        ("TransactWriteItems", _) if request["TransactItems"][0]["Put"]["TableName"] == "MessagesTable" => "Change",
         ("TransactWriteItems", _) => "Transact",
         _ => "Other",
     }
+}
+
+fn is_transaction(kind: &str) -> bool {
+    ["Change", "Transact"].contains(&kind)
 }
 
 /// The table of a call; an empty name for a transaction.
@@ -229,9 +244,7 @@ fn age_connections(proxies: &Proxies, response: Response<Bytes>) -> Response<Bod
             *connected_at = (at - AN_HOUR).to_string().into();
         }
     }
-    for header in ["content-length", "x-amz-crc32"] {
-        parts.headers.remove(header);
-    }
+    remove_checksums(&mut parts.headers);
     Response::from_parts(parts, value.to_string().into())
 }
 
@@ -242,13 +255,36 @@ fn dynamodb_error(status: StatusCode, error: &str) -> Response<Bytes> {
     response
 }
 
-/// The response to a transaction of two parts, of which the second one is cancelled.
-fn cancelled_transaction(reason: &str) -> Response<Bytes> {
+/// The response to a transaction of two parts, of which the first, the second or both are the reason.
+fn cancelled_transaction(reason: &str, rng: &mut fastrand::Rng) -> Response<Bytes> {
     let mut response = dynamodb_error(StatusCode::BAD_REQUEST, "TransactionCanceledException");
     let mut body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    body["CancellationReasons"] = json!([{ "Code": "None" }, { "Code": reason }]);
+    let reasons = [[reason, "None"], ["None", reason], [reason, reason]][rng.usize(0..3)];
+    body["CancellationReasons"] = json!(reasons.map(|code| json!({ "Code": code })));
     *response.body_mut() = body.to_string().into();
     response
+}
+
+/// The response to a query that read the first items when `before` did, and the others when `after` did. Items are only
+/// added at the end of a conversation, so both responses begin with the same ones.
+fn torn(before: &Response<Bytes>, after: Response<Bytes>, rng: &mut fastrand::Rng) -> Response<Bytes> {
+    let (mut parts, body) = after.into_parts();
+    let parsed = (serde_json::from_slice::<Value>(before.body()), serde_json::from_slice::<Value>(&body));
+    let (Ok(early), Ok(mut late)) = parsed else { return Response::from_parts(parts, body) };
+    let early = early["Items"].as_array().cloned().unwrap_or_default();
+    let count = rng.usize(0..=early.len());
+    if let Some(items) = late["Items"].as_array_mut() {
+        items.iter_mut().zip(early).take(count).for_each(|(item, early)| *item = early);
+    }
+    remove_checksums(&mut parts.headers);
+    Response::from_parts(parts, late.to_string().into())
+}
+
+/// The headers that no longer fit an altered body.
+fn remove_checksums(headers: &mut HeaderMap) {
+    for header in ["content-length", "x-amz-crc32"] {
+        headers.remove(header);
+    }
 }
 
 fn gateway_error(status: StatusCode, error: &'static str) -> Response<Bytes> {

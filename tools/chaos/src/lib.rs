@@ -13,9 +13,11 @@
 //! - `restoration`: the table restored to an earlier point in time
 //! - [`run`]: one run from its plan to its outcome
 
+pub mod action;
 pub mod checker;
 pub mod device;
 pub mod fault;
+pub mod fold;
 pub mod harness;
 pub mod history;
 pub mod host;

@@ -1,6 +1,7 @@
 //! `chaos`: carries out many runs, each with its own seed and faults.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use chaos::{
+    checker::traces,
     harness::Harness,
     host::{Host, ModulePaths},
     plan::Plan,
@@ -15,15 +17,16 @@ use chaos::{
 };
 use clap::Parser;
 use futures_util::{StreamExt, stream};
+use serde_json::Value;
 
 /// Folder of the reports of failed runs.
 const REPORTS: &str = "target/chaos";
 /// Maximum number of violations to print per run. The report contains all of them.
 const PRINTED_VIOLATIONS: usize = 10;
 
-/// Runs the whole chat with injected faults, and checks that no message is lost, duplicated or reordered.
+/// Runs the whole chat with injected faults, and checks that nothing is lost, duplicated or reordered.
 ///
-/// Each run has a seed, which determines its clients, messages and faults. The exit status is 0 if no run finds a
+/// Each run has a seed, which determines its clients, messages, changes and faults. The exit status is 0 if no run finds a
 /// violation. The report of a failed run is written to target/chaos/SEED.log.
 #[derive(Parser)]
 struct Arguments {
@@ -82,18 +85,21 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
     }
     drop(outcomes);
-    let Totals { runs, messages, attempts, longest, failed } = totals;
+    let Totals { runs, messages, changes, refused, attempts, longest, gone, failed } = totals;
     println!(
-        "{runs} runs in {:.0?} (longest {longest:.1?}): {messages} messages, {attempts} attempts",
+        "{runs} runs in {:.0?} (longest {longest:.1?}): {messages} messages, {changes} changes, {refused} refused, \
+         {attempts} attempts",
         start.elapsed()
     );
+    let traces = traces_in_tables(&harness, &gone).await;
+    traces.iter().take(PRINTED_VIOLATIONS).for_each(|trace| println!("  A table holds {trace}"));
     println!("Injected faults:");
     for (fault, count) in harness.total.all() {
         println!("{count:8} {fault:?}");
     }
     harness.stop().await;
-    Ok(if failed.is_empty() {
-        println!("OK: no message was lost, duplicated or reordered");
+    Ok(if failed.is_empty() && traces.is_empty() {
+        println!("OK: nothing was lost, duplicated or reordered");
         ExitCode::SUCCESS
     } else {
         println!("FAILED: seeds {failed:?}");
@@ -106,8 +112,12 @@ async fn main() -> anyhow::Result<ExitCode> {
 struct Totals {
     runs: usize,
     messages: usize,
+    changes: usize,
+    refused: usize,
     attempts: usize,
     longest: Duration,
+    /// Texts that were replaced or deleted, by seed.
+    gone: BTreeMap<u64, BTreeSet<String>>,
     failed: Vec<u64>,
 }
 
@@ -115,12 +125,29 @@ impl Totals {
     fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
         self.messages += outcome.messages;
+        self.changes += outcome.changes;
+        self.refused += outcome.refused;
+        self.gone.insert(outcome.seed, outcome.gone.clone());
         self.attempts += outcome.attempts;
         self.longest = self.longest.max(outcome.duration);
         if !outcome.violations.is_empty() {
             self.failed.push(outcome.seed);
         }
     }
+}
+
+/// The texts that were replaced or deleted and stand in an item of any table.
+async fn traces_in_tables(harness: &Harness, gone: &BTreeMap<u64, BTreeSet<String>>) -> Vec<String> {
+    // Every item holds a user id of its run: `~SEED~NAME`.
+    let mut items = BTreeMap::<u64, Vec<Value>>::new();
+    for item in harness.local.items().await {
+        let seed = item.to_string().split('~').nth(1).and_then(|seed| seed.parse().ok());
+        items.entry(seed.unwrap_or_default()).or_default().push(item);
+    }
+    let counts = (gone.values().map(BTreeSet::len).sum::<usize>(), items.values().map(Vec::len).sum::<usize>());
+    println!("{} texts were replaced or deleted; {} items are searched for them", counts.0, counts.1);
+    let of_run = |(seed, gone)| items.get(seed).into_iter().flat_map(move |items| traces(gone, items.iter()));
+    gone.iter().flat_map(of_run).collect()
 }
 
 /// Writes the report of a failed run and prints its violations.

@@ -1,4 +1,4 @@
-//! `Plan`: the devices, messages and faults of one run, all determined by its seed.
+//! `Plan`: the devices, messages, changes and faults of one run, all determined by its seed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +43,8 @@ pub struct DevicePlan {
     pub patience: Duration,
     /// `limit` in its page requests.
     pub page: u64,
+    /// Whether the device marks what it receives as read.
+    pub reads: bool,
     /// Rate per thousand at which calls of the browser's storage fail. Only for devices with `web/chat-client.js`.
     pub storage_failures: u32,
     /// Its steps in order, each with the time to wait before it.
@@ -61,17 +63,41 @@ pub enum Step {
     Retire,
 }
 
-/// A message to send.
+/// A message to send, or a change of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// `clientMessageId`. A draft without one is sent only once.
+    /// `clientMessageId`. A draft without one is a message that is sent only once.
     pub id: Option<String>,
     /// Unique in the run, except for copies of this draft on other devices.
     pub content: String,
+    pub wish: Wish,
+    /// Chooses among the messages that the device knows.
+    pub choice: usize,
     /// What the device says about the conversation.
     pub known: Known,
     /// Where to cut the connection at the first attempt, if at all.
     pub cut: Option<Fault>,
+}
+
+impl Draft {
+    /// A message that is sent until it is acknowledged.
+    pub fn message(content: String, known: Known) -> Self {
+        Self { id: Some(content.clone()), content, wish: Wish::Message, choice: 0, known, cut: None }
+    }
+}
+
+/// What a device wants to do. If it knows no message with which it can do that, it sends a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    Message,
+    /// A message that replies to an entry and mentions both users.
+    Reply,
+    /// Replace the content of a message of its user.
+    Edit,
+    /// Delete a message of its user.
+    Delete,
+    /// Add a reaction to a message, or remove it.
+    React { reaction: &'static str, on: bool },
 }
 
 /// What a device says about a conversation when it sends a draft.
@@ -108,13 +134,14 @@ impl Plan {
         if rng.bool() {
             rates.insert(Fault::DisconnectLost, rng.u32(200..=1_000));
         }
+        let changes = [0, 400, 600, 800][rng.usize(0..4)];
         let (jitter, aged) = (rng.bool(), rng.bool());
         let pushes_arrive = rng.u32(0..6) == 0;
         if pushes_arrive {
             rates = BTreeMap::from([(Fault::Slow, 300), (Fault::Conflict, rng.u32(0..=250))]);
         }
         let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
-        let devices = Builder { seed, rng, pushes_arrive }.devices();
+        let devices = Builder { seed, rng, pushes_arrive, changes }.devices();
         Self { seed, devices, rates, jitter, aged, key_change, pushes_arrive, tabs: false, restores: false }
     }
 
@@ -177,6 +204,8 @@ struct Builder {
     rng: Rng,
     /// As in [`Plan`].
     pushes_arrive: bool,
+    /// Rate of changes per thousand drafts.
+    changes: u32,
 }
 
 impl Builder {
@@ -246,7 +275,8 @@ impl Builder {
         let name = format!("{user}/{number}");
         let patience = if self.rng.u32(0..3) == 0 { self.rng.u64(40..300) } else { 15_000 };
         let mut steps = Vec::new();
-        for number in 0..messages {
+        let drafts = if self.changes > 0 { 2 * messages } else { messages };
+        for number in 0..drafts {
             let peer = &peers[self.rng.usize(..peers.len())];
             let content = format!("{name} says {number} {}", "x".repeat(self.length()));
             let cut = match self.rng.u32(0..20) {
@@ -254,8 +284,10 @@ impl Builder {
                 1 => Some(Fault::CutAfterSend),
                 _ => None,
             };
+            // The first draft gives the others something to change.
+            let wish = if number == 0 { Wish::Message } else { self.wish() };
             // A device that misses the reply to a draft without an id learns of it by the next message.
-            let has_id = self.rng.u32(0..12) > 0 || self.pushes_arrive;
+            let has_id = self.rng.u32(0..12) > 0 || self.pushes_arrive || wish != Wish::Message;
             let id = has_id.then(|| format!("{name} {number}"));
             // A device with several conversations has positions of other ones.
             let wrong = if peers.len() > 1 { 6 } else { 1 };
@@ -265,11 +297,24 @@ impl Builder {
                 8..=9 => Known::Nothing,
                 _ => Known::Position,
             };
-            let draft = Draft { id, content, known, cut };
+            let draft = Draft { id, content, wish, choice: self.rng.usize(..), known, cut };
             steps.push((self.wait(), Step::Send(peer.clone(), draft)));
         }
         let (user, peers, page) = (user.to_owned(), peers.to_vec(), self.rng.u64(2..40));
-        DevicePlan { user, name, peers, patience: Duration::from_millis(patience), page, storage_failures: 0, steps }
+        let (patience, reads) = (Duration::from_millis(patience), self.rng.bool());
+        DevicePlan { user, name, peers, patience, page, reads, storage_failures: 0, steps }
+    }
+
+    fn wish(&mut self) -> Wish {
+        const REACTIONS: [&str; 3] = ["👍", "❤️", "not an emoji"];
+        if self.rng.u32(0..1_000) >= self.changes {
+            return if self.rng.u32(0..6) == 0 { Wish::Reply } else { Wish::Message };
+        }
+        match self.rng.u32(0..20) {
+            0..=6 => Wish::Edit,
+            7..=9 => Wish::Delete,
+            _ => Wish::React { reaction: REACTIONS[self.rng.usize(..REACTIONS.len())], on: self.rng.u32(0..3) > 0 },
+        }
     }
 
     /// Length of a message. Most are short.
@@ -332,6 +377,26 @@ mod tests {
         for (fault, _) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
             assert!(plans.iter().any(|plan| plan.rate(fault) > 0), "{fault:?}");
             assert!(plans.iter().any(|plan| plan.rate(fault) == 0), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn some_plans_have_changes_of_every_kind_and_some_have_none() {
+        let wishes = |seed| {
+            let steps = Plan::new(seed).devices.into_iter().flat_map(|device| device.steps);
+            let wishes = steps.filter_map(|(_, step)| match step {
+                Step::Send(_, draft) => Some(draft.wish),
+                _ => None,
+            });
+            wishes.collect::<Vec<_>>()
+        };
+        let is_change = |wish: &Wish| !matches!(wish, Wish::Message | Wish::Reply);
+        let plans: Vec<_> = (0..50).map(wishes).collect();
+        assert!(plans.iter().any(|wishes| !wishes.iter().any(is_change)));
+        let all = plans.concat();
+        assert!(all.contains(&Wish::Reply) && all.contains(&Wish::Edit) && all.contains(&Wish::Delete));
+        for expected in [true, false] {
+            assert!(all.iter().any(|wish| matches!(wish, Wish::React { on, .. } if *on == expected)));
         }
     }
 }

@@ -4,11 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    checker::{Stored, conversation_id},
+    checker::{Stored, conversation_id, differences, folds},
     device::Device,
+    fold::MESSAGE,
     harness::Harness,
     history::Source,
     plan::{Draft, Known},
@@ -20,7 +22,7 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 /// Looks until the clients reconnect.
 const LOOKS: u32 = 30;
 
-/// Removes the newest messages of each conversation, writes to it, and returns a violation for each client that still
+/// Removes the newest entries of each conversation and their effects, writes to it, and returns a violation for each client that still
 /// holds something else when `harness.patience` has passed.
 pub(crate) async fn restore(
     harness: &Harness,
@@ -30,9 +32,21 @@ pub(crate) async fn restore(
 ) -> Vec<String> {
     let devices: Vec<_> = devices.iter().filter(|device| !device.is_retired()).collect();
     let mut rng = schedule.plan.rng("restoration", 0);
+    let histories: Vec<_> = devices.iter().map(|device| device.history()).collect();
+    let folds = folds(&histories, stored);
     for (conversation, rows) in stored {
         let kept = rng.usize(0..=rows.len());
-        schedule.note(format_args!("{conversation} is restored to {kept} of {} messages", rows.len()));
+        schedule.note(format_args!("{conversation} is restored to {kept} of {} entries", rows.len()));
+        for row in &rows[..kept] {
+            let seq = row["seq"].as_u64().unwrap_or_default();
+            let before = folds.get(conversation).and_then(|fold| fold.message_at(seq, kept as u64));
+            if let Some(before) = before.filter(|before| before["version"] != row["version"]) {
+                let mut item = before.clone();
+                item["tally"] = row["tally"].clone();
+                harness.local.put_message(item).await;
+            }
+        }
+        // After the messages, because a client that reads in between must not get a message of later than its end.
         harness.local.remove_messages_after(conversation, kept as u64).await;
     }
     // Positions of messages that no longer exist must not be valid.
@@ -43,8 +57,7 @@ pub(crate) async fn restore(
         for (one, other) in schedule.plan.conversations() {
             let Some(sender) = devices.iter().find(|device| device.plan().user == one) else { continue };
             let content = format!("{} writes to {other} after the restoration", sender.plan().name);
-            let draft = Draft { id: Some(content.clone()), content: content.clone(), known: Known::LastSeq, cut: None };
-            sender.send(&other, draft);
+            sender.send(&other, Draft::message(content.clone(), Known::LastSeq));
             sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
         }
     });
@@ -74,7 +87,7 @@ pub(crate) async fn restore(
     }
 }
 
-/// The clients that hold other messages than the table.
+/// The clients that hold other entries than the table, or messages that are not as they are now.
 pub(crate) async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec<String> {
     join_all(devices.iter().map(|device| device.read_all())).await;
     let mut wrong = Vec::new();
@@ -82,14 +95,14 @@ pub(crate) async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec
         let history = device.history();
         for peer in &device.plan().peers {
             let rows = harness.local.messages(&conversation_id(&history.user, peer)).await;
-            let key = |row: &serde_json::Value| (row["seq"].as_u64(), row["messageId"].to_string());
-            let expected: BTreeMap<_, _> = rows.iter().map(key).collect();
-            let held: BTreeMap<_, _> =
-                history.views.get(peer).into_iter().flat_map(BTreeMap::values).map(key).collect();
-            if held != expected {
+            let rows = rows.into_iter().filter(|row| history.holds_changes || row["kind"].is_null());
+            let expected: BTreeMap<_, _> = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row)).collect();
+            let held = history.views.get(peer).cloned().unwrap_or_default();
+            let is_same = |(one, other): (&Value, &Value)| differences(&MESSAGE, one, other).is_empty();
+            if !held.keys().eq(expected.keys()) || !held.values().zip(expected.values()).all(is_same) {
                 let (device, held, expected) = (&history.device, held.len(), expected.len());
                 wrong.push(format!(
-                    "{device} holds {held} messages of the conversation with {peer}, and not the {expected} of the table"
+                    "{device} holds {held} entries of the conversation with {peer}, and not the {expected} of the table"
                 ));
             }
         }

@@ -2,18 +2,20 @@
 //! every conversation gets more messages, and the checker compares the histories with the table.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use crate::{
-    checker::{Stored, check, conversation_id},
+    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts},
     device::Device,
     fault::Fault,
     harness::Harness,
@@ -40,10 +42,16 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// Number of stored messages.
     pub messages: usize,
-    /// Number of send requests.
+    /// Number of stored changes of messages.
+    pub changes: usize,
+    /// Number of changes that were refused, because the message was deleted.
+    pub refused: usize,
+    /// Number of requests to store something.
     pub attempts: usize,
     pub duration: Duration,
-    /// Plan, log, stored messages and the sequence numbers that each device holds. Empty if there
+    /// Texts that were replaced or deleted. No item of any table may hold one.
+    pub gone: BTreeSet<String>,
+    /// Plan, log, stored entries and the sequence numbers that each device holds. Empty if there
     /// is no violation.
     pub report: String,
 }
@@ -81,13 +89,13 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         violations.push(format!("devices never came to rest: {:?}", restless.collect::<Vec<_>>()));
     }
     let histories: Vec<_> = devices.iter().map(Device::history).collect();
-    let mut stored = Stored::new();
-    for (one, other) in schedule.plan.conversations() {
-        let id = conversation_id(&one, &other);
-        stored.insert(id.clone(), harness.local.messages(&id).await);
-    }
+    let stored = stored(harness, &schedule.plan).await;
     violations.extend(check(&histories, &stored, &(start_time..=now())));
+    violations.extend(check_inboxes(harness, &schedule.plan).await);
+    let mut gone = gone_texts(&histories, &folds(&histories, &stored));
     if violations.is_empty() && schedule.plan.restores {
+        // What was deleted after the point in time is there again.
+        gone.clear();
         violations.extend(restore(harness, &schedule, &devices, &stored).await);
     }
     devices.iter().for_each(Device::stop);
@@ -95,19 +103,53 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
     harness.end(&schedule);
     Outcome {
         seed: schedule.plan.seed,
-        messages: stored.values().map(Vec::len).sum(),
+        messages: stored.values().flatten().filter(|row| row["kind"].is_null()).count(),
+        changes: stored.values().flatten().filter(|row| !row["kind"].is_null()).count(),
+        refused: histories.iter().map(|history| history.refused.len()).sum(),
         attempts: histories.iter().map(|history| history.attempts).sum(),
         duration: start.elapsed(),
+        gone,
         report: if violations.is_empty() { String::new() } else { report(&schedule, &histories, &stored) },
         violations,
     }
+}
+
+/// The rows of the run's conversations.
+async fn stored(harness: &Harness, plan: &Plan) -> Stored {
+    let mut stored = Stored::new();
+    for (one, other) in plan.conversations() {
+        let id = conversation_id(&one, &other);
+        stored.insert(id.clone(), harness.local.messages(&id).await);
+    }
+    stored
+}
+
+/// Checks the inboxes of all users, while nobody writes.
+async fn check_inboxes(harness: &Harness, plan: &Plan) -> Vec<String> {
+    let (mut violations, stored) = (Vec::new(), stored(harness, plan).await);
+    let users: BTreeSet<_> = plan.devices.iter().map(|device| &device.user).collect();
+    for user in users {
+        let client = harness.local.connect(user).await;
+        let page = client.request(json!({ "action": "getConversations", "limit": 100 })).await;
+        client.close().await;
+        let none = Vec::new();
+        for (one, other) in plan.conversations().iter().filter(|(one, other)| one == user || other == user) {
+            let peer = if one == user { other } else { one };
+            let mut inbox = page["value"]["conversations"].as_array().unwrap_or(&none).iter();
+            let row: Option<&Value> = inbox.find(|row| row["peerId"] == peer.as_str());
+            let rows = stored.get(&conversation_id(one, other)).unwrap_or(&none);
+            violations.extend(check_inbox(user, peer, row, rows));
+        }
+    }
+    violations
 }
 
 /// Waits until the system is at rest, and checks that every connected device still gets pushes.
 async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device]) -> Vec<String> {
     all_at_rest(devices).await;
     schedule.functions_idle().await;
-    let mut violations = Vec::new();
+    // Now, because each further message marks what is before it as read.
+    let mut violations = check_inboxes(harness, &schedule.plan).await;
     // On a slow machine a push may fail without a fault.
     if schedule.plan.pushes_arrive && schedule.lost_pushes.load(Ordering::Relaxed) == 0 {
         violations.extend(uninformed(harness, devices).await);
@@ -130,7 +172,7 @@ async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device])
     violations
 }
 
-/// The devices that don't get every message, although no push is lost and none needs a further message.
+/// The devices that don't get every entry, although no push is lost and none needs a further message.
 async fn uninformed(harness: &Harness, devices: &[Device]) -> Vec<String> {
     let devices: Vec<_> = devices.iter().filter(|device| !device.is_retired()).collect();
     let mut wrong = Vec::new();
@@ -185,8 +227,7 @@ async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String>
         let peer = if sender.plan().user == one { other } else { one };
         // Different in each conversation, because a device may be in several.
         let content = format!("{} says one thing more to {peer}, {round}", sender.plan().name);
-        let draft = Draft { id: Some(content.clone()), content: content.clone(), known: Known::Position, cut: None };
-        sender.send(peer, draft);
+        sender.send(peer, Draft::message(content.clone(), Known::Position));
         sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
         let receivers = devices.iter().filter(|device| device.plan().name != sender.plan().name);
         let reached = join_all(receivers.map(async |device| {
@@ -206,7 +247,7 @@ async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String>
 }
 
 fn report(schedule: &FaultSchedule, histories: &[ClientHistory], stored: &Stored) -> String {
-    let mut text = format!("Plan:\n{:#?}\n\nLog:\n{}\nStored messages:\n", schedule.plan, schedule.log());
+    let mut text = format!("Plan:\n{:#?}\n\nLog:\n{}\nStored entries:\n", schedule.plan, schedule.log());
     for (conversation, rows) in stored {
         text += &format!("{conversation}\n");
         rows.iter().for_each(|row| text += &format!("  {row}\n"));

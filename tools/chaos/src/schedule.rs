@@ -1,7 +1,7 @@
 //! `FaultSchedule`: the faults of a run in progress, and its log.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Display,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    action::Action,
     fault::{Fault, FaultCounts},
     plan::Plan,
 };
@@ -35,6 +36,12 @@ pub struct FaultSchedule {
     /// Number of pushes that have failed, or whose function has not waited for the response.
     pub lost_pushes: AtomicUsize,
     is_quiet: AtomicBool,
+    /// What drafts have become, by user and draft.
+    actions: Mutex<HashMap<(String, String), Action>>,
+    /// What frames have asked for, by user and `clientMessageId`.
+    asked: Mutex<HashMap<(String, String), Action>>,
+    /// What the devices of a user were told to do, by user and peer.
+    distinct: Mutex<HashSet<(String, String, Action)>>,
     calls: Mutex<HashMap<&'static str, u64>>,
     log: Mutex<Vec<(Duration, String)>>,
     start: Instant,
@@ -51,6 +58,9 @@ impl FaultSchedule {
             acknowledged: watch::Sender::new(0),
             lost_pushes: AtomicUsize::new(0),
             is_quiet: AtomicBool::new(false),
+            actions: Mutex::default(),
+            asked: Mutex::default(),
+            distinct: Mutex::default(),
             calls: Mutex::default(),
             log: Mutex::default(),
             start: Instant::now(),
@@ -95,6 +105,31 @@ impl FaultSchedule {
         }
         self.record(fault, format_args!("{kind} {number}"));
         Some(fault)
+    }
+
+    /// The action of a user's draft: the one that the first device chooses, because a repeat by another device must ask for
+    /// the same.
+    pub fn action(&self, user: &str, draft: &str, choose: impl FnOnce() -> Action) -> Action {
+        let mut actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        actions.entry((user.to_owned(), draft.to_owned())).or_insert_with(choose).clone()
+    }
+
+    /// Notes what a user's frame with this `clientMessageId` asks for.
+    pub fn ask(&self, user: &str, id: &str, action: &Action) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert((user.to_owned(), id.to_owned()), action.clone());
+    }
+
+    /// What a user's frame with this `clientMessageId` asked for, from whatever device.
+    pub fn asked(&self, user: &str, id: &str) -> Option<Action> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(&(user.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Whether the user's devices were not told to do this before.
+    pub fn is_first(&self, user: &str, peer: &str, action: &Action) -> bool {
+        let mut distinct = self.distinct.lock().unwrap_or_else(PoisonError::into_inner);
+        distinct.insert((user.to_owned(), peer.to_owned(), action.clone()))
     }
 
     /// Counts and logs an injected fault.

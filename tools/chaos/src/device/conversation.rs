@@ -9,15 +9,16 @@ use chat_client::Connection;
 use serde_json::{Value, json};
 
 use crate::{
+    action::Action,
     fault::Fault,
     history::{Acknowledgement, Source},
-    plan::{Draft, Known},
+    plan::Known,
 };
 
 use super::{
     core::{DeviceCore, PATIENCE},
     request::{RequestFailure, request},
-    state::seq,
+    state::{Queued, is_change, mismatch, seq, version},
 };
 
 /// The device's open connection, if any. Lock it only while the device's state is locked, so that
@@ -45,7 +46,7 @@ pub(super) struct ConversationTask<'a> {
 /// Next action of the conversation.
 enum Step {
     Sync { after: u64, newest: u64 },
-    Send { draft: Draft, attempt: u32, known: Value },
+    Send { queued: Queued, known: Value },
     MarkRead { seq: u64, position: Option<String> },
 }
 
@@ -63,7 +64,7 @@ impl ConversationTask<'_> {
             };
             let result = match step {
                 Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
-                Step::Send { draft, attempt, known } => self.send(&connection, draft, attempt, known).await,
+                Step::Send { queued, known } => self.send(&connection, queued, known).await,
                 Step::MarkRead { seq, position } => self.mark_read(&connection, seq, position).await,
             };
             let Err(failure) = result else {
@@ -71,7 +72,7 @@ impl ConversationTask<'_> {
                 continue;
             };
             self.core.note(format_args!("gets {failure:?}"));
-            if let RequestFailure::Permanent(reply) = &failure {
+            if let RequestFailure::Permanent(reply) | RequestFailure::Forbidden(reply) = &failure {
                 self.core.change(|state| state.history.violations.push(format!("a request was refused: {reply}")));
                 return;
             }
@@ -94,26 +95,34 @@ impl ConversationTask<'_> {
             conversation.stale = false;
             return Some((Step::Sync { after: high, newest }, connection));
         }
-        if let Some((draft, attempt)) = conversation.outbox.front_mut() {
-            *attempt += 1;
+        if let Some(queued) = conversation.outbox.front_mut() {
+            queued.attempts += 1;
             let position = conversation.position.as_ref();
             let last_seq = json!({ "lastSeq": high });
-            let known = match draft.known {
+            let known = match queued.draft.known {
                 Known::Nothing => json!({}),
                 Known::LastSeq => last_seq,
                 Known::Position => position
                     .filter(|(seq, _)| *seq == high)
                     .map_or(last_seq, |(_, position)| json!({ "position": position })),
                 Known::WrongPosition => {
-                    let wrong = foreign.or_else(|| Some(damaged(&position?.1, *attempt)));
+                    let wrong = foreign.or_else(|| Some(damaged(&position?.1, queued.attempts)));
                     wrong.map_or(json!({}), |position| json!({ "position": position }))
                 }
             };
-            return Some((Step::Send { draft: draft.clone(), attempt: *attempt, known }, connection));
+            return Some((Step::Send { queued: queued.clone(), known }, connection));
         }
-        let position = conversation.position.as_ref().filter(|(seq, _)| *seq >= high);
+        if !self.core.plan.reads || conversation.read >= high {
+            return None;
+        }
+        // Some devices take two steps to the end, so that positions in the middle are stored, too.
+        let seq = match self.core.plan.page.is_multiple_of(2) {
+            true => high,
+            false => (conversation.read + high).div_ceil(2),
+        };
+        let position = conversation.position.as_ref().filter(|(newest, _)| *newest >= seq);
         let position = position.map(|(_, position)| position.clone());
-        (conversation.read < high).then_some((Step::MarkRead { seq: high, position }, connection))
+        Some((Step::MarkRead { seq, position }, connection))
     }
 
     async fn sync(&self, connection: &Connection, after: u64, newest: u64) -> Result<(), RequestFailure> {
@@ -122,15 +131,20 @@ impl ConversationTask<'_> {
         let page = request(connection, frame, self.patience(0), None).await.inspect_err(|_| {
             core.change(|state| state.conversation(peer).stale = true);
         })?;
-        let messages = page["messages"].as_array().cloned().unwrap_or_default();
+        let rows = |field: &str| page[field].as_array().cloned().unwrap_or_default();
+        let (entries, changed) = (rows("messages"), rows("changed"));
         let has_more = !page["lastEvaluatedKey"].is_null();
         let more = if has_more { ", and more follow" } else { "" };
-        core.note(format_args!("gets {} messages after {after}{more}", messages.len()));
+        core.note(format_args!("gets {} entries and {} changed after {after}{more}", entries.len(), changed.len()));
         core.change(|state| {
-            let newest_listed = messages.iter().map(seq).max().unwrap_or_default();
+            state.history.violations.extend(incomplete(&entries, &changed));
+            let newest_listed = entries.iter().map(seq).max().unwrap_or_default();
             state.keep_position(peer, newest_listed, &page["position"]);
-            for message in messages {
-                state.store(peer, message, Source::Listed);
+            for entry in entries {
+                state.store(peer, entry, Source::Listed);
+            }
+            for message in changed {
+                state.replace(peer, &message, Source::Listed);
             }
             let conversation = state.conversation(peer);
             conversation.stale |= has_more;
@@ -162,66 +176,91 @@ impl ConversationTask<'_> {
         Ok(())
     }
 
-    async fn send(
-        &self,
-        connection: &Connection,
-        draft: Draft,
-        attempt: u32,
-        known: Value,
-    ) -> Result<(), RequestFailure> {
+    async fn send(&self, connection: &Connection, queued: Queued, known: Value) -> Result<(), RequestFailure> {
         let Self { core, peer, .. } = self;
+        let Queued { draft, action, attempts } = queued;
         let is_quiet = core.schedule.is_quiet();
-        let cut = draft.cut.filter(|_| attempt == 1 && !is_quiet);
+        let cut = draft.cut.filter(|_| attempts == 1 && !is_quiet);
         if let Some(fault) = cut {
             core.schedule.record(fault, &core.plan.name);
         }
-        core.note(format_args!("sends {:.30?}, attempt {attempt}, {known}", draft.content));
-        let frame = self.send_message(&draft, known);
-        let result = request(connection, frame, self.patience(attempt), cut.map(Fault::as_cut)).await;
+        core.note(format_args!("sends {action}, attempt {attempts}, {known}"));
+        let frame = self.frame(&action, draft.id.as_deref(), known);
+        if let Some(id) = &draft.id {
+            core.change(|state| state.history.ask(id, peer, &action));
+        }
+        let result = request(connection, frame, self.patience(attempts), cut.map(Fault::as_cut)).await;
         if result == Err(RequestFailure::Timeout) && !core.schedule.is_quiet() {
             core.schedule.record(Fault::Repeated, &core.plan.name);
         }
         core.change(|state| {
             state.history.attempts += 1;
             let conversation = state.conversation(peer);
-            match result {
-                Ok(sent) => {
+            match (result, &draft.id) {
+                (Ok(sent), _) => {
                     core.note(format_args!("gets the acknowledgement {sent}"));
                     core.schedule.acknowledged.send_modify(|count| *count += 1);
-                    conversation.outbox.retain(|(one, _)| *one != draft);
-                    state.history.acknowledged.push(Acknowledgement::new(peer, &draft, &sent));
+                    conversation.outbox.retain(|one| one.draft != draft);
+                    state.history.acknowledged.push(Acknowledgement {
+                        peer: (*peer).to_owned(),
+                        id: draft.id.clone(),
+                        content: action.target().is_none().then(|| draft.content.clone()),
+                        sent: sent.clone(),
+                    });
                     state.keep_position(peer, seq(&sent), &sent["position"]);
-                    let mut message = sent;
-                    message.as_object_mut().expect("`sent` has a value").remove("position");
-                    message["senderId"] = json!(core.plan.user);
-                    message["recipientId"] = json!(peer);
-                    message["content"] = json!(draft.content);
-                    state.store(peer, message, Source::Acknowledged);
+                    let (entry, changed) = self.stored(&action, sent);
+                    state.history.violations.extend(mismatch(&entry, &changed));
+                    state.store(peer, entry, Source::Acknowledged);
+                    if !changed.is_null() {
+                        state.replace(peer, &changed, Source::Acknowledged);
+                    }
                     Ok(())
                 }
-                Err(failure) => {
-                    // A draft without an id must not be sent again. The next sync shows whether it
-                    // was stored.
-                    if draft.id.is_none() {
-                        conversation.outbox.retain(|(one, _)| *one != draft);
-                        conversation.stale = true;
-                    }
+                (Err(RequestFailure::Forbidden(reply)), Some(id)) if action.target().is_some() => {
+                    core.note(format_args!("gets {reply}"));
+                    conversation.outbox.retain(|one| one.draft != draft);
+                    state.history.refused.insert(id.clone(), ((*peer).to_owned(), action));
+                    Ok(())
+                }
+                // A draft without an id must not be sent again. The next sync shows whether it was stored.
+                (Err(failure), None) => {
+                    conversation.outbox.retain(|one| one.draft != draft);
+                    conversation.stale = true;
                     Err(failure)
                 }
+                (Err(failure), Some(_)) => Err(failure),
             }
         })
     }
 
-    fn send_message(&self, draft: &Draft, known: Value) -> Value {
-        let mut frame = known;
-        frame["action"] = json!("sendMessage");
-        frame["recipientId"] = json!(self.peer);
-        frame["content"] = json!(draft.content);
+    /// The entry that the reply acknowledges, and the message that it changes.
+    fn stored(&self, action: &Action, mut sent: Value) -> (Value, Value) {
+        let changed = sent["changed"].take();
+        let mut entry = sent;
+        let fields = entry.as_object_mut().expect("`sent` has a value");
+        fields.remove("position");
+        fields.remove("changed");
+        fields.insert("senderId".to_owned(), json!(self.core.plan.user));
+        fields.insert("recipientId".to_owned(), json!(self.peer));
+        match action.target() {
+            None => fields.extend(action.fields().as_object().cloned().unwrap_or_default()),
+            Some(target) => {
+                fields.extend([("kind".to_owned(), json!("change")), ("target".to_owned(), json!(target))]);
+            }
+        }
+        (entry, changed)
+    }
+
+    fn frame(&self, action: &Action, id: Option<&str>, known: Value) -> Value {
+        let mut frame = action.frame(self.peer);
+        if let (Some(frame), Value::Object(known)) = (frame.as_object_mut(), known) {
+            frame.extend(known);
+        }
         // The service must ignore the client's clock. This value is wrong by hours.
         let error = self.core.plan.name.len() as u128 * 3_600_000;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         frame["createdAt"] = json!((now - error) as u64);
-        if let Some(id) = &draft.id {
+        if let Some(id) = id {
             frame["clientMessageId"] = json!(id);
         }
         frame
@@ -236,6 +275,18 @@ impl ConversationTask<'_> {
             false => PATIENCE.min(self.core.plan.patience * (1 << attempt.min(8))),
         }
     }
+}
+
+/// The changes on a page, read with `after`, that come without their message as it is since, and the changed messages that
+/// belong to no change on the page.
+fn incomplete(entries: &[Value], changed: &[Value]) -> Vec<String> {
+    let is_since = |change: &Value, message: &Value| message["seq"] == change["target"] && version(message) >= seq(change);
+    let messages = || entries.iter().filter(|entry| !is_change(entry)).chain(changed);
+    let changes = || entries.iter().filter(|entry| is_change(entry));
+    let alone = changes().filter(|change| !messages().any(|message| is_since(change, message)));
+    let alone = alone.map(|change| format!("a page has {change} without the message as it is since"));
+    let idle = changed.iter().filter(|message| !changes().any(|change| change["target"] == message["seq"]));
+    alone.chain(idle.map(|message| format!("a page has no change of {message}"))).collect()
 }
 
 /// A position with another sequence number, whose signature no longer fits.

@@ -10,13 +10,14 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    action::Action,
     fault::Fault,
-    history::{ClientHistory, Source},
-    plan::{DevicePlan, Draft},
+    history::{ClientHistory, Request, Source},
+    plan::{DevicePlan, Draft, Wish},
     schedule::FaultSchedule,
 };
 
-use super::state::{State, is_sent_as};
+use super::state::{Queued, State, is_sent_as};
 
 /// Longest wait for a connection or a reply, as in `web/chat-client.js`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -63,7 +64,7 @@ impl DeviceCore {
     pub(super) fn has_received(&self, content: &str, source: Source) -> bool {
         let state = self.state();
         match source {
-            Source::Acknowledged => state.history.acknowledged.iter().any(|one| one.content == content),
+            Source::Acknowledged => state.history.acknowledged.iter().any(|one| one.content.as_deref() == Some(content)),
             _ => state.history.seen.iter().any(|(seen, message)| *seen == source && message["content"] == content),
         }
     }
@@ -72,33 +73,55 @@ impl DeviceCore {
     pub(super) fn history(&self) -> ClientHistory {
         let state = self.state();
         let mut history = state.history.clone();
-        history.views = state.conversations.iter().map(|(peer, one)| (peer.clone(), one.messages.clone())).collect();
+        history.views = state.conversations.iter().map(|(peer, one)| (peer.clone(), one.entries.clone())).collect();
+        history.read = state.conversations.iter().map(|(peer, one)| (peer.clone(), one.read)).collect();
         history
     }
 
-    /// Whether the device is connected, has nothing to send, and holds every message that it knows
-    /// about. Drafts that are `sent_elsewhere` do not count.
-    pub(super) fn is_at_rest(&self, sent_elsewhere: impl Fn(&Draft) -> bool) -> bool {
+    /// Whether the device is connected, has nothing to send, and holds every entry that it knows
+    /// about. What is `done_elsewhere` does not count.
+    pub(super) fn is_at_rest(&self, done_elsewhere: impl Fn(&Action) -> bool) -> bool {
         let state = self.state();
         let is_connected = state.connections.last_key_value().is_some_and(|(_, is_synced)| *is_synced);
         let is_quiet = state.conversations.values().all(|one| {
-            one.outbox.iter().all(|(draft, _)| sent_elsewhere(draft)) && !one.stale && one.newest <= one.high
+            one.outbox.iter().all(|queued| done_elsewhere(&queued.action)) && !one.stale && one.newest <= one.high
         });
         state.history.retired || (is_connected && is_quiet)
     }
 
-    /// Adds a draft to the outbox, unless the device already holds the message because another
-    /// device of the user sent it.
-    pub(super) fn queue(&self, peer: &str, draft: Draft) {
+    /// Whether the device knows what it needs for the draft.
+    pub(super) fn can(&self, peer: &str, draft: &Draft) -> bool {
+        let state = self.state();
+        let known = state.conversations.get(peer).into_iter().flat_map(|conversation| conversation.known.values());
+        let chosen = Action::choose(draft, &self.plan.user, peer, known);
+        state.history.retired || draft.wish == Wish::Message || chosen != Action::message(&draft.content)
+    }
+
+    /// Decides what the draft becomes, and adds that to the outbox, unless the device already holds the entry because another
+    /// device of the user sent it. If `is_distinct`, the user's devices ask for each action only once.
+    pub(super) fn queue(&self, peer: &str, draft: Draft, is_distinct: bool) -> Action {
+        let user = &self.plan.user;
         self.change(|state| {
-            state.history.drafts.push((peer.to_owned(), draft.clone()));
-            if let Some(conversation) = state.conversations.get_mut(peer) {
-                let is_stored = |message| is_sent_as(&self.plan.user, &draft, message);
-                if !conversation.messages.values().any(is_stored) {
-                    conversation.outbox.push_back((draft.clone(), 0));
+            let conversation = state.conversations.entry(peer.to_owned()).or_default();
+            let choose = || {
+                let chosen = Action::choose(&draft, user, peer, conversation.known.values());
+                match is_distinct && !self.schedule.is_first(user, peer, &chosen) {
+                    true => Action::message(&draft.content),
+                    false => chosen,
                 }
+            };
+            let action = match &draft.id {
+                Some(id) => self.schedule.action(user, id, choose),
+                None => choose(),
+            };
+            let is_stored = conversation.entries.values().any(|entry| is_sent_as(user, &draft, entry));
+            if !is_stored {
+                conversation.outbox.push_back(Queued { draft: draft.clone(), action: action.clone(), attempts: 0 });
             }
-        });
+            let request = Request { peer: peer.to_owned(), id: draft.id, action: action.clone() };
+            state.history.requests.push(request);
+            action
+        })
     }
 
     /// Stops the device for good.

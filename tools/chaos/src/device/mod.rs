@@ -8,9 +8,9 @@ mod relayed;
 mod request;
 mod state;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     history::{ClientHistory, Source},
@@ -20,6 +20,9 @@ use crate::{
 };
 
 use self::{core::DeviceCore, module::ModuleDevice, protocol::ProtocolDevice};
+
+/// How long a device waits until it knows a message that it can change.
+const LEARNING: Duration = Duration::from_secs(3);
 
 /// A handle to a device. Clones refer to the same device.
 #[derive(Clone)]
@@ -72,7 +75,11 @@ impl Device {
         for (wait, step) in self.plan().steps.clone() {
             sleep(wait).await;
             match (step, &self.0) {
-                (Step::Send(peer, draft), _) => self.send(&peer, draft),
+                (Step::Send(peer, draft), _) => {
+                    // If the time is over, the draft becomes a message.
+                    let _ = timeout(LEARNING, self.until(|device| device.core().can(&peer, &draft))).await;
+                    self.send(&peer, draft);
+                }
                 (Step::Retire, _) => self.core().retire(),
                 (Step::Cut, Client::Protocol(device)) => device.cut(),
                 (Step::Cut, Client::Module(device)) => device.cut(),
@@ -87,12 +94,14 @@ impl Device {
         }
     }
 
-    /// Sends a message and repeats it until it is acknowledged.
+    /// Does what the draft says, and repeats it until it is acknowledged.
     pub fn send(&self, peer: &str, draft: Draft) {
-        let content = draft.content.clone();
-        self.core().queue(peer, draft);
-        if let Client::Module(device) = &self.0 {
-            device.send(peer, &content);
+        match &self.0 {
+            Client::Protocol(device) => {
+                device.core.queue(peer, draft, false);
+            }
+            // The module chooses the ids, so only distinct actions can be told from one another.
+            Client::Module(device) => device.send(peer, &device.core.queue(peer, draft, true)),
         }
     }
 
@@ -118,7 +127,7 @@ impl Device {
         }
     }
 
-    /// Whether the device is connected, has nothing to send, and holds every message that it knows
+    /// Whether the device is connected, has nothing to send, and holds every entry that it knows
     /// about. Also true for a device that has stopped for good.
     pub fn is_at_rest(&self) -> bool {
         match &self.0 {

@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
+    action::Action,
     fault::Fault,
     history::{Acknowledgement, Source},
     host::Host,
-    plan::Draft,
     relay::Relay,
 };
 
 use super::{
     core::{DeviceCore, PATIENCE},
     relayed::RelayedConnection,
-    state::{State, seq, summary},
+    state::{State, seq, version},
 };
 
 pub(super) struct ModuleDevice {
@@ -38,21 +38,20 @@ pub(super) struct ModuleDevice {
     /// Number of page loads.
     life: AtomicU64,
     has_view: watch::Sender<bool>,
-    sent_by_tabs: SentByTabs,
+    done_by_tabs: DoneByTabs,
 }
 
-/// Contents that any tab of a browser has reported as sent. A tab that isn't loaded when a message
-/// is sent doesn't report it.
+/// What any tab of a browser has reported as sent or refused. A tab that isn't loaded then doesn't report it.
 #[derive(Clone, Default)]
-pub(super) struct SentByTabs(Arc<Mutex<HashSet<String>>>);
+pub(super) struct DoneByTabs(Arc<Mutex<HashSet<Action>>>);
 
-impl SentByTabs {
-    fn add(&self, content: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(content.to_owned());
+impl DoneByTabs {
+    fn add(&self, action: &Action) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(action.clone());
     }
 
-    fn contains(&self, content: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(content)
+    fn contains(&self, action: &Action) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(action)
     }
 }
 
@@ -61,7 +60,7 @@ impl ModuleDevice {
     pub(super) async fn new(core: DeviceCore, host: &Arc<Host>, browser: Option<&Self>) -> io::Result<Arc<Self>> {
         let relay = Relay::bind().await?;
         let origin = browser.map_or_else(|| relay.url().to_owned(), |device| device.origin.clone());
-        let sent_by_tabs = browser.map(|device| device.sent_by_tabs.clone()).unwrap_or_default();
+        let done_by_tabs = browser.map(|device| device.done_by_tabs.clone()).unwrap_or_default();
         // Tabs may send out of order, because Node.js 20 lacks Web Locks.
         core.state().history.in_order = !core.schedule.plan.tabs;
         let device = Arc::new(Self {
@@ -71,7 +70,7 @@ impl ModuleDevice {
             origin,
             life: AtomicU64::new(0),
             has_view: watch::Sender::new(false),
-            sent_by_tabs,
+            done_by_tabs,
         });
         let listener = Arc::downgrade(&device);
         host.listen(&device.core.plan.name, move |event| {
@@ -90,10 +89,11 @@ impl ModuleDevice {
         self.close();
     }
 
-    /// Passes a draft to the module.
-    pub(super) fn send(&self, peer: &str, content: &str) {
+    /// Passes an action to the module.
+    pub(super) fn send(&self, peer: &str, action: &Action) {
         let device = &self.core.plan.name;
-        self.host.call(json!({ "operation": "send", "device": device, "peer": peer, "content": content }));
+        let call = json!({ "operation": "send", "device": device, "peer": peer, "frame": action.frame(peer) });
+        self.host.call(call);
     }
 
     /// Cuts all connections and forgets their sync state. The module then opens new ones.
@@ -137,7 +137,7 @@ impl ModuleDevice {
     }
 
     pub(super) fn is_at_rest(&self) -> bool {
-        self.core.is_at_rest(|draft: &Draft| self.sent_by_tabs.contains(&draft.content))
+        self.core.is_at_rest(|action| self.done_by_tabs.contains(action))
     }
 
     /// Loads the page. It starts with only its stored outbox.
@@ -146,6 +146,7 @@ impl ModuleDevice {
             state.connections.clear();
             for conversation in state.conversations.values_mut() {
                 (conversation.high, conversation.shown) = (0, None);
+                conversation.shown_versions.clear();
             }
             let life = self.life.fetch_add(1, Ordering::Relaxed) + 1;
             self.host.call(self.open_operation(life));
@@ -165,7 +166,7 @@ impl ModuleDevice {
         json!({
             "operation": "open", "device": plan.name, "life": life, "user": plan.user, "peers": plan.peers,
             "origin": self.origin, "address": self.relay.url(), "pageSize": plan.page.min(100), "times": times,
-            "storageFailures": if is_quiet { 0 } else { self.core.plan.storage_failures },
+            "reads": plan.reads, "storageFailures": if is_quiet { 0 } else { self.core.plan.storage_failures },
             // The other pages learn about a conversation only from the inbox and from pushes.
             "opensConversations": !plan.page.is_multiple_of(4),
         })
@@ -180,8 +181,10 @@ impl ModuleDevice {
         let is_current = event["life"].as_u64() == Some(self.life.load(Ordering::Relaxed));
         let peer = event["peer"].as_str().unwrap_or_default();
         match event["event"].as_str() {
-            Some("sent") => self.receive_sent(peer, &event["message"]),
+            Some("sent") => self.receive_sent(peer, &event["entry"], &event["message"]),
+            Some("refused") => self.receive_refused(peer, &event),
             Some("message") if is_current => self.core.change(|state| show(state, event["message"].take())),
+            Some("change") if is_current => self.core.change(|state| show_change(state, event["message"].take())),
             Some("high") if is_current => {
                 self.core.change(|state| state.conversation(peer).high = event["high"].as_u64().unwrap_or_default());
             }
@@ -197,30 +200,71 @@ impl ModuleDevice {
         }
     }
 
-    fn receive_sent(&self, peer: &str, message: &Value) {
+    /// `entry` is what the module says about the stored entry, `message` the entry if it is a message.
+    fn receive_sent(&self, peer: &str, entry: &Value, message: &Value) {
         let core = &self.core;
-        core.note(format_args!("reports as sent {}", summary(message)));
+        core.note(format_args!("reports as sent {entry}"));
         core.schedule.acknowledged.send_modify(|count| *count += 1);
-        core.change(|state| {
-            let text = |field: &str| message[field].as_str().map(str::to_owned);
-            let (id, content) = (text("clientMessageId"), text("content").unwrap_or_default());
-            state.conversation(peer).outbox.retain(|(draft, _)| draft.content != content);
-            if core.schedule.plan.tabs {
-                self.sent_by_tabs.add(&content);
+        self.finish(peer, entry, |state, _| {
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            state.history.acknowledged.push(Acknowledgement {
+                peer: peer.to_owned(),
+                id: text(&entry["clientMessageId"]),
+                content: text(&message["content"]),
+                sent: entry.clone(),
+            });
+        });
+    }
+
+    fn receive_refused(&self, peer: &str, event: &Value) {
+        self.core.note(format_args!("reports as refused {event}"));
+        let (entry, id) = (&event["entry"], event["entry"]["clientMessageId"].as_str().unwrap_or_default());
+        self.finish(peer, entry, |state, action| match action {
+            Some(action) if action.target().is_some() && event["code"] == "forbidden" => {
+                state.history.refused.insert(id.to_owned(), (peer.to_owned(), action));
             }
-            let sent = message.clone();
-            state.history.acknowledged.push(Acknowledgement { peer: peer.to_owned(), id, content, sent });
+            _ => state.history.violations.push(format!("the module reports as refused: {event}")),
+        });
+    }
+
+    /// Removes what the module is done with from the outbox. Only the frames say what it was, possibly those of another tab.
+    fn finish(&self, peer: &str, entry: &Value, record: impl FnOnce(&mut State, Option<Action>)) {
+        let core = &self.core;
+        let id = entry["clientMessageId"].as_str().unwrap_or_default();
+        core.change(|state| {
+            let action = core.schedule.asked(&core.plan.user, id);
+            if let Some(action) = &action {
+                state.conversation(peer).outbox.retain(|queued| queued.action != *action);
+                if core.schedule.plan.tabs {
+                    self.done_by_tabs.add(action);
+                }
+            }
+            record(state, action);
         });
     }
 }
 
-/// Records a message that the module shows as new. Its sequence number must directly follow the
-/// previous one.
+/// Records a message that the module shows as new. It must be the next message after the previous one.
 fn show(state: &mut State, message: Value) {
     let (peer, seq) = (state.history.peer_of(&message), seq(&message));
     let previous = state.conversation(&peer).shown.replace(seq);
-    if let Some(previous) = previous.filter(|previous| seq != previous + 1) {
-        let violation = format!("message {seq} is shown after {previous} in the conversation with {peer}");
+    match previous {
+        Some(previous) if seq <= previous => {
+            let violation = format!("message {seq} is shown after {previous} in the conversation with {peer}");
+            state.history.violations.push(violation);
+        }
+        Some(previous) => state.history.shown.push((peer, previous, seq)),
+        None => {}
+    }
+    state.history.seen.push((Source::Shown, message));
+}
+
+/// Records a message that the module shows as changed. Its version must be larger than the previous one.
+fn show_change(state: &mut State, message: Value) {
+    let (peer, seq, version) = (state.history.peer_of(&message), seq(&message), version(&message));
+    let previous = state.conversation(&peer).shown_versions.insert(seq, version).unwrap_or_default();
+    if version <= previous {
+        let violation = format!("version {version} of message {seq} with {peer} is shown as new after {previous}");
         state.history.violations.push(violation);
     }
     state.history.seen.push((Source::Shown, message));
@@ -229,9 +273,11 @@ fn show(state: &mut State, message: Value) {
 /// Replaces the views with the module's messages.
 fn replace_views(state: &mut State, views: &Value) {
     for (peer, conversation) in &mut state.conversations {
-        let messages = views[peer].as_array().into_iter().flatten();
-        conversation.messages = messages.map(|message| (seq(message), message.clone())).collect();
-        if conversation.messages.len() != views[peer].as_array().map_or(0, Vec::len) {
+        let rows = |field: &str| views[peer][field].as_array().cloned().unwrap_or_default();
+        let messages = rows("messages");
+        let count = messages.len();
+        conversation.entries = messages.into_iter().map(|message| (seq(&message), message)).collect();
+        if conversation.entries.len() != count {
             let violation = format!("holds a sequence number twice in the conversation with {peer}");
             state.history.violations.push(violation);
         }

@@ -20,7 +20,7 @@ use crate::{fault::Fault, history::Source};
 use super::{
     conversation::{ConversationTask, CurrentConnection},
     core::{DeviceCore, PATIENCE},
-    state::{seq, summary},
+    state::{mismatch, seq, summary},
 };
 
 pub(super) struct ProtocolDevice {
@@ -31,6 +31,7 @@ pub(super) struct ProtocolDevice {
 
 impl ProtocolDevice {
     pub(super) fn new(core: DeviceCore) -> Self {
+        core.state().history.holds_changes = true;
         Self { core, connection: CurrentConnection::default(), is_away: AtomicBool::new(false) }
     }
 
@@ -115,12 +116,16 @@ impl ProtocolDevice {
 
     fn receive(&self, mut frame: Value) {
         if frame["type"] == "message" {
-            let message = frame["value"].take();
-            self.core.note(format_args!("is pushed {}", summary(&message)));
+            let (entry, changed) = (frame["value"].take(), frame["changed"].take());
+            self.core.note(format_args!("is pushed {}", summary(&entry)));
             self.core.change(|state| {
-                let peer = state.history.peer_of(&message);
-                state.keep_position(&peer, seq(&message), &frame["position"]);
-                state.store(&peer, message, Source::Pushed);
+                let peer = state.history.peer_of(&entry);
+                state.history.violations.extend(mismatch(&entry, &changed));
+                state.keep_position(&peer, seq(&entry), &frame["position"]);
+                state.store(&peer, entry, Source::Pushed);
+                if !changed.is_null() {
+                    state.replace(&peer, &changed, Source::Pushed);
+                }
             });
         }
     }

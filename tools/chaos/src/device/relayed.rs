@@ -5,15 +5,18 @@ use std::{collections::HashMap, sync::Arc};
 use chat_client::Cut;
 use serde_json::Value;
 
-use crate::{fault::Fault, history::Source, relay::Observer};
+use crate::{action::Action, fault::Fault, history::Source, relay::Observer};
 
-use super::{core::DeviceCore, state::summary};
+use super::{
+    core::DeviceCore,
+    state::{mismatch, summary},
+};
 
 pub(super) struct RelayedConnection {
     core: Arc<DeviceCore>,
     number: u64,
-    /// Contents of sends without a reply, by `ref`.
-    unanswered: HashMap<String, String>,
+    /// Sends without a reply, by `ref`.
+    unanswered: HashMap<String, Action>,
 }
 
 impl RelayedConnection {
@@ -35,22 +38,25 @@ impl Observer for RelayedConnection {
     fn client_frame(&mut self, text: &str) -> Option<Cut> {
         let Self { core, unanswered, .. } = self;
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
-        if frame["action"] != "sendMessage" {
-            return None;
-        }
-        let content = frame["content"].as_str().unwrap_or_default().to_owned();
-        core.note(format_args!("sends {content:.30?}, lastSeq {}, position {}", frame["lastSeq"], frame["position"]));
-        if unanswered.values().any(|one| *one == content) && !core.schedule.is_quiet() {
+        let (peer, action) = Action::of_frame(&frame)?;
+        core.note(format_args!("sends {action}, lastSeq {}, position {}", frame["lastSeq"], frame["position"]));
+        if unanswered.values().any(|one| *one == action) && !core.schedule.is_quiet() {
             core.schedule.record(Fault::Repeated, &core.plan.name);
         }
         let cut = core.change(|state| {
             state.history.attempts += 1;
-            let outbox = &mut state.conversation(frame["recipientId"].as_str().unwrap_or_default()).outbox;
-            let (draft, attempt) = outbox.iter_mut().find(|(draft, _)| draft.content == content)?;
-            *attempt += 1;
-            draft.cut.filter(|_| *attempt == 1)
+            match frame["clientMessageId"].as_str() {
+                Some(id) => {
+                    core.schedule.ask(&core.plan.user, id, &action);
+                    state.history.ask(id, peer, &action);
+                }
+                None => state.history.violations.push(format!("sent without an id: {frame}")),
+            }
+            let queued = state.conversation(peer).outbox.iter_mut().find(|queued| queued.action == action)?;
+            queued.attempts += 1;
+            queued.draft.cut.filter(|_| queued.attempts == 1)
         });
-        unanswered.insert(frame["ref"].as_str().unwrap_or_default().to_owned(), content);
+        unanswered.insert(frame["ref"].as_str().unwrap_or_default().to_owned(), action);
         let fault = cut.filter(|_| !core.schedule.is_quiet())?;
         core.schedule.record(fault, &core.plan.name);
         Some(fault.as_cut())
@@ -67,12 +73,21 @@ impl Observer for RelayedConnection {
         match frame["type"].as_str() {
             Some("message") => {
                 core.note(format_args!("is pushed {}", summary(value)));
-                record(core, std::iter::once(value), Source::Pushed);
+                let changed = &frame["changed"];
+                core.change(|state| state.history.violations.extend(mismatch(value, changed)));
+                record(core, [value, changed].into_iter().filter(|entry| !entry.is_null()), Source::Pushed);
             }
-            Some("messages") => record(core, rows("messages"), Source::Listed),
+            Some("sent") if !value["changed"].is_null() => {
+                record(core, std::iter::once(&value["changed"]), Source::Acknowledged);
+            }
+            Some("messages") => record(core, rows("messages").chain(rows("changed")), Source::Listed),
             Some("conversations") => {
                 record(core, rows("conversations").map(|row| &row["lastMessage"]), Source::Listed);
                 core.change(|state| {
+                    for row in rows("conversations") {
+                        let conversation = state.conversation(row["peerId"].as_str().unwrap_or_default());
+                        conversation.newest = conversation.newest.max(row["seq"].as_u64().unwrap_or_default());
+                    }
                     if let Some(is_synced) = state.connections.get_mut(number) {
                         *is_synced |= value["lastEvaluatedKey"].is_null();
                     }
@@ -95,11 +110,11 @@ impl Observer for RelayedConnection {
     }
 }
 
-fn record<'a>(core: &DeviceCore, messages: impl Iterator<Item = &'a Value>, source: Source) {
+fn record<'a>(core: &DeviceCore, entries: impl Iterator<Item = &'a Value>, source: Source) {
     core.change(|state| {
-        for message in messages {
-            let peer = state.history.peer_of(message);
-            state.record(&peer, message, source);
+        for entry in entries {
+            let peer = state.history.peer_of(entry);
+            state.record(&peer, entry, source);
         }
     });
 }

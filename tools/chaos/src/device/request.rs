@@ -21,6 +21,8 @@ pub(super) enum RequestFailure {
     Timeout,
     /// The same request may succeed later.
     Retryable(String),
+    /// The state of the message does not allow the request.
+    Forbidden(String),
     /// The same request never succeeds.
     Permanent(String),
 }
@@ -50,6 +52,7 @@ fn classify(reply: Value) -> Result<Value, RequestFailure> {
     match (reply["type"].as_str(), reply["code"].as_str()) {
         (None, _) => Err(RequestFailure::Retryable(reply["message"].to_string())),
         (Some("error"), Some(code)) if RETRYABLE.contains(&code) => Err(RequestFailure::Retryable(code.to_owned())),
+        (Some("error"), Some("forbidden")) => Err(RequestFailure::Forbidden(reply.to_string())),
         (Some("error"), _) => Err(RequestFailure::Permanent(reply.to_string())),
         _ => Ok(reply["value"].clone()),
     }

@@ -1,10 +1,11 @@
-//! `State`: a device's view of its conversations, and the drafts that it must send.
+//! `State`: a device's view of its conversations, and what it must send.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
 use crate::{
+    action::Action,
     history::{ClientHistory, Source},
     plan::{DevicePlan, Draft},
 };
@@ -23,9 +24,13 @@ pub(super) struct State {
 /// A device's view of one conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
-    /// By sequence number.
-    pub(super) messages: BTreeMap<u64, Value>,
-    /// The device holds every message up to this sequence number.
+    /// Messages and changes by sequence number, also those ahead of a gap.
+    pub(super) entries: BTreeMap<u64, Value>,
+    /// Changed messages that the device does not hold. The page with such a message may have been read before the change.
+    pub(super) aside: BTreeMap<u64, Value>,
+    /// The newest version of every message that the device has seen, whether it still holds it or not.
+    pub(super) known: BTreeMap<u64, Value>,
+    /// The device holds every entry up to this sequence number.
     pub(super) high: u64,
     /// The newest sequence number that the device has seen.
     pub(super) newest: u64,
@@ -33,12 +38,23 @@ pub(super) struct Conversation {
     pub(super) position: Option<(u64, String)>,
     /// The newest sequence number that the module has shown as new.
     pub(super) shown: Option<u64>,
+    /// The newest version of each message that the module has shown as changed.
+    pub(super) shown_versions: BTreeMap<u64, u64>,
     /// The newest sequence number that the device has marked as read.
     pub(super) read: u64,
     /// Whether the device may have missed a push, and must sync.
     pub(super) stale: bool,
-    /// Drafts without an acknowledgement, each with its number of attempts.
-    pub(super) outbox: VecDeque<(Draft, u32)>,
+    /// What is not acknowledged.
+    pub(super) outbox: VecDeque<Queued>,
+}
+
+/// A draft in the outbox.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) draft: Draft,
+    pub(super) action: Action,
+    /// Number of attempts.
+    pub(super) attempts: u32,
 }
 
 impl State {
@@ -63,12 +79,16 @@ impl State {
         self.conversations.entry(peer.to_owned()).or_default()
     }
 
-    /// Adds a received message to the history.
-    pub(super) fn record(&mut self, peer: &str, message: &Value, source: Source) {
-        self.history.seen.push((source, message.clone()));
-        match self.conversations.get_mut(peer) {
-            Some(conversation) => conversation.newest = conversation.newest.max(seq(message)),
-            None => self.history.violations.push(format!("received a message of a foreign conversation: {message}")),
+    /// Adds a received entry or changed message to the history.
+    pub(super) fn record(&mut self, peer: &str, entry: &Value, source: Source) {
+        self.history.seen.push((source, entry.clone()));
+        let Some(conversation) = self.conversations.get_mut(peer) else {
+            self.history.violations.push(format!("received an entry of a foreign conversation: {entry}"));
+            return;
+        };
+        conversation.newest = conversation.newest.max(seq(entry));
+        if !is_change(entry) {
+            keep_newer(&mut conversation.known, entry);
         }
     }
 
@@ -80,25 +100,65 @@ impl State {
         }
     }
 
-    /// Adds a received message to the history and to the view of its conversation.
-    pub(super) fn store(&mut self, peer: &str, message: Value, source: Source) {
-        self.record(peer, &message, source);
+    /// Adds a received entry to the history and to the view of its conversation.
+    pub(super) fn store(&mut self, peer: &str, entry: Value, source: Source) {
+        self.record(peer, &entry, source);
         let Some(conversation) = self.conversations.get_mut(peer) else { return };
-        let (seq, user) = (seq(&message), &self.history.user);
-        conversation.outbox.retain(|(draft, _)| !is_sent_as(user, draft, &message));
-        let held = conversation.messages.entry(seq).or_insert_with(|| message.clone());
-        if held["messageId"] != message["messageId"] {
-            self.history.violations.push(format!("two messages have the sequence number {seq}: {held} and {message}"));
+        let (seq, user) = (seq(&entry), &self.history.user);
+        conversation.outbox.retain(|queued| !is_sent_as(user, &queued.draft, &entry));
+        if let Some(held) = conversation.entries.get(&seq).filter(|held| held["messageId"] != entry["messageId"]) {
+            self.history.violations.push(format!("two entries have the sequence number {seq}: {held} and {entry}"));
         }
-        while conversation.messages.contains_key(&(conversation.high + 1)) {
+        keep_newer(&mut conversation.entries, &entry);
+        if let Some(changed) = conversation.aside.remove(&seq) {
+            keep_newer(&mut conversation.entries, &changed);
+        }
+        while conversation.entries.contains_key(&(conversation.high + 1)) {
             conversation.high += 1;
+        }
+    }
+
+    /// Adds a message as it now is to the history, and replaces an older version of it.
+    pub(super) fn replace(&mut self, peer: &str, changed: &Value, source: Source) {
+        self.record(peer, changed, source);
+        let Some(conversation) = self.conversations.get_mut(peer) else { return };
+        match conversation.entries.contains_key(&seq(changed)) {
+            true => keep_newer(&mut conversation.entries, changed),
+            false => keep_newer(&mut conversation.aside, changed),
         }
     }
 }
 
-/// Whether `message` is the stored form of this user's draft.
-pub(super) fn is_sent_as(user: &str, draft: &Draft, message: &Value) -> bool {
-    draft.id.is_some() && message["senderId"] == user && message["clientMessageId"].as_str() == draft.id.as_deref()
+/// Adds an entry, unless the same one is there with an equal or a larger version.
+fn keep_newer(entries: &mut BTreeMap<u64, Value>, entry: &Value) {
+    let held = entries.entry(seq(entry)).or_insert_with(|| entry.clone());
+    if version(held) < version(entry) {
+        *held = entry.clone();
+    }
+}
+
+/// Whether `entry` is the stored form of this user's draft.
+pub(super) fn is_sent_as(user: &str, draft: &Draft, entry: &Value) -> bool {
+    draft.id.is_some() && entry["senderId"] == user && entry["clientMessageId"].as_str() == draft.id.as_deref()
+}
+
+/// Whether an entry is a change, and not a message.
+pub(super) fn is_change(entry: &Value) -> bool {
+    entry["kind"] == "change"
+}
+
+/// Why `changed` is not what must come beside this entry, if it is not: the target of a change as it is since the change.
+pub(super) fn mismatch(entry: &Value, changed: &Value) -> Option<String> {
+    let fits = match is_change(entry) {
+        true => changed["seq"] == entry["target"] && version(changed) >= seq(entry),
+        false => changed.is_null(),
+    };
+    (!fits).then(|| format!("beside {entry} came {changed}"))
+}
+
+/// The number of a message's newest change; 0 if it has not changed.
+pub(super) fn version(message: &Value) -> u64 {
+    message["version"].as_u64().unwrap_or_default()
 }
 
 /// A message's sequence number; 0 if it has none.
@@ -106,7 +166,11 @@ pub(super) fn seq(message: &Value) -> u64 {
     message["seq"].as_u64().unwrap_or_default()
 }
 
-/// A message in one line of the log.
-pub(super) fn summary(message: &Value) -> String {
-    format!("{} {:.30}", message["seq"], message["content"].to_string())
+/// An entry in one line of the log.
+pub(super) fn summary(entry: &Value) -> String {
+    match (is_change(entry), version(entry)) {
+        (true, _) => format!("{}, a change of {}", entry["seq"], entry["target"]),
+        (false, 0) => format!("{} {:.30}", entry["seq"], entry["content"].to_string()),
+        (false, version) => format!("{} {:.30}, version {version}", entry["seq"], entry["content"].to_string()),
+    }
 }
