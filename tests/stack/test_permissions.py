@@ -46,7 +46,7 @@ ALLOWED = {
         ("dynamodb:Query", "ConversationsTable.Arn"),
         ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
         ("dynamodb:Query", "MessagesTable.Arn"),
-        ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "MessagesTable.Arn"),
         POST,
         DELETE,
     },

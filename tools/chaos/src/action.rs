@@ -11,23 +11,10 @@ const NEWEST: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    Message {
-        content: String,
-        reply_to: Option<u64>,
-        mentions: Vec<String>,
-    },
-    Edit {
-        target: u64,
-        content: String,
-    },
-    Delete {
-        target: u64,
-    },
-    React {
-        target: u64,
-        reaction: String,
-        on: bool,
-    },
+    Message { content: String, reply_to: Option<u64>, mentions: Vec<String> },
+    Edit { target: u64, content: String },
+    Delete { target: u64 },
+    React { target: u64, reaction: String, on: bool },
 }
 
 impl Action {

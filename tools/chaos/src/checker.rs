@@ -274,7 +274,9 @@ fn check_shown(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(
         let seqs = rows.filter(|row| row["kind"].is_null()).filter_map(|row| row["seq"].as_u64());
         let skipped: Vec<_> = seqs.filter(|seq| before < seq && seq < after).collect();
         if !skipped.is_empty() {
-            report(format!("message {after} is shown after {before} in the conversation with {peer}, without {skipped:?}"));
+            report(format!(
+                "message {after} is shown after {before} in the conversation with {peer}, without {skipped:?}"
+            ));
         }
     }
 }
@@ -328,10 +330,7 @@ pub fn differences<'a>(fields: &[&'a str], one: &Value, other: &Value) -> Vec<&'
 }
 
 /// The texts that stand in these items, each with its item.
-pub fn traces<'a>(
-    texts: &'a BTreeSet<String>,
-    items: impl Iterator<Item = &'a Value>,
-) -> impl Iterator<Item = String> {
+pub fn traces<'a>(texts: &'a BTreeSet<String>, items: impl Iterator<Item = &'a Value>) -> impl Iterator<Item = String> {
     items.flat_map(move |item| {
         let dump = item.to_string();
         let found = texts.iter().filter(|text| dump.contains(text.as_str()));

@@ -24,17 +24,8 @@ pub const MESSAGE: [&str; 14] = [
     "reactions",
 ];
 /// The fields of a change.
-pub const CHANGE: [&str; 9] = [
-    "messageId",
-    "conversationId",
-    "seq",
-    "kind",
-    "target",
-    "senderId",
-    "recipientId",
-    "createdAt",
-    "clientMessageId",
-];
+pub const CHANGE: [&str; 9] =
+    ["messageId", "conversationId", "seq", "kind", "target", "senderId", "recipientId", "createdAt", "clientMessageId"];
 
 /// Every version of every message of a conversation.
 #[derive(Debug, Default)]
@@ -82,7 +73,8 @@ impl Fold {
     fn apply(&mut self, row: &Value, action: &Action) {
         let seq = row["seq"].as_u64().unwrap_or_default();
         let Some(target) = action.target() else {
-            let fields = ["messageId", "conversationId", "seq", "senderId", "recipientId", "createdAt", "clientMessageId"];
+            let fields =
+                ["messageId", "conversationId", "seq", "senderId", "recipientId", "createdAt", "clientMessageId"];
             let mut message = action.fields();
             for field in fields.into_iter().filter(|field| !row[field].is_null()) {
                 message[field] = row[field].clone();
@@ -101,7 +93,8 @@ impl Fold {
         let mut message = message.1.clone();
         let is_own = message["senderId"] == *user;
         if !message["deleted"].is_null() || (!is_own && !matches!(action, Action::React { .. })) {
-            self.violations.push(format!("seq {seq}, a {action} by {user}, is not allowed, because it finds {message}"));
+            self.violations
+                .push(format!("seq {seq}, a {action} by {user}, is not allowed, because it finds {message}"));
             return;
         }
         message["version"] = json!(seq);

@@ -97,7 +97,10 @@ pub enum Wish {
     /// Delete a message of its user.
     Delete,
     /// Add a reaction to a message, or remove it.
-    React { reaction: &'static str, on: bool },
+    React {
+        reaction: &'static str,
+        on: bool,
+    },
 }
 
 /// What a device says about a conversation when it sends a draft.

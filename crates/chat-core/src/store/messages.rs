@@ -251,11 +251,8 @@ impl Messages {
             let state = item.remove(STATE);
             entries.push((entry(item)?, state));
         }
-        let mut changed = match range {
-            Range::After(_) => self.missing_targets(conversation, entries.iter().map(|(entry, _)| entry)).await?,
-            // Read from the newest entry back, each message is at least as new as the changes that were read before it.
-            Range::Newest | Range::Before(_) => BTreeMap::new(),
-        };
+        let needed = needed_versions(entries.iter().map(|(entry, _)| entry), newer);
+        let mut changed = self.changed(conversation, &needed).await?;
         for (entry, _) in &mut entries {
             if let Some(message) = changed.remove(entry.seq()) {
                 *entry = Entry::Message(message);
@@ -297,26 +294,28 @@ impl Messages {
         Ok(PageRead { page, state_at_end })
     }
 
-    /// The messages that these entries change, as they are now, without those among the entries that are read as they are
-    /// since. A query is no transaction: it can read a message, and then the entry of a change that was made in between.
-    async fn missing_targets(
+    /// Messages as they are now, each with at least the version that is needed, if any.
+    ///
+    /// While DynamoDB applies a transaction, one of its items can be new and another one still old. So a change can be read for
+    /// a moment before the message is.
+    async fn changed(
         &self,
         conversation: &ConversationId,
-        entries: impl Iterator<Item = &Entry> + Clone,
+        needed: &BTreeMap<Seq, Option<Seq>>,
     ) -> Result<BTreeMap<Seq, Message>, Error> {
-        let versions: BTreeMap<_, _> = entries.clone().map(|entry| (*entry.seq(), entry.version())).collect();
-        let is_missing = |change: &&Entry| {
-            let read = change.target().and_then(|target| versions.get(&target));
-            read.is_none_or(|version| *version < Some(*change.seq()))
-        };
-        let targets: BTreeSet<_> = entries.filter(is_missing).filter_map(Entry::target).collect();
-        if targets.is_empty() {
+        if needed.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let keys: Vec<_> = targets.into_iter().map(|target| key(conversation, target)).collect();
-        let items = batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await?;
-        let messages = items.into_iter().map(from_item::<Message>);
-        messages.map(|message| message.map(|message| (message.seq, message))).collect()
+        let keys: Vec<_> = needed.keys().map(|target| key(conversation, *target)).collect();
+        for _ in 0..ATTEMPTS {
+            let items = batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await?;
+            let messages = items.into_iter().map(from_item::<Message>).collect::<Result<Vec<_>, _>>()?;
+            if messages.iter().all(|message| message.version >= needed[&message.seq]) {
+                return Ok(messages.into_iter().map(|message| (message.seq, message)).collect());
+            }
+            tokio::time::sleep(random_wait()).await;
+        }
+        Err(Error::Unavailable("a message is older than its change".into()))
     }
 
     /// The newest entry and the newest message of a conversation; none if the conversation has none. One call; two if the
@@ -342,10 +341,11 @@ impl Messages {
         let end = End::from(stored.header());
         let message = match stored.entry {
             Entry::Message(message) => Some(message),
-            Entry::Change(_) => match self.get(conversation, end.newest_message()).await? {
-                Some(StoredEntry { entry: Entry::Message(message), .. }) => Some(message),
-                _ => None,
-            },
+            Entry::Change(change) => {
+                let seq = end.newest_message();
+                let version = Some(change.seq).filter(|_| change.target == seq);
+                self.changed(conversation, &[(seq, version)].into()).await?.remove(&seq)
+            }
         };
         let message =
             message.ok_or_else(|| Error::Internal("the newest message of a conversation is missing".into()))?;
@@ -434,6 +434,26 @@ impl Messages {
         let more_before = response.last_evaluated_key.and(headers.last()).map(|last| last.seq);
         Ok(HeaderPage { headers, more_before })
     }
+}
+
+/// The messages that these entries change, each with its newest change, without those among the entries that are at least as
+/// new: a query is no transaction, and can read a message, and then the entry of a change that was made in between. Those that
+/// are not among the entries are left out unless `with_others`.
+fn needed_versions<'a>(
+    entries: impl Iterator<Item = &'a Entry> + Clone,
+    with_others: bool,
+) -> BTreeMap<Seq, Option<Seq>> {
+    let read: BTreeMap<_, _> = entries.clone().map(|entry| (*entry.seq(), entry.version())).collect();
+    let mut needed = BTreeMap::new();
+    for change in entries {
+        let Some(target) = change.target() else { continue };
+        let is_missing = read.get(&target).map_or(with_others, |version| *version < Some(*change.seq()));
+        if is_missing {
+            let newest: &mut Option<Seq> = needed.entry(target).or_default();
+            *newest = (*newest).max(Some(*change.seq()));
+        }
+    }
+    needed
 }
 
 fn entry(item: Item) -> Result<Entry, Error> {

@@ -149,5 +149,5 @@ async fn an_inbox_row_whose_newest_entry_is_a_change_takes_a_call_more() {
         ["BatchGetItem ConversationsTable", "Query ConversationsTable", "Query MessagesTable"];
     assert_eq!(calls().await, [positions, entries, newest]);
     chat.accepted("alice", edit("alice", 1, "2")).await;
-    assert_eq!(calls().await, [positions, "GetItem MessagesTable", entries, newest]);
+    assert_eq!(calls().await, [positions, "BatchGetItem MessagesTable", entries, newest]);
 }

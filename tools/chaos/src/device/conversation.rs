@@ -280,7 +280,8 @@ impl ConversationTask<'_> {
 /// The changes on a page, read with `after`, that come without their message as it is since, and the changed messages that
 /// belong to no change on the page.
 fn incomplete(entries: &[Value], changed: &[Value]) -> Vec<String> {
-    let is_since = |change: &Value, message: &Value| message["seq"] == change["target"] && version(message) >= seq(change);
+    let is_since =
+        |change: &Value, message: &Value| message["seq"] == change["target"] && version(message) >= seq(change);
     let messages = || entries.iter().filter(|entry| !is_change(entry)).chain(changed);
     let changes = || entries.iter().filter(|entry| is_change(entry));
     let alone = changes().filter(|change| !messages().any(|message| is_since(change, message)));

@@ -64,7 +64,9 @@ impl DeviceCore {
     pub(super) fn has_received(&self, content: &str, source: Source) -> bool {
         let state = self.state();
         match source {
-            Source::Acknowledged => state.history.acknowledged.iter().any(|one| one.content.as_deref() == Some(content)),
+            Source::Acknowledged => {
+                state.history.acknowledged.iter().any(|one| one.content.as_deref() == Some(content))
+            }
             _ => state.history.seen.iter().any(|(seen, message)| *seen == source && message["content"] == content),
         }
     }
