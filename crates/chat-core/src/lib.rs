@@ -21,4 +21,4 @@ mod start;
 
 pub use model::error::Error;
 pub use protocol::{replies::Reply, request::Request};
-pub use start::{run, run_authorizer, run_lifecycle};
+pub use start::{run, run_authorizer, run_backend, run_lifecycle};

@@ -36,6 +36,15 @@ pub async fn run_lifecycle<C: FromConfiguration>(route: impl AsyncFn(&C, Request
     .await
 }
 
+/// Runs the function that backends invoke. It returns as [`run`] does.
+pub async fn run_backend<C: FromConfiguration>(route: impl AsyncFn(&C, Request) -> Result<Reply, Error>) -> ExitCode {
+    exit_code(async |start| {
+        let context: C = start.build()?;
+        lambda::serve_backends(&context, &start.request_log()?, route).await
+    })
+    .await
+}
+
 /// Runs the authorizer. It returns as [`run`] does.
 pub async fn run_authorizer<C: FromConfiguration>(
     authorizer: impl AsyncFn(&C, ConnectRequest) -> Result<Identity, Error>,

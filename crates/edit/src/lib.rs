@@ -11,7 +11,10 @@ use chat_core::{
         draft::{Authorship, Draft},
         message::Content,
     },
-    protocol::requests::{ChangeMessage, EditMessage, KnownEnd, React},
+    protocol::{
+        request::Origin,
+        requests::{ChangeMessage, EditMessage, KnownEnd, React},
+    },
 };
 
 /// What this route works with.
@@ -42,7 +45,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
             let EditMessage { content } = request.body()?;
             Change::Edit { content: Content::new(content)?, window: context.window }
         }
-        "deleteMessage" => Change::Delete,
+        "deleteMessage" => Change::Delete { of_anybody: request.origin == Origin::Backend },
         "react" => match request.body()? {
             React { reaction, on: true } => Change::React(reaction),
             React { reaction, on: false } => Change::Unreact(reaction),

@@ -1,6 +1,7 @@
 //! The Lambda edge: the only code that knows events, responses and the Lambda runtime.
 
 mod authorizer;
+mod backend;
 mod identity;
 mod log_settings;
 mod request_log;
@@ -24,6 +25,7 @@ use crate::{
 use span::SpanLayer;
 
 pub use authorizer::{AuthorizerEvent, authorize};
+pub use backend::handle_backend;
 pub use log_settings::LogSettings;
 pub use request_log::{Handled, LogEntry, RequestLog};
 pub use response::RouteResponse;
@@ -49,6 +51,16 @@ pub(crate) async fn serve_lifecycle<C>(
 ) -> Result<(), StartError> {
     let route = &route;
     serve(log, async |event| handle_event(context, event, route).await.map(Ok)).await
+}
+
+/// Serves the requests of backends.
+pub(crate) async fn serve_backends<C>(
+    context: &C,
+    log: &RequestLog,
+    route: impl AsyncFn(&C, Request) -> Result<Reply, Error>,
+) -> Result<(), StartError> {
+    let route = &route;
+    serve(log, async |event| handle_backend(context, event, route).await.map(Ok)).await
 }
 
 /// Serves the authorizer.

@@ -21,7 +21,7 @@ use crate::{
         deadline::until,
         metrics::MetricsRecorder,
         replies::Reply,
-        request::Request,
+        request::{Origin, Request},
     },
     push::connections_api::ConnectionsApi,
 };
@@ -116,6 +116,7 @@ fn request(
         identity::user(authorizer).ok_or(Error::Unauthenticated("the connection has no proven user; connect again"))?;
     Ok(Request {
         user,
+        origin: Origin::Connection,
         connection_id: context.connection_id.unwrap_or_default(),
         connected_at: Timestamp::from_millis(context.connected_at),
         token_expires_at: identity::token_expires_at(authorizer),
@@ -149,7 +150,7 @@ fn offered_subprotocols(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The end of the invocation on the monotonic clock.
-fn deadline(lambda: &Context) -> Instant {
+pub(super) fn deadline(lambda: &Context) -> Instant {
     let left = lambda.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
     Instant::now() + left
 }

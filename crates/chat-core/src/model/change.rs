@@ -22,7 +22,10 @@ pub enum Change {
         window: EditWindow,
     },
     /// Removes the content for good.
-    Delete,
+    Delete {
+        /// Whether the user may delete what others wrote.
+        of_anybody: bool,
+    },
     /// Adds a reaction of the caller.
     React(Reaction),
     /// Removes a reaction of the caller.
@@ -69,8 +72,8 @@ impl Change {
                 changed.content = content.clone();
                 changed.edited_at = Some(entry.created_at);
             }
-            Self::Delete => {
-                if !is_own {
+            Self::Delete { of_anybody } => {
+                if !is_own && !of_anybody {
                     return Err(Error::Forbidden("only the sender of a message may delete it"));
                 }
                 changed.content = Content::of_deleted();

@@ -41,6 +41,8 @@ pub enum Reply {
     Read(ReadReceipt),
     /// `presence`
     Presence(PresenceList),
+    /// `disconnected`
+    Disconnected(Disconnected),
 }
 
 /// `sent`: the entry is stored. The fields are those of [`Message`].
@@ -160,6 +162,16 @@ pub struct Presence {
     /// When the last connection ended; none if the user is online, or has not been connected for 30 days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Timestamp>,
+}
+
+/// `disconnected`: connections of a user were closed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disconnected {
+    /// The user.
+    pub user_id: UserId,
+    /// The count of connections that were closed.
+    pub connections: usize,
 }
 
 /// `read`: a user has read a conversation up to a message.

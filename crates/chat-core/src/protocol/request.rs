@@ -16,12 +16,23 @@ use crate::{
 /// The last part of an invocation, which is reserved for the reply.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
-/// One event of one connection, from a user that the authorizer proved.
+/// Where a request comes from, which decides what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A connection of the user, whom the authorizer proved.
+    Connection,
+    /// A backend that acts as the user, by IAM. Only the edge of the function `api` makes such requests.
+    Backend,
+}
+
+/// One event of one connection, from a user that the authorizer proved; or a request of a backend that acts as the user.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The caller, taken from the authorizer's context and from nowhere else.
+    /// The caller, taken from the authorizer's context and from nowhere else; for a backend, whom it acts as.
     pub user: UserId,
-    /// The caller's connection.
+    /// Where the request comes from.
+    pub origin: Origin,
+    /// The caller's connection; empty for a backend.
     pub connection_id: String,
     /// When the caller's connection was opened.
     pub connected_at: Timestamp,
