@@ -40,11 +40,11 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 SHELL_SCRIPTS := .ci/run $(wildcard tests/*.sh tests/stack/*.sh)
-PYTHON_SOURCES := $(wildcard tests/stack/*.py)
+PYTHON_SOURCES := $(wildcard tests/stack/*.py examples/*.py)
 MARKDOWN := '*.md' 'docs/**/*.md' 'tools/**/*.md' '.github/**/*.md'
 
 .PHONY: help rust run invoke smoke accept test docker chromium format check rust-lints other-lints web page deny advisories unit \
-	chaos template workflows sam invoke-test deploy-test load binaries bench budgets growth tools clean
+	backends chaos template workflows sam invoke-test deploy-test load binaries bench budgets growth tools clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ smoke: ## Run a two-user conversation against a running chat. URL=ws://127.0.0.1
 	@$(BUILD) --bin smoke
 	@target/debug/smoke $(URL)
 
-test: docker chromium check deny template workflows web unit page chaos sam budgets deploy-test invoke-test ## Run every check and every test.
+test: docker chromium check deny template workflows web unit backends page chaos sam budgets deploy-test invoke-test ## Run every check and every test.
 
 docker:
 	@docker info >/dev/null 2>&1 || { echo "SAM runs functions in Docker. Install it (Debian: apt install docker.io) and start it."; exit 1; }
@@ -110,6 +110,10 @@ page: chromium tests/node_modules/installed $(VITE_PROJECTS) ## Test the page, R
 
 unit: tests/node_modules/installed ## Run the unit, integration and end-to-end tests.
 	env -u CARGO_TARGET_DIR cargo test --workspace --target-dir target
+
+backends: .venv/installed ## Test the function for backends and the bot of examples/ with the AWS SDK.
+	$(BUILD) --bins
+	.venv/bin/python tests/stack/backends.py
 
 CHAOS = target/debug/chaos
 # The browser client waits longer between its attempts, so more runs fit beside each other.

@@ -101,6 +101,7 @@ async fn every_route_is_attacked() {
     let aws = FakeAws::start().await;
     let attacked: BTreeSet<_> = all(&aws).into_iter().map(|route| route.name.to_owned()).collect();
     let functions = support::stack().functions.into_values().filter_map(|function| function.binary);
-    let routes: BTreeSet<_> = functions.filter(|name| name != "authorizer").collect();
+    // No client reaches the other two by a frame.
+    let routes: BTreeSet<_> = functions.filter(|name| name != "authorizer" && name != "api").collect();
     assert_eq!(attacked, routes, "tests/attacks/routes.rs attacks the functions on the left: add the others to `all`");
 }

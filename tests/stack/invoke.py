@@ -150,6 +150,11 @@ def check_all(function_invoker, url):
     check_equal((presence["type"], presence["value"]), ("presence", {"users": [{"userId": "bob", "online": False}]}))
     check_equal(invoke("PresenceFunction", "typing"), {"statusCode": 200})
 
+    # A backend gets the frame itself, because no gateway unwraps it.
+    sent = [invoke("ApiFunction", "api") for _ in range(2)]
+    check_equal([(frame["type"], frame["ref"], frame["value"]["seq"]) for frame in sent], [("sent", "10", 1)] * 2)
+    check_equal([frame["value"]["duplicate"] for frame in sent], [False, True])
+
     check_equal(frame(invoke("FallbackFunction", "fallback")), {"type": "pong", "ref": "3"})
 
     check_equal(invoke("DisconnectFunction", "disconnect")["statusCode"], 200)

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "ReadFunction",
     "EditFunction",
     "PresenceFunction",
+    "ApiFunction",
     "FallbackFunction",
 }
 # The function of each route.

@@ -21,6 +21,7 @@ METRICS = {
 }
 ALARMS = {
     "ApiErrorsAlarm",
+    "BackendAlarm",
     "FunctionErrorsAlarm",
     "FunctionThrottlesAlarm",
     "TableThrottlesAlarm",
@@ -92,8 +93,8 @@ class Alarms(MonitoringTest):
 
     def test_alarms_and_dashboard_cover_every_function_and_table(self):
         alarms = self.alarms()
-        function_alarms = json.dumps(alarms["FunctionErrorsAlarm"])
-        function_alarms += json.dumps(alarms["FunctionThrottlesAlarm"])
+        names = ["FunctionErrorsAlarm", "FunctionThrottlesAlarm", "BackendAlarm"]
+        function_alarms = "".join(json.dumps(alarms[name]) for name in names)
         for function in FUNCTIONS:
             count = 1 if function == "AuthorizerFunction" else 2
             self.assertEqual(function_alarms.count(f'"{function}"'), count, function)
@@ -101,6 +102,12 @@ class Alarms(MonitoringTest):
         for table in self.of_type("AWS::DynamoDB::Table"):
             self.assertIn(f'"{table}"', json.dumps(alarms["TableThrottlesAlarm"]))
             self.assertIn(f"${{{table}}}", self.body)
+
+    def test_no_alarm_watches_more_metrics_than_cloudwatch_allows(self):
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+        for name, alarm in self.alarms().items():
+            watched = sum("MetricStat" in metric for metric in alarm["Metrics"])
+            self.assertLessEqual(watched, 10, name)
 
     def test_a_refused_token_raises_no_alarm_and_a_fault_of_the_authorizer_does(self):
         # The authorizer answers 401 by failing, so its `Errors` count refused tokens.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chat_core::{
     Request,
     model::time::Timestamp,
-    protocol::metrics::MetricsRecorder,
+    protocol::{metrics::MetricsRecorder, request::Origin},
     push::{
         connections_api::{ConnectionsApi, PushTimeouts},
         fanout::Fanout,
@@ -28,6 +28,7 @@ fn request() -> Request {
     let now = Timestamp::from_millis(0);
     Request {
         user: "alice".to_owned().try_into().unwrap(),
+        origin: Origin::Connection,
         connection_id: "alice".to_owned(),
         connected_at: now,
         token_expires_at: None,

@@ -58,8 +58,9 @@ impl Console {
     }
 
     pub(crate) fn ready(&self, running: &RunningSystem, host: IpAddr) {
-        let RunningSystem { page, websocket, dynamodb, stack, .. } = running;
-        let mut addresses = format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}");
+        let RunningSystem { page, websocket, dynamodb, lambda, stack, .. } = running;
+        let mut addresses =
+            format!("  page       {page}\n  WebSocket  {websocket}\n  DynamoDB   {dynamodb}\n  Lambda     {lambda}");
         if let Some(settings) = authorizer_settings(stack) {
             let _ = write!(addresses, "\n  authorizer {settings}");
         }

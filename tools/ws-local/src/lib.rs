@@ -18,6 +18,7 @@ pub mod functions;
 pub mod gateway;
 pub mod invoke;
 pub mod issuer;
+mod lambda_api;
 mod private_file;
 pub mod samconfig;
 mod secrets;

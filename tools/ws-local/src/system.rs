@@ -19,6 +19,7 @@ use crate::{
     file_watch::FileWatch,
     functions::{FunctionOptions, Functions},
     gateway::{Gateway, GatewayOptions, Limits},
+    lambda_api::LambdaApi,
     samconfig, secrets,
     template::{self, Stack},
 };
@@ -27,6 +28,9 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The default port of DynamoDB. If it is taken, a free one is used.
 const DYNAMODB_PORT: u16 = 8000;
+
+/// The default port of Lambda's API, as of `sam local start-lambda`. If it is taken, a free one is used.
+const LAMBDA_PORT: u16 = 3001;
 
 /// The variable that sets the endpoint of DynamoDB in every AWS SDK.
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
@@ -49,6 +53,9 @@ pub struct SystemOptions {
     /// The address that DynamoDB listens on. There is no authentication: on any address except
     /// loopback, every machine on the network can read and write the tables.
     pub dynamodb_host: IpAddr,
+    /// The port of Lambda's API, on loopback only: who reaches it can invoke every function. 0 selects a free one. `None` is
+    /// 3001, or a free one if that is taken.
+    pub lambda_port: Option<u16>,
     /// Where rows are stored.
     pub storage: Storage,
     /// How the functions are built and run.
@@ -74,6 +81,7 @@ impl SystemOptions {
             host: LOOPBACK,
             dynamodb_port: Some(0),
             dynamodb_host: LOOPBACK,
+            lambda_port: Some(0),
             storage: Storage::Memory,
             functions: FunctionOptions::default(),
             web: None,
@@ -93,6 +101,8 @@ pub struct RunningSystem {
     pub websocket: String,
     /// The endpoint of DynamoDB for an SDK or the AWS CLI.
     pub dynamodb: String,
+    /// The endpoint of Lambda, to invoke functions with an SDK or the AWS CLI.
+    pub lambda: String,
     /// The resolved template, with this machine's addresses in the functions' variables.
     pub stack: Stack,
     /// The template's functions.
@@ -100,6 +110,7 @@ pub struct RunningSystem {
     /// The template's API.
     pub gateway: Gateway,
     database: DynamoDb,
+    _lambda_api: LambdaApi,
     _lock: Option<File>,
     _watch: Option<FileWatch>,
 }
@@ -142,14 +153,18 @@ pub async fn start(options: SystemOptions) -> anyhow::Result<RunningSystem> {
         more_listeners,
     };
     let gateway = Gateway::start(listener, &stack, functions.clone(), gateway)?;
+    let lambda_listener = bind_or_free(LOOPBACK, options.lambda_port, LAMBDA_PORT).await?;
+    let lambda_api = LambdaApi::start(lambda_listener, &stack, functions.clone())?;
     Ok(RunningSystem {
         page: format!("http://{address}/"),
         websocket: format!("ws://{address}/{}", stack.api.stage),
         dynamodb: database.url(),
+        lambda: lambda_api.url(),
         stack,
         functions,
         gateway,
         database,
+        _lambda_api: lambda_api,
         _lock: lock,
         _watch: watch,
     })
@@ -175,7 +190,7 @@ impl fmt::Debug for RunningSystem {
 }
 
 async fn start_tables(options: &SystemOptions, stack: &Stack) -> anyhow::Result<DynamoDb> {
-    let listener = bind_dynamodb(options.dynamodb_host, options.dynamodb_port).await?;
+    let listener = bind_or_free(options.dynamodb_host, options.dynamodb_port, DYNAMODB_PORT).await?;
     DynamoDb::start(listener, &options.storage, &stack.tables).await.context("DynamoDB did not start")
 }
 
@@ -193,12 +208,12 @@ async fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn bind_dynamodb(host: IpAddr, port: Option<u16>) -> anyhow::Result<TcpListener> {
+/// Listens on `port`; without one, on the default port, or on a free one if that is taken.
+async fn bind_or_free(host: IpAddr, port: Option<u16>, default: u16) -> anyhow::Result<TcpListener> {
     match port {
         Some(port) => bind(host, port).await,
-        None => match bind(host, DYNAMODB_PORT).await {
+        None => match bind(host, default).await {
             Ok(listener) => Ok(listener),
-            // The default port is in use, and the caller did not choose one.
             Err(_) => bind(host, 0).await,
         },
     }

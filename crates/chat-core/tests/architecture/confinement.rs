@@ -123,6 +123,13 @@ fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
 }
 
 #[test]
+fn only_the_edge_of_the_api_makes_requests_of_backends() {
+    check_only(&["Origin::Backend"], &["crates/chat-core/src/lambda/backend.rs", "crates/edit/src/lib.rs"]);
+    let edit = fs::read_to_string(root().join("crates/edit/src/lib.rs")).unwrap();
+    assert!(edit.contains("request.origin == Origin::Backend"), "edit only asks where a request comes from");
+}
+
+#[test]
 fn cryptography_is_used_for_tokens_and_positions_only() {
     let users = ["crates/authorizer/src/signature.rs", "crates/chat-core/src/protocol/position.rs"];
     check_only(&["use ring::"], &users);

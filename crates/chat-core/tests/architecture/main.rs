@@ -5,7 +5,10 @@ mod layers;
 mod project;
 mod sources;
 
-/// The crates of the routes. The authorizer is the only other function.
+/// The crates of the routes.
 const ROUTES: [&str; 9] = ["connect", "disconnect", "edit", "fallback", "history", "inbox", "presence", "read", "send"];
+
+/// The crates of the other functions.
+const OTHERS: [&str; 2] = ["api", "authorizer"];
 
 const CORE: &str = "crates/chat-core/src/";

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, fs};
 use chat_core::model::error::Error;
 
 use crate::{
-    ROUTES,
+    OTHERS, ROUTES,
     sources::{root, sources, without_tests},
 };
 
 #[test]
 fn a_main_is_one_expression() {
-    for name in ROUTES.iter().chain(&["authorizer"]) {
+    for name in ROUTES.iter().chain(&OTHERS) {
         let code = fs::read_to_string(root().join(format!("crates/{name}/src/main.rs"))).unwrap();
         let body = code.split_once("async fn main()").unwrap().1.split_once("{\n").unwrap().1;
         assert_eq!(body.matches('\n').count(), 2, "{name}: one line, and the brace that closes it");
@@ -55,7 +55,7 @@ fn no_deployed_crate_depends_on_a_tool_or_a_test() {
 fn every_crate_is_a_function_of_the_template_with_an_event() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
     let binaries: BTreeSet<_> = template.lines().filter_map(|line| line.trim().strip_prefix("Binary: ")).collect();
-    let functions: BTreeSet<_> = ROUTES.iter().copied().chain(["authorizer"]).collect();
+    let functions: BTreeSet<_> = ROUTES.iter().copied().chain(OTHERS).collect();
     assert_eq!(binaries, functions, "each function of template.yaml is in this test's ROUTES, and each of those there");
     let crates: BTreeSet<_> = fs::read_dir(root().join("crates"))
         .unwrap()

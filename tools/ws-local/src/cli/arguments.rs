@@ -43,6 +43,10 @@ pub(super) struct Arguments {
     /// Address that DynamoDB listens on; set it if containers or other machines need the tables
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     dynamodb_host: IpAddr,
+    /// Port of Lambda's API, which invokes functions for SDKs and the AWS CLI; 0 selects a free one [default: 3001, or a free
+    /// one if that is taken]
+    #[arg(long, value_name = "PORT")]
+    lambda_port: Option<u16>,
     /// Serve only the template's tables
     #[arg(long, conflicts_with_all = ["release", "web"])]
     pub(super) only_dynamodb: bool,
@@ -96,6 +100,7 @@ impl Arguments {
             host: self.host,
             dynamodb_port: self.dynamodb_port,
             dynamodb_host: self.dynamodb_host,
+            lambda_port: self.lambda_port,
             storage: if self.memory { Storage::Memory } else { Storage::Directory(self.data.clone()) },
             functions,
             web: self.web,

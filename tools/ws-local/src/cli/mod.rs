@@ -112,7 +112,8 @@ impl Served {
     fn addresses(&self) -> Value {
         match self {
             Self::System(running) => {
-                json!({"page": running.page, "websocket": running.websocket, "dynamodb": running.dynamodb})
+                let RunningSystem { page, websocket, dynamodb, lambda, .. } = &**running;
+                json!({ "page": page, "websocket": websocket, "dynamodb": dynamodb, "lambda": lambda })
             }
             Self::DynamoDb(database) => json!({"dynamodb": database.url()}),
         }
