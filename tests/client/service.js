@@ -1,18 +1,29 @@
 // A scripted service in memory. It follows the protocol, and a test can change the fate of single frames. A client takes
 // its `WebSocket` in place of the browser's.
 
+import { changeOf, checkExtras } from './changes.js';
+
+/** The actions that change a message. */
+const CHANGES = ['editMessage', 'deleteMessage', 'react'];
+
 /** @param {string} a @param {string} b */
 export const conversationId = (a, b) => {
   const [one, other] = [a, b].sort();
   return `dm:${Buffer.byteLength(one)}:${one}:${other}`;
 };
 
-/** @param {any} message */
+/** @param {any} entry */
 export const position = ({ conversationId: id, seq }) => `position ${seq} of ${id}`;
+
+/** @param {any} entry */
+export const asReceived = (entry) => JSON.parse(JSON.stringify(entry));
+
+const error = (code, message) => ({ type: 'error', code, message });
 
 export class Service {
   /**
-   * By conversation id.
+   * The entries of each conversation, by its id. Messages are as they are now: a change replaces its target by another
+   * object.
    *
    * @type {Map<string, any[]>}
    */
@@ -52,6 +63,14 @@ export class Service {
    * @type {(message: any, socket: any) => boolean}
    */
   loses = () => false;
+  /**
+   * By how many turns of the event loop a frame to a client is late, so that frames overtake each other.
+   *
+   * @type {(frame: any, socket: any) => number}
+   */
+  lag = () => 0;
+  /** For how many milliseconds a message may be edited. */
+  editWindow = Infinity;
 
   /** Conversations on a page. */
   pageSize = Infinity;
@@ -98,8 +117,14 @@ export class Service {
         setImmediate(() => this.onclose?.({ code }));
       }
       tell(frame) {
-        if (this.readyState === 1)
-          setImmediate(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(frame) }));
+        if (this.readyState !== 1) return;
+        const data = JSON.stringify(frame);
+        const deliver = (turns) =>
+          setImmediate(() => {
+            if (turns > 0) deliver(turns - 1);
+            else if (this.readyState === 1) this.onmessage?.({ data });
+          });
+        deliver(service.lag(frame, this));
       }
     };
   }
@@ -117,8 +142,15 @@ export class Service {
     return this.messages.get(id);
   }
 
+  /** The messages without the changes, as they are now and as a client gets them. */
+  messagesOf(a, b) {
+    return this.of(a, b)
+      .filter((entry) => !entry.kind)
+      .map(asReceived);
+  }
+
   contents(a, b) {
-    return this.of(a, b).map((m) => m.content);
+    return this.messagesOf(a, b).map((m) => m.content);
   }
 
   /** Stores and pushes a message of a user without a client. */
@@ -128,33 +160,72 @@ export class Service {
     return message;
   }
 
-  append(sender, recipient, content, clientMessageId) {
+  /** Stores and pushes a change of a user without a client. Returns the entry that announces it. */
+  edit(sender, recipient, seq, content) {
+    return this.change(sender, recipient, { action: 'editMessage', seq, content });
+  }
+
+  delete(sender, recipient, seq) {
+    return this.change(sender, recipient, { action: 'deleteMessage', seq });
+  }
+
+  react(sender, recipient, seq, reaction, on = true) {
+    return this.change(sender, recipient, { action: 'react', seq, reaction, on });
+  }
+
+  change(sender, recipient, frame) {
+    const entry = this.appendChange(sender, recipient, frame);
+    this.push(entry, undefined);
+    return entry;
+  }
+
+  append(sender, recipient, content, clientMessageId, { replyTo, mentions } = {}) {
+    return this.#store(sender, recipient, { content, clientMessageId, replyTo, mentions });
+  }
+
+  /** Stores a change, and replaces its target. */
+  appendChange(sender, recipient, frame) {
+    const row = this.of(sender, recipient);
+    const { seq: target, clientMessageId } = frame;
+    const announced = { seq: row.length + 1, senderId: sender, createdAt: Date.now() };
+    const changed = changeOf(row[target - 1], frame, announced, this.editWindow);
+    const entry = this.#store(sender, recipient, { kind: 'change', target, clientMessageId });
+    row[target - 1] = changed;
+    return entry;
+  }
+
+  #store(sender, recipient, fields) {
     const row = this.of(sender, recipient);
     const seq = row.length + 1;
     const id = conversationId(sender, recipient);
-    const message = {
+    const entry = {
       messageId: `m${Math.random()}`,
       conversationId: id,
       seq,
       senderId: sender,
       recipientId: recipient,
-      content,
       createdAt: Date.now(),
-      clientMessageId,
+      ...fields,
     };
-    row.push(message);
+    row.push(entry);
     this.read.set(`${sender} ${id}`, seq);
-    return message;
+    return entry;
   }
 
-  push(message, but) {
+  /** The target of a change as it is now; undefined for a message. */
+  changedBy({ kind, conversationId: id, target }) {
+    return kind && this.messages.get(id)?.[target - 1];
+  }
+
+  /** What is pushed for an entry, as the service is now. */
+  pushOf(entry) {
+    return { type: 'message', value: entry, changed: this.changedBy(entry), position: position(entry) };
+  }
+
+  push(entry, but) {
     for (const socket of this.sockets)
-      if (
-        socket !== but &&
-        [message.senderId, message.recipientId].includes(socket.user) &&
-        !this.loses(message, socket)
-      )
-        socket.tell({ type: 'message', value: message, position: position(message) });
+      if (socket !== but && [entry.senderId, entry.recipientId].includes(socket.user) && !this.loses(entry, socket))
+        socket.tell(this.pushOf(entry));
   }
 
   take(socket, frame) {
@@ -165,37 +236,44 @@ export class Service {
     if (fate !== 'mute') socket.tell({ ref: frame.ref, ...answer });
   }
 
+  /** Stores what a client sends, unless it is stored already. */
+  #append(socket, frame) {
+    const me = socket.user;
+    const peer = frame.recipientId ?? frame.targetId;
+    const { clientMessageId } = frame;
+    const stored = this.of(me, peer);
+    if (frame.lastSeq > stored.length) return error('bad_request', 'lastSeq: there is no such message');
+    const proved = stored.find((entry) => frame.position !== undefined && frame.position === position(entry));
+    const lastSeq = proved?.seq ?? frame.lastSeq;
+    const after = lastSeq === undefined ? stored.slice(-25) : stored.slice(lastSeq);
+    if (after.length > 1000) return error('out_of_date', 'sync first');
+    const first = after.find((entry) => entry.senderId === me && entry.clientMessageId === clientMessageId);
+    let entry = first;
+    try {
+      if (!entry && frame.action === 'sendMessage') checkExtras(frame, stored.length);
+      entry ??= CHANGES.includes(frame.action)
+        ? this.appendChange(me, peer, frame)
+        : this.append(me, peer, frame.content, clientMessageId, frame);
+    } catch (refusal) {
+      return error(refusal.code, refusal.message);
+    }
+    this.push(entry, socket);
+    const { messageId, conversationId: id, seq, createdAt } = entry;
+    const value = { messageId, conversationId: id, seq, createdAt, clientMessageId, duplicate: Boolean(first) };
+    return { type: 'sent', value: { ...value, position: position(entry), changed: this.changedBy(entry) } };
+  }
+
   answer(socket, frame) {
-    const error = (code, message) => ({ type: 'error', code, message });
     const me = socket.user;
     const row = frame.targetId ? this.of(me, frame.targetId) : [];
     switch (frame.action) {
       case 'ping':
         return { type: 'pong' };
-      case 'sendMessage': {
-        const stored = this.of(me, frame.recipientId);
-        if (frame.lastSeq > stored.length) return error('bad_request', 'lastSeq: there is no such message');
-        const proved = stored.find((m) => frame.position !== undefined && frame.position === position(m));
-        const lastSeq = proved?.seq ?? frame.lastSeq;
-        const after = lastSeq === undefined ? stored.slice(-25) : stored.slice(lastSeq);
-        if (after.length > 1000) return error('out_of_date', 'sync first');
-        const first = after.find((m) => m.senderId === me && m.clientMessageId === frame.clientMessageId);
-        const message = first ?? this.append(me, frame.recipientId, frame.content, frame.clientMessageId);
-        this.push(message, socket);
-        const { messageId, conversationId: id, seq, createdAt, clientMessageId } = message;
-        return {
-          type: 'sent',
-          value: {
-            messageId,
-            conversationId: id,
-            seq,
-            createdAt,
-            clientMessageId,
-            duplicate: Boolean(first),
-            position: position(message),
-          },
-        };
-      }
+      case 'sendMessage':
+      case 'editMessage':
+      case 'deleteMessage':
+      case 'react':
+        return this.#append(socket, frame);
       case 'getMessages': {
         const limit = Math.min(frame.limit ?? 50, 100);
         const { after, startKey } = frame;
@@ -203,6 +281,11 @@ export class Service {
         const messages = all.slice(0, limit);
         const more = all.length > limit;
         const value = { conversationId: conversationId(me, frame.targetId), messages };
+        if (after !== undefined) {
+          const targets = new Set(messages.map((entry) => entry.target));
+          const changed = row.filter((m) => targets.has(m.seq) && !messages.includes(m));
+          if (changed.length) value.changed = changed;
+        }
         const last = row.at(-1);
         if (last && messages.includes(last)) value.position = position(last);
         return { type: 'messages', value: more ? { ...value, lastEvaluatedKey: { seq: messages.at(-1).seq } } : value };
@@ -211,7 +294,8 @@ export class Service {
         const mine = [...this.messages].filter(([, stored]) =>
           stored.some((m) => [m.senderId, m.recipientId].includes(me)),
         );
-        mine.sort(([, one], [, other]) => other.at(-1).createdAt - one.at(-1).createdAt);
+        const newest = (stored) => stored.findLast((entry) => !entry.kind);
+        mine.sort(([, one], [, other]) => newest(other).createdAt - newest(one).createdAt);
         const start = frame.startKey ?? 0;
         const rest = mine.slice(start, start + this.pageSize);
         return {
@@ -219,16 +303,17 @@ export class Service {
           value: {
             lastEvaluatedKey: start + this.pageSize < mine.length ? start + this.pageSize : undefined,
             conversations: rest.map(([id, stored]) => {
-              const last = stored.at(-1);
+              const last = newest(stored);
               const peerId = last.senderId === me ? last.recipientId : last.senderId;
               const [readSeq, peerReadSeq] = [me, peerId].map((user) => this.read.get(`${user} ${id}`) ?? 0);
               return {
                 conversationId: id,
                 peerId,
                 lastMessage: last,
+                seq: stored.length,
                 readSeq,
                 peerReadSeq,
-                unread: stored.filter((m) => m.seq > readSeq && m.senderId !== me).length,
+                unread: stored.filter((m) => !m.kind && m.seq > readSeq && m.senderId !== me).length,
               };
             }),
           },
