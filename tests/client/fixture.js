@@ -13,9 +13,11 @@ export function connect(service, userId, options = {}) {
   const chat = new ChatClient({ url: service.url, userId, WebSocket: service.WebSocket, indexedDB: null, ...options });
   open.add(chat);
   chat.seen = [];
+  chat.changes = [];
   chat.states = [];
   chat.statuses = [];
   chat.addEventListener('message', ({ detail }) => chat.seen.push(detail));
+  chat.addEventListener('change', ({ detail }) => chat.changes.push(detail));
   chat.addEventListener('connection', ({ detail }) => chat.states.push(detail.state));
   chat.addEventListener('status', ({ detail }) => chat.statuses.push(detail));
   return chat;
