@@ -74,6 +74,8 @@ export class Service {
 
   /** Conversations on a page. */
   pageSize = Infinity;
+  /** Entries on a page of history at most: the service cuts pages by their bytes. */
+  entriesPerPage = Infinity;
   /** The largest number of connections of a user. */
   limit = Infinity;
 
@@ -275,7 +277,7 @@ export class Service {
       case 'react':
         return this.#append(socket, frame);
       case 'getMessages': {
-        const limit = Math.min(frame.limit ?? 50, 100);
+        const limit = Math.min(frame.limit ?? 50, 100, this.entriesPerPage);
         const { after, startKey } = frame;
         const all = after === undefined ? row.slice(0, (startKey?.seq ?? Infinity) - 1).reverse() : row.slice(after);
         const messages = all.slice(0, limit);
