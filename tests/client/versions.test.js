@@ -211,6 +211,21 @@ test('changes while the client was away are there when it is back, also those of
 /** A reaction that comes and goes. */
 const reaction = (seq, count) => ({ action: 'react', seq, reaction: '😀', on: count % 2 === 0 });
 
+test('a newest page whose changes are of older messages leaves none of them behind', async () => {
+  const service = told(1);
+  const chat = connect(service, 'alice', { times, pageSize: 3 });
+  await until(() => chat.hasInbox);
+  for (let number = 2; number <= 6; number += 1) service.say('bob', 'alice', `${number}`);
+  await until(() => chat.seen.length === 5);
+  // The pushes of these are lost; the newest page shows that they exist, and not what has changed.
+  silently(service, () => service.edit('bob', 'alice', 1, 'one'));
+  silently(service, () => service.edit('bob', 'alice', 2, 'two'));
+  silently(service, () => service.say('bob', 'alice', '9'));
+  await chat.open('bob');
+  await until(() => bob(chat).high === 9);
+  assert.deepEqual(contents(bob(chat).messages), ['one', 'two', '3', '4', '5', '6', '9']);
+});
+
 test('open, older and history give messages, whatever number of changes is between them', async () => {
   const service = told(3);
   for (let count = 0; count < 40; count += 1) service.appendChange('bob', 'alice', reaction(2, count));

@@ -486,15 +486,26 @@ export class Conversation {
     const news = [];
     while (this.high !== null) {
       const m = this.#ahead.get(this.high + 1);
-      if (!m) break;
+      if (!m || this.#isAheadOfTarget(m)) break;
       this.#ahead.delete(m.seq);
       this.high = m.seq;
+      this.#entries.push(m);
       this.#recordSender(m);
       news.push(m);
     }
-    this.#entries.push(...news);
     if (news.length) this.#show();
     return news;
+  }
+
+  /**
+   * Whether an entry announces a version that a held message does not have yet: the newest page, and another tab, may bring
+   * a change without its message. The entry then waits for a page that has both.
+   *
+   * @param {LogEntry} m
+   */
+  #isAheadOfTarget(m) {
+    const target = m.kind === 'change' && this.message(m.target);
+    return target && versionOf(target) < m.seq;
   }
 
   #show() {
