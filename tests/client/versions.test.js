@@ -334,6 +334,19 @@ test('entries of other kinds are counted, and not shown', async () => {
   assert.deepEqual([chat.unread, chat.changes], [2, []]);
 });
 
+test('entries that fill a page alone do not stop the client', async () => {
+  const service = told(2);
+  const chat = await join(service);
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => chat.connection.state !== 'online');
+  service.entriesPerPage = 1;
+  service.say('bob', 'alice', '3');
+  service.edit('bob', 'alice', 1, 'one');
+  service.say('bob', 'alice', '5');
+  await until(() => bob(chat).high === 5);
+  assert.deepEqual(contents(bob(chat).messages), ['one', '2', '3', '5']);
+});
+
 test('a service that has lost its data is noticed by a change in place of a message', async () => {
   const service = told(40);
   const chat = await join(service);

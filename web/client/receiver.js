@@ -226,7 +226,13 @@ export class Receiver {
   async #loadNext(c) {
     const { high, peerReadSeq } = c;
     const held = (high ?? 0) >= c.low ? (high ?? 0) : 0;
-    const { entries, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
+    let { entries, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
+    // A long entry may fill a page alone.
+    if (entries.at(-1)?.seq === high && next !== undefined) {
+      const more = await this.page(c.peer, { limit: 100, after: high });
+      entries = [...entries, ...more.entries];
+      next = more.next;
+    }
     if (c.high === null) return; // reset meanwhile
     c.stale = next !== undefined;
     this.#announce(c, c.addNext(entries, held));
