@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, contents, until } from './fixture.js';
+import { connect, contents, online, until } from './fixture.js';
 import { asReceived, Service } from './service.js';
 
 const times = { first: 20, longest: 20 };
@@ -224,6 +224,22 @@ test('a newest page whose changes are of older messages leaves none of them behi
   await chat.open('bob');
   await until(() => bob(chat).high === 9);
   assert.deepEqual(contents(bob(chat).messages), ['one', 'two', '3', '4', '5', '6', '9']);
+});
+
+test('a conversation whose newest entries are changes has its newest message', async () => {
+  const service = told(2);
+  for (let count = 0; count < 30; count += 1) service.appendChange('bob', 'alice', reaction(1, count));
+  const chat = connect(service, 'alice', { times });
+  // A push before the inbox is read, so that the client asks for the newest entry.
+  service.script = ({ action }) => (action === 'getConversations' ? 'ignore' : undefined);
+  await online(chat);
+  service.react('bob', 'alice', 1, '😀');
+  await until(() => bob(chat).high === 33);
+  service.script = () => undefined;
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => chat.hasInbox);
+  await until(() => bob(chat).lastMessage?.content === '2');
+  assert.equal(bob(chat).unread, 2);
 });
 
 test('open, older and history give messages, whatever number of changes is between them', async () => {

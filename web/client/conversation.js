@@ -416,17 +416,20 @@ export class Conversation {
     this.assumedReadSeq = 0;
     this.readSeq = Math.max(this.readSeq, readSeq);
     this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
+    // What follows the newest message are changes, and the message is as it is after them.
+    const changes = last
+      ? Array.from({ length: end - last.seq }, (_, n) => ({ seq: last.seq + n + 1, kind: 'change' }))
+      : [];
+    const page = last ? [last, ...changes] : [];
     if (this.high !== null) {
       // A smaller one may have been read before the newest entry was pushed; the catch-up tells.
       this.stale ||= end !== this.high;
+      if (last && last.seq < this.low) return this.addOlder(page.filter(({ seq }) => seq < this.low));
       if (last && last.seq <= this.high) this.#compare(last);
       return [];
     }
     this.stale = false;
-    if (!last) return this.#start([]);
-    // What follows the newest message are changes, and the message is as it is after them.
-    const changes = Array.from({ length: end - last.seq }, (_, n) => ({ seq: last.seq + n + 1, kind: 'change' }));
-    return this.#start([last, ...changes]);
+    return this.#start(page);
   }
 
   /**
