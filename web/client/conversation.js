@@ -373,7 +373,8 @@ export class Conversation {
     const firstPushed = Math.min(...this.#ahead.keys(), this.#newsFrom, end);
     this.#newsFrom = Infinity;
     const old = (firstPushed < first ? [] : page.slice(0, firstPushed - first)).map((m) => this.#newest(m));
-    for (const m of page) if (m.seq >= firstPushed) this.#addAhead(m);
+    // Not those of which only the number is known: they may have changed what was pushed.
+    for (const m of page) if (m.seq >= firstPushed && m.messageId) this.#addAhead(m);
     this.#entries = old;
     this.high = firstPushed - 1;
     this.low = firstPushed - old.length;
@@ -428,8 +429,9 @@ export class Conversation {
       if (last && last.seq <= this.high) this.#compare(last);
       return [];
     }
-    this.stale = false;
-    return this.#start(page);
+    const news = this.#start(page);
+    this.stale = (this.high ?? 0) < end;
+    return news;
   }
 
   /**
