@@ -337,6 +337,23 @@ test('a deletion leaves no text in a snapshot', async () => {
   assert.ok(bob(chat).messages.every(({ deleted }) => deleted.by === 'bob'));
 });
 
+test('an own message that is deleted before it is shown leaves no text behind', async () => {
+  const service = told(1);
+  const chat = await join(service);
+  // What follows is missing until the end, so that the own message waits among those that are pending.
+  service.script = ({ action }) => (action === 'getMessages' ? 'ignore' : undefined);
+  const hole = silently(service, () => service.say('bob', 'alice', '2'));
+  const { seq } = await chat.send('bob', 'secret');
+  assert.deepEqual(contents(bob(chat).pending), ['secret']);
+  service.delete('alice', 'bob', seq);
+  service.say('bob', 'alice', '5');
+  await chat.react('bob', 1, '👍'); // its reply comes after those pushes
+  assert.doesNotMatch(JSON.stringify(bob(chat)), /secret/);
+  service.push(hole);
+  await until(() => bob(chat).high === 6);
+  same(service, chat);
+});
+
 test('entries of other kinds are counted, and not shown', async () => {
   const service = told(1);
   const chat = await join(service);

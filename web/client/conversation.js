@@ -295,6 +295,9 @@ export class Conversation {
    * @param {Message} m
    */
   update(m) {
+    const isOlder = (/** @type {Entry} */ { sent }) => sent?.seq === m.seq && versionOf(sent) < versionOf(m);
+    if (this.pending.some(isOlder))
+      this.pending = this.pending.map((e) => (isOlder(e) ? { ...e, content: m.content, sent: m } : e));
     if (this.#entries[m.seq - this.low]) this.#compare(m);
     else if (this.#ahead.has(m.seq)) this.#addAhead(m);
     else this.#aside.set(m.seq, newestOf(m, this.#aside.get(m.seq)));
