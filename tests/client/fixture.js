@@ -35,3 +35,11 @@ export const contents = (messages) => messages.map((m) => m.content);
 /** An unsigned token; the scripted service does not verify it. */
 export const token = (sub, claims = {}) =>
   ['{}', JSON.stringify({ sub, ...claims }), 's'].map((part) => btoa(part)).join('.');
+
+/** A deterministic random number generator (mulberry32). */
+export const random = (seed) => () => {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};

@@ -189,9 +189,10 @@ export class Service {
   appendChange(sender, recipient, frame) {
     const row = this.of(sender, recipient);
     const { seq: target, clientMessageId } = frame;
-    const announced = { seq: row.length + 1, senderId: sender, createdAt: Date.now() };
+    const createdAt = Date.now();
+    const announced = { seq: row.length + 1, senderId: sender, createdAt };
     const changed = changeOf(row[target - 1], frame, announced, this.editWindow);
-    const entry = this.#store(sender, recipient, { kind: 'change', target, clientMessageId });
+    const entry = this.#store(sender, recipient, { kind: 'change', target, clientMessageId, createdAt });
     row[target - 1] = changed;
     return entry;
   }

@@ -1,0 +1,202 @@
+// Random conversations with changes: whatever is lost, late or read too early, a client that is back holds what a fresh one
+// loads, and both hold what a fold of the log gives. SEEDS=4,5 runs other seeds.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connect, random, until } from './fixture.js';
+import { Service } from './service.js';
+
+const OPERATIONS = 150;
+const USERS = ['alice', 'bob'];
+const peerOf = (user) => (user === 'alice' ? 'bob' : 'alice');
+const times = { first: 100, longest: 200, answer: 600, check: 300, open: 2000 };
+/** Timers run faster by this, so that a run has many gaps, repeats and reconnects. */
+const HASTE = 20;
+
+/** Keeps what the service stores, in order: the entry and the frame that led to it. */
+function record(service) {
+  const log = [];
+  const { append, appendChange } = service;
+  service.append = (...args) => {
+    const entry = append.apply(service, args);
+    log.push({ entry, frame: { action: 'sendMessage', content: args[2] } });
+    return entry;
+  };
+  service.appendChange = (...args) => {
+    const entry = appendChange.apply(service, args);
+    log.push({ entry, frame: args[2] });
+    return entry;
+  };
+  return log;
+}
+
+/** The messages that a log leads to. Written apart from the service, so that one can correct the other. */
+function fold(log) {
+  const messages = new Map();
+  for (const { entry, frame } of log) {
+    const { seq, senderId, createdAt } = entry;
+    const m = messages.get(frame.seq);
+    if (frame.action === 'sendMessage') {
+      const { content } = frame;
+      messages.set(seq, { seq, senderId, content, version: 0, editedAt: undefined, reactions: [], isDeleted: false });
+      continue;
+    }
+    m.version = seq;
+    if (frame.action === 'editMessage') Object.assign(m, { content: frame.content, editedAt: createdAt });
+    if (frame.action === 'deleteMessage')
+      Object.assign(m, { content: '', editedAt: undefined, reactions: [], isDeleted: true });
+    if (frame.action === 'react') {
+      const isOwn = ([reaction, user]) => reaction === frame.reaction && user === senderId;
+      const isThere = m.reactions.some(isOwn);
+      if (frame.on && !isThere) m.reactions.push([frame.reaction, senderId]);
+      if (!frame.on) m.reactions = m.reactions.filter((one) => !isOwn(one));
+    }
+  }
+  return [...messages.values()].map((m) => ({ ...m, reactions: m.reactions.map((one) => one.join()).sort() }));
+}
+
+/** A message of a client, as {@link fold} gives it. */
+const folded = ({ seq, senderId, content, version = 0, editedAt, deleted, reactions = {} }) => ({
+  seq,
+  senderId,
+  content,
+  version,
+  editedAt,
+  reactions: Object.entries(reactions)
+    .flatMap(([reaction, users]) => users.map((user) => `${reaction},${user}`))
+    .sort(),
+  isDeleted: deleted !== undefined,
+});
+
+/** The messages of a client, loaded to the first one. */
+async function whole(chat, peer) {
+  for await (const page of chat.history(peer)) void page;
+  return chat.conversation(peer).messages.map(folded);
+}
+
+/** Checks at each event that no message goes back to an earlier version. */
+function watch(chat, peer) {
+  const shown = new Map();
+  const check = ({ seq, version = 0 }, isAllowed) => {
+    assert.ok(isAllowed(version, shown.get(seq) ?? 0), `message ${seq} goes from ${shown.get(seq)} to ${version}`);
+    shown.set(seq, version);
+  };
+  chat.addEventListener('message', ({ detail }) => check(detail, (now, before) => now >= before));
+  const changed = new Map();
+  chat.addEventListener('change', ({ detail: { seq, version } }) => {
+    assert.ok(version > (changed.get(seq) ?? 0), `event change ${version} of message ${seq} after ${changed.get(seq)}`);
+    changed.set(seq, version);
+  });
+  chat.addEventListener('conversation', ({ detail }) => {
+    if (detail.peer !== peer) return;
+    for (const m of detail.messages) check(m, (now, before) => now >= before);
+    const seqs = detail.messages.map(({ seq }) => seq);
+    assert.deepEqual(
+      seqs,
+      [...new Set(seqs)].sort((a, b) => a - b),
+    );
+  });
+}
+
+/** A random operation of a user, on a message that exists; undefined if there is none that fits. */
+function operation(service, user, chance) {
+  const messages = service.of('alice', 'bob').filter(({ kind, deleted }) => !kind && !deleted);
+  const pick = (list) => list[Math.floor(chance() * list.length)];
+  const own = pick(messages.filter(({ senderId }) => senderId === user));
+  const kind = chance();
+  if (kind < 0.35 || !messages.length) return { action: 'sendMessage', content: `text ${chance()}` };
+  if (kind < 0.6)
+    return { action: 'react', seq: pick(messages).seq, reaction: pick(['👍', '😀', '🎉']), on: chance() < 0.7 };
+  if (kind < 0.85) return own && { action: 'editMessage', seq: own.seq, content: `edit ${chance()}` };
+  return own && { action: 'deleteMessage', seq: own.seq };
+}
+
+/** By a device of the user that is not a client of the test. */
+function perform(service, user, { action, content, ...fields }) {
+  if (action === 'sendMessage') return service.say(user, peerOf(user), content);
+  return service.change(user, peerOf(user), { action, content, ...fields });
+}
+
+/** By a client. What the service refuses because another device was faster is no failure. */
+function call(chat, peer, { action, seq, content, reaction, on }) {
+  const work = {
+    sendMessage: () => chat.send(peer, content),
+    editMessage: () => chat.edit(peer, seq, content),
+    deleteMessage: () => chat.delete(peer, seq),
+    react: () => chat.react(peer, seq, reaction, on),
+  }[action]();
+  return work.catch((error) =>
+    assert.ok(['forbidden', 'closed'].includes(error.code), `${error.code}: ${error.message}`),
+  );
+}
+
+for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3, 4, 5, 6, 7, 8]) {
+  test(`a client that is back equals a fresh one and a fold of the log (seed ${seed})`, async (t) => {
+    const { setTimeout } = globalThis;
+    t.mock.method(globalThis, 'setTimeout', (work, time, ...args) => setTimeout(work, time / HASTE, ...args));
+    const chance = random(seed);
+    const below = (limit) => Math.floor(chance() * limit);
+    const service = new Service();
+    const log = record(service);
+    let faulty = true;
+    let away = false;
+    service.refuses = () => away;
+    service.loses = () => faulty && chance() < 0.3;
+    service.lag = () => (faulty ? below(12) : 0);
+    service.script = (_, socket) => {
+      if (!faulty || chance() < 0.9) return undefined;
+      if (chance() < 0.3) setImmediate(() => socket.drop(1006));
+      return chance() < 0.5 ? 'ignore' : 'mute';
+    };
+    for (let number = below(20); number >= 0; number -= 1) {
+      const user = USERS[below(2)];
+      const next = operation(service, user, chance);
+      if (next) perform(service, user, next);
+    }
+    const pageSize = 1 + below(7);
+    const chat = connect(service, 'alice', { times, pageSize });
+    watch(chat, 'bob');
+    // Its pages forward are as short as those backward.
+    service.entriesPerPage = 1 + below(7);
+
+    const calls = [];
+    for (let number = 0; number < OPERATIONS; number += 1) {
+      const user = USERS[below(2)];
+      const next = operation(service, user, chance);
+      if (next && user === 'alice' && chance() < 0.3) calls.push(call(chat, 'bob', next));
+      else if (next) perform(service, user, next);
+      for (let turns = below(15); turns > 0; turns -= 1) await new Promise(setImmediate);
+      if (chance() < 0.1) chat.open('bob').catch(() => {});
+      if (chance() < 0.1) chat.older('bob').catch(() => {});
+      if (chance() < 0.1) chat.markRead('bob');
+      if (chance() < 0.05) for (const socket of service.sockets) socket.drop(1006);
+      if (chance() < 0.1) {
+        away = !away;
+        if (away) for (const socket of service.sockets) socket.drop(1006);
+      }
+    }
+
+    faulty = false;
+    away = false;
+    // What was pushed last may be lost, so the client comes back once more.
+    for (const socket of service.sockets) socket.drop(1006);
+    chat.connect();
+    await Promise.all(calls);
+    await chat.open('bob');
+    await until(() => chat.hasInbox && chat.conversation('bob').high === log.length);
+    const fresh = connect(service, 'alice', { times });
+    const expected = fold(log);
+    assert.deepEqual(await whole(chat, 'bob'), expected);
+    assert.deepEqual(await whole(fresh, 'bob'), expected);
+    const deleted = expected.filter(({ isDeleted }) => isDeleted).length;
+    assert.ok(deleted > 0 && log.length > OPERATIONS / 2, `${deleted} deletions in ${log.length} entries`);
+
+    await until(() => fresh.hasInbox);
+    const { unread, pending, changes } = chat.conversation('bob');
+    assert.equal(unread, fresh.conversation('bob').unread);
+    assert.deepEqual(pending, []);
+    for (const { failed } of changes) assert.equal(failed?.code, 'forbidden');
+    const ids = log.map(({ frame, entry }) => entry.clientMessageId ?? frame.clientMessageId).filter(Boolean);
+    assert.equal(new Set(ids).size, ids.length, 'each call is stored once');
+  });
+}
