@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-// `Composer`: the form that sends messages. It keeps a draft for each conversation.
+// `Composer`: the form that sends messages, and new texts of messages. It keeps a draft for each conversation.
 
 import { excessOf } from '../client/limits.js';
+import { isShown } from './actions.js';
+import { drawContext } from './context.js';
 import { byId } from './dom.js';
 import { Drafts } from './drafts.js';
+import { mentionsIn } from './mentions.js';
+import { messageAt } from './order.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 
@@ -22,7 +26,7 @@ export class Composer {
   /** @type {string | null} */
   #peer = null;
   /** @type {Drafts | undefined} */
-  #drafts;
+  #known;
 
   /**
    * @param {ChatClient} chat
@@ -33,26 +37,34 @@ export class Composer {
     this.onSend = onSend;
     byId('compose').addEventListener('submit', (event) => {
       event.preventDefault();
-      this.#send();
+      this.#submit();
     });
     byId('text').addEventListener('input', () => this.#onInput());
-    byId('text').addEventListener('keydown', (event) => {
-      if (!isSending(event)) return;
+    byId('compose').addEventListener('keydown', (event) => {
+      if (event.target === byId('text') && isSending(event)) this.#submit();
+      else if (event.key === 'Escape' && !isComposing(event) && !byId('context').hidden) this.#cancel();
+      else return;
       event.preventDefault();
-      this.#send();
     });
+    byId('context-cancel').onclick = () => this.#cancel();
+  }
+
+  /** With a token, the user is known only when a conversation is open. */
+  get #drafts() {
+    this.#known ??= new Drafts(this.chat.userId ?? '');
+    return this.#known;
+  }
+
+  get #draft() {
+    return this.#drafts.of(this.#peer ?? '');
   }
 
   /** @param {string | null} peer of the open conversation */
   open(peer) {
     this.#peer = peer;
     if (peer === null) return;
-    // With a token, the user is known only now.
-    this.#drafts ??= new Drafts(this.chat.userId ?? '');
     this.showError('');
-    byId('text').value = this.#drafts.of(peer);
-    this.#check();
-    this.#explainKeys();
+    this.#fill();
     if (!hasKeyboardOnScreen()) byId('text').focus({ preventScroll: true });
   }
 
@@ -61,21 +73,71 @@ export class Composer {
     byId('error').textContent = text;
   }
 
-  #explainKeys() {
-    const keys = hasKeyboardOnScreen() ? 'The button sends it.' : 'Enter sends it. Shift and Enter start a new line.';
-    byId('text-label').textContent = `Message. ${keys}`;
-    byId('text').enterKeyHint = hasKeyboardOnScreen() ? 'enter' : 'send';
+  /** Shows what the text is for, as that message is now. */
+  draw() {
+    if (this.#peer === null) return;
+    const c = this.chat.conversation(this.#peer);
+    const { edit } = this.#draft;
+    if (edit && messageAt(c.messages, edit.seq)?.deleted) {
+      this.#cancel();
+      this.showError('The message that you were editing was deleted.');
+      return;
+    }
+    drawContext(c, this.#draft, this.chat.userId ?? '', hasKeyboardOnScreen());
+  }
+
+  /**
+   * The next message replies to this one.
+   *
+   * @param {number} seq
+   */
+  reply(seq) {
+    this.#update({ replyTo: seq, edit: undefined });
+    byId('text').focus();
+  }
+
+  /**
+   * The box gets the text of an own message. What was written in it comes back afterwards.
+   *
+   * @param {number} seq
+   */
+  edit(seq) {
+    if (this.#peer === null) return;
+    const text = messageAt(this.chat.conversation(this.#peer).messages, seq)?.content ?? '';
+    this.#update({ edit: { seq, text } });
+    byId('text').focus();
+    byId('text').setSelectionRange(text.length, text.length);
+  }
+
+  #cancel() {
+    this.showError('');
+    this.#update(this.#draft.edit ? { edit: undefined } : { replyTo: undefined });
+    byId('text').focus();
+  }
+
+  /** @param {Partial<import('./drafts.js').Draft>} news */
+  #update(news) {
+    if (this.#peer === null) return;
+    this.#drafts.update(this.#peer, news);
+    this.#fill();
   }
 
   #onInput() {
     this.#check();
-    if (this.#peer !== null) this.#drafts?.set(this.#peer, byId('text').value);
+    if (this.#peer === null) return;
+    const text = byId('text').value;
+    const { edit } = this.#draft;
+    this.#drafts.update(this.#peer, edit ? { edit: { ...edit, text } } : { text });
   }
 
-  /** @param {string} text */
-  #fill(text) {
-    byId('text').value = text;
-    this.#onInput();
+  /** Puts the draft into the box. */
+  #fill() {
+    const { text, edit } = this.#draft;
+    const shown = edit?.text ?? text;
+    // The cursor jumps to the end of a text that is replaced.
+    if (byId('text').value !== shown) byId('text').value = shown;
+    this.#check();
+    this.draw();
   }
 
   /** Makes the box as high as its text, in browsers that can't do so by a style, such as Firefox. */
@@ -97,33 +159,76 @@ export class Composer {
     else if (byId('error').textContent?.startsWith(TOO_LONG)) this.showError('');
   }
 
-  async #send() {
-    const peer = this.#peer;
+  #submit() {
     const text = byId('text').value;
-    if (peer === null || byId('send').disabled) return;
+    if (this.#peer === null || byId('send').disabled) return;
     this.showError('');
-    this.#fill('');
+    const { edit } = this.#draft;
+    if (edit) this.#save(this.#peer, { seq: edit.seq, text });
+    else this.#send(this.#peer, text);
+  }
+
+  /**
+   * @param {string} peer
+   * @param {string} text
+   */
+  async #send(peer, text) {
+    const { replyTo } = this.#draft;
+    this.#update({ text: '', replyTo: undefined });
     this.onSend();
     try {
-      await this.chat.send(peer, text);
+      await this.chat.send(peer, text, { replyTo, mentions: mentionsIn(text, peer) });
     } catch (error) {
-      const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
       // A queued message shows its failure in the log. Another one goes back to the form.
       const isQueued = this.chat.conversation(peer).pending.some((entry) => entry.content === text);
-      if (isQueued || code === 'closed') return;
-      if (peer !== this.#peer) return this.#drafts?.set(peer, text);
-      this.showError(message);
-      this.#fill(text);
+      if (!isQueued) this.#restore(peer, error, { text, replyTo });
     }
   }
+
+  /**
+   * @param {string} peer
+   * @param {{ seq: number, text: string }} edit
+   */
+  async #save(peer, edit) {
+    const { seq, text } = edit;
+    this.#update({ edit: undefined });
+    if (messageAt(this.chat.conversation(peer).messages, seq)?.content === text) return;
+    try {
+      await this.chat.edit(peer, seq, text);
+    } catch (error) {
+      if (!isShown(this.chat, peer, seq, 'edit')) this.#restore(peer, error, { edit });
+    }
+  }
+
+  /**
+   * @param {string} peer
+   * @param {unknown} error
+   * @param {Partial<import('./drafts.js').Draft>} draft that was not even queued
+   */
+  #restore(peer, error, draft) {
+    const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
+    if (code === 'closed' || code === 'discarded') return;
+    this.#drafts.update(peer, draft);
+    if (peer !== this.#peer) return;
+    this.#fill();
+    this.showError(message);
+  }
 }
+
+/**
+ * Whether an input method handles the key.
+ *
+ * @param {KeyboardEvent} event
+ */
+const isComposing = (event) => event.isComposing || event.keyCode === HANDLED_BY_INPUT_METHOD;
 
 /**
  * Whether a key sends the message. Control or Command with Enter does so with every keyboard.
  *
  * @param {KeyboardEvent} event
  */
-function isSending({ key, keyCode, isComposing, shiftKey, ctrlKey, metaKey }) {
-  if (key !== 'Enter' || isComposing || keyCode === HANDLED_BY_INPUT_METHOD) return false;
+function isSending(event) {
+  const { key, shiftKey, ctrlKey, metaKey } = event;
+  if (key !== 'Enter' || isComposing(event)) return false;
   return ctrlKey || metaKey || !(shiftKey || hasKeyboardOnScreen());
 }

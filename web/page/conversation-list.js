@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The list of conversations.
 
-import { icon, make, place } from './dom.js';
-import { TICKS } from './message-log.js';
+import { changesByTarget, withChanges } from './changes.js';
+import { make, place } from './dom.js';
 import { paintAvatar, visible } from './names.js';
+import { DELETED } from './quote.js';
 import { momentOf } from './text.js';
+import { tick } from './ticks.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -75,7 +77,7 @@ export class ConversationList {
     const [, , time, line] = button.children;
     time.textContent = at ? momentOf(at) : '';
     const text = make('bdi', '', isEmpty ? 'No messages yet' : content);
-    line.replaceChildren(...(state ? [icon(TICKS[state].path, TICKS[state].name)] : []), text);
+    line.replaceChildren(...(state ? [tick(state)] : []), text);
     button.querySelector('.unread')?.remove();
     if (!c.unread) return;
     const count = c.unread > 99 ? '99+' : String(c.unread);
@@ -86,15 +88,18 @@ export class ConversationList {
    * The newest message; `state` only if it is an own one.
    *
    * @param {Conversation} c
-   * @returns {{ state?: keyof typeof TICKS, content: string, at?: number }}
+   * @returns {{ state?: import('./ticks.js').State, content: string, at?: number }}
    */
   #preview(c) {
     const entry = c.pending.at(-1);
     if (entry) {
       return { state: entry.failed ? 'failed' : 'queued', content: entry.content.slice(0, 120), at: entry.queuedAt };
     }
-    const last = c.lastMessage;
-    const state = last && last.senderId === this.chat.userId ? this.chat.stateOf(last) : undefined;
-    return { state, content: last?.content.slice(0, 120) ?? '', at: last?.createdAt };
+    if (!c.lastMessage) return { content: '' };
+    const me = this.chat.userId ?? '';
+    const last = withChanges(c.lastMessage, changesByTarget(c.changes).get(c.lastMessage.seq), me);
+    if (last.deleted) return { content: DELETED, at: last.createdAt };
+    const state = last.senderId === me ? this.chat.stateOf(last) : undefined;
+    return { state, content: last.content.slice(0, 120), at: last.createdAt };
   }
 }

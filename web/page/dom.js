@@ -26,13 +26,17 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /**
  * @param {string} path
- * @param {string} name for screen readers
+ * @param {string} name for screen readers; without one, they skip it
  */
 export function icon(path, name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 20 20');
-  svg.setAttribute('role', 'img');
-  svg.setAttribute('aria-label', name);
+  if (name) {
+    svg.setAttribute('role', 'img');
+    svg.setAttribute('aria-label', name);
+  } else {
+    svg.setAttribute('aria-hidden', 'true');
+  }
   const line = document.createElementNS(SVG, 'path');
   line.setAttribute('d', path);
   svg.append(line);
@@ -40,21 +44,18 @@ export function icon(path, name) {
 }
 
 /**
- * Makes `nodes` the children of `parent`, without moving those that are in place.
+ * Makes `nodes` the children of `parent`, without moving those that are in place: a node that is moved loses the focus.
  *
  * @param {Node} parent
  * @param {Node[]} nodes
  */
 export function place(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...parent.childNodes]) if (!wanted.has(node)) parent.removeChild(node);
   let at = parent.firstChild;
   for (const node of nodes) {
     if (node === at) at = at.nextSibling;
     else parent.insertBefore(node, at);
-  }
-  while (at) {
-    const next = at.nextSibling;
-    parent.removeChild(at);
-    at = next;
   }
 }
 

@@ -3,29 +3,43 @@
 
 import { kept } from './storage.js';
 
+/**
+ * @typedef {object} Draft
+ * @property {string} text of the next message
+ * @property {number} [replyTo] `seq` of the message that it replies to
+ * @property {{ seq: number, text: string }} [edit] a message that is being edited; `text` stays for afterwards
+ */
+
 export class Drafts {
   #key;
-  /** @type {Map<string, string>} by peer */
-  #texts;
+  /** @type {Map<string, Draft>} by peer */
+  #drafts;
 
   /** @param {string} userId */
   constructor(userId) {
     this.#key = `drafts ${userId}`;
-    this.#texts = new Map(JSON.parse(kept(this.#key) || '[]'));
-  }
-
-  /** @param {string} peer */
-  of(peer) {
-    return this.#texts.get(peer) ?? '';
+    /** @type {[string, Draft | string][]} */
+    const stored = JSON.parse(kept(this.#key) || '[]');
+    // Earlier versions of the page stored texts.
+    this.#drafts = new Map(stored.map(([peer, draft]) => [peer, typeof draft === 'string' ? { text: draft } : draft]));
   }
 
   /**
    * @param {string} peer
-   * @param {string} text
+   * @returns {Readonly<Draft>}
    */
-  set(peer, text) {
-    if (text) this.#texts.set(peer, text);
-    else this.#texts.delete(peer);
-    kept(this.#key, JSON.stringify([...this.#texts]));
+  of(peer) {
+    return this.#drafts.get(peer) ?? { text: '' };
+  }
+
+  /**
+   * @param {string} peer
+   * @param {Partial<Draft>} news the fields that change; without a value, a field is removed
+   */
+  update(peer, news) {
+    const draft = { ...this.of(peer), ...news };
+    if (draft.text || draft.replyTo !== undefined || draft.edit) this.#drafts.set(peer, draft);
+    else this.#drafts.delete(peer);
+    kept(this.#key, JSON.stringify([...this.#drafts]));
   }
 }

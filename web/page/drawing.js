@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 // `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
 
+import { announceChange, announceMessage } from './announcements.js';
 import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
+import { keepFocus } from './focus.js';
+import { LogKeys } from './log-keys.js';
 import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
+import { messageAt } from './order.js';
 import { Section } from './section.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 /** @typedef {import('../chat-client.js').Message} Message */
+
+/** Pages of older messages that are loaded to find the message that a reply quotes. */
+const MOST_PAGES = 20;
 
 /** This many pixels from its end, the log counts as scrolled to the end. */
 const END_TOLERANCE = 60;
@@ -31,16 +38,22 @@ export class Drawing {
   #isLoadingOlder = false;
   #isScheduled = false;
   #scroll = byId('scroll');
+  #keys = new LogKeys();
 
   /**
    * @param {ChatClient} chat
    * @param {object} options
    * @param {boolean} options.usesToken
    * @param {(peer: string) => void} options.onChoice of a conversation in the list
+   * @param {(peer: string, button: HTMLElement, seq: number) => void} options.onMenu of a message
+   * @param {(peer: string, seq: number, reaction: string) => void} options.onReaction
+   * @param {() => void} options.onDraw is called after each drawing of the open conversation
+   * @param {(message: string) => void} options.onProblem
    */
-  constructor(chat, { usesToken, onChoice }) {
+  constructor(chat, { usesToken, onChoice, ...reactors }) {
     this.chat = chat;
     this.usesToken = usesToken;
+    this.reactors = reactors;
     this.list = new ConversationList(byId('list'), chat, onChoice);
     byId('latest').onclick = () => this.scrollToEnd();
     this.#scroll.onscroll = () => this.#onScroll();
@@ -60,6 +73,10 @@ export class Drawing {
     chat.addEventListener('conversation', () => this.schedule());
     chat.addEventListener('message', ({ detail }) => {
       if (detail.senderId !== userId) this.#announce(detail);
+    });
+    chat.addEventListener('change', ({ detail }) => {
+      const isOfPeer = detail.senderId !== userId && detail.senderId === this.#peer;
+      announceChange(detail, this.#logs.get(detail.senderId)?.drawn(detail.messageId), isOfPeer);
     });
   }
 
@@ -99,11 +116,53 @@ export class Drawing {
     const c = this.chat.conversation(this.#peer);
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
-    place(byId('log'), this.#logOf(this.#peer).nodes(this.#section.of(c)));
+    const nodes = this.#logOf(this.#peer).nodes(this.#section.of(c), c, this.#section.isAtEnd);
+    keepFocus(() => place(byId('log'), nodes));
+    this.#keys.follow();
     byId('hint').textContent = this.#hint(c);
     if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#drawLatest();
     this.#markRead(c);
+    this.reactors.onDraw();
+    // Without a scroll bar, nobody can scroll. A page may consist of changes, which take no place.
+    if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
+  }
+
+  /**
+   * Scrolls to a message, and loads older ones to find it.
+   *
+   * @param {number} seq
+   */
+  async show(seq) {
+    const peer = this.#peer;
+    if (peer === null) return;
+    for (let pages = 0; pages < MOST_PAGES; pages += 1) {
+      const c = this.chat.conversation(peer);
+      if (seq >= c.low || !c.hasOlder) break;
+      byId('scroll').setAttribute('aria-busy', 'true');
+      try {
+        await this.chat.older(peer);
+      } catch {
+        // Without a connection; another click tries again.
+        break;
+      } finally {
+        byId('scroll').removeAttribute('aria-busy');
+      }
+      if (peer !== this.#peer) return;
+    }
+    const c = this.chat.conversation(peer);
+    if (!messageAt(c.messages, seq)) return this.reactors.onProblem('That message is too far back. Scroll up to it.');
+    this.#section.moveTo(c, seq);
+    this.#isAtEnd = false;
+    this.#draw();
+    const node = this.#logOf(peer).nodeOf(seq);
+    node?.scrollIntoView({ block: 'center' });
+    node?.focus({ preventScroll: true });
+    node?.classList.remove('found');
+    // In a later frame, so that the animation begins again.
+    requestAnimationFrame(() => node?.classList.add('found'));
+    // Without any scrolling, there is no event.
+    this.#onScroll();
   }
 
   #drawPlaceholder() {
@@ -118,7 +177,12 @@ export class Drawing {
   #logOf(peer) {
     let log = this.#logs.get(peer);
     if (!log) {
-      log = new MessageLog(this.chat);
+      const { onMenu, onReaction } = this.reactors;
+      log = new MessageLog(this.chat, {
+        onMenu: (button, seq) => onMenu(peer, button, seq),
+        onReaction: (seq, reaction) => onReaction(peer, seq, reaction),
+        onShow: (seq) => this.show(seq),
+      });
       this.#logs.set(peer, log);
     }
     return log;
@@ -158,11 +222,10 @@ export class Drawing {
   }
 
   /** @param {Message} m */
-  #announce({ senderId, content }) {
-    const isOpen = senderId === this.#peer;
+  #announce(m) {
+    const isOpen = m.senderId === this.#peer;
     if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
-    const sender = visible(senderId);
-    byId('announcement').textContent = isOpen ? `${sender}: ${content}` : `New message from ${sender}`;
+    announceMessage(m, isOpen);
   }
 
   #onScroll() {
@@ -207,9 +270,11 @@ export class Drawing {
     try {
       await this.chat.older(peer);
     } catch {
-      // Without a connection; the next scrolling tries again.
+      // The next scrolling tries again.
+      return;
+    } finally {
+      this.#isLoadingOlder = false;
     }
-    this.#isLoadingOlder = false;
     if (peer !== this.#peer) return;
     this.#redraw(() => true);
     this.#extendUp();

@@ -2,9 +2,11 @@
 // The page: connects the client to what the user sees.
 
 import { ChatClient } from '../chat-client.js';
+import { Actions } from './actions.js';
 import { Composer } from './composer.js';
 import { byId } from './dom.js';
 import { Drawing } from './drawing.js';
+import { MessageMenu } from './message-menu.js';
 import { Navigation } from './navigation.js';
 import { Notice } from './notice.js';
 import { serviceUrl } from './service.js';
@@ -35,8 +37,22 @@ async function show(chat, usesToken) {
   /** @type {string | null} */
   let current = null;
   const navigation = new Navigation({ usesToken, onOpen: open });
-  const drawing = new Drawing(chat, { usesToken, onChoice: open });
   const composer = new Composer(chat, () => drawing.scrollToEnd());
+  const actions = new Actions(chat, (peer, message) => {
+    if (peer === current) composer.showError(message);
+  });
+  const menu = new MessageMenu(chat, actions, composer);
+  const drawing = new Drawing(chat, {
+    usesToken,
+    onChoice: open,
+    onMenu: (peer, button, seq) => menu.toggle(button, peer, seq),
+    onReaction: (peer, seq, reaction) => actions.toggleReaction(peer, seq, reaction),
+    onDraw: () => {
+      composer.draw();
+      menu.follow();
+    },
+    onProblem: (message) => composer.showError(message),
+  });
   const notice = new Notice(chat, {
     usesToken,
     isEmpty: () => current === null,
@@ -46,6 +62,7 @@ async function show(chat, usesToken) {
   /** @param {string | null} peer */
   function open(peer) {
     current = peer;
+    menu.close();
     navigation.show(peer);
     composer.open(peer);
     drawing.open(peer);

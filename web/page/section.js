@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // `Section`: the part of a conversation that is in the document, so that long conversations stay fast.
 
+import { indexFrom } from './order.js';
+
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 
 /** Messages in the document while the log follows the end. */
@@ -29,14 +31,25 @@ export class Section {
    *
    * @param {Conversation} c
    */
-  isIn({ low, high }) {
-    return this.#first <= (high ?? 0) && (this.#last ?? Infinity) >= low;
+  isIn({ messages }) {
+    const [from, to] = this.#range(messages);
+    return from < to;
   }
 
   /** @param {Conversation} c */
-  moveToEnd({ high }) {
-    this.#first = (high ?? 0) - LENGTH + 1;
-    this.#last = null;
+  moveToEnd({ messages }) {
+    this.#set(messages, messages.length - LENGTH, messages.length);
+  }
+
+  /**
+   * Moves to a message, and those around it.
+   *
+   * @param {Conversation} c
+   * @param {number} seq
+   */
+  moveTo({ messages }, seq) {
+    const index = indexFrom(messages, seq);
+    this.#set(messages, index - STEP, index + STEP);
   }
 
   /**
@@ -45,11 +58,11 @@ export class Section {
    * @param {Conversation} c
    * @returns {boolean} false if the client holds none
    */
-  extendUp({ low, high }) {
-    if (this.#first <= low) return false;
-    this.#first = Math.max(low, this.#first - STEP);
-    const last = Math.min(this.#last ?? high ?? 0, this.#first + LONGEST - 1);
-    this.#last = last === high ? null : last;
+  extendUp({ messages }) {
+    const [from, to] = this.#range(messages);
+    if (from === 0) return false;
+    const start = Math.max(0, from - STEP);
+    this.#set(messages, start, Math.min(to, start + LONGEST));
     return true;
   }
 
@@ -59,11 +72,11 @@ export class Section {
    * @param {Conversation} c
    * @returns {boolean} false if there are none
    */
-  extendDown({ high }) {
+  extendDown({ messages }) {
     if (this.#last === null) return false;
-    const last = Math.min(high ?? 0, this.#last + STEP);
-    this.#first = Math.max(this.#first, last - LONGEST + 1);
-    this.#last = last === high ? null : last;
+    const [from, to] = this.#range(messages);
+    const end = Math.min(messages.length, to + STEP);
+    this.#set(messages, Math.max(from, end - LONGEST), end);
     return true;
   }
 
@@ -71,9 +84,28 @@ export class Section {
    * @param {Conversation} c
    * @returns {Pick<Conversation, 'messages' | 'pending'>}
    */
-  of({ messages, pending, low }) {
-    const from = Math.max(0, this.#first - low);
-    if (this.#last === null) return { messages: messages.slice(from), pending };
-    return { messages: messages.slice(from, Math.max(from, this.#last + 1 - low)), pending: [] };
+  of({ messages, pending }) {
+    return { messages: messages.slice(...this.#range(messages)), pending: this.#last === null ? pending : [] };
+  }
+
+  /**
+   * The indices of the section: from the first one to before the second one.
+   *
+   * @param {Conversation['messages']} messages
+   * @returns {[number, number]}
+   */
+  #range(messages) {
+    const from = indexFrom(messages, this.#first);
+    return [from, this.#last === null ? messages.length : Math.max(from, indexFrom(messages, this.#last + 1))];
+  }
+
+  /**
+   * @param {Conversation['messages']} messages
+   * @param {number} from index of the first message
+   * @param {number} to index after the last one
+   */
+  #set(messages, from, to) {
+    this.#first = messages[Math.max(0, from)]?.seq ?? 1;
+    this.#last = to >= messages.length ? null : messages[to - 1].seq;
   }
 }

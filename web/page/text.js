@@ -73,6 +73,7 @@ export function linked(text) {
 export const isEmojiOnly = (text) => EMOJI_ONLY.test(text) && !/^[\d#*\s]+$/u.test(text);
 
 const time = new Intl.DateTimeFormat([], { hour: 'numeric', minute: '2-digit' });
+const timestamp = new Intl.DateTimeFormat([], { dateStyle: 'long', timeStyle: 'short' });
 const weekday = new Intl.DateTimeFormat([], { weekday: 'long' });
 const date = new Intl.DateTimeFormat([], { day: 'numeric', month: 'long', year: 'numeric' });
 const shortDate = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short' });
@@ -92,6 +93,13 @@ function relativeDay(days) {
 
 /** @param {number} at */
 export const timeOf = (at) => time.format(at);
+
+/**
+ * The day and the time.
+ *
+ * @param {number} at
+ */
+export const timestampOf = (at) => timestamp.format(at);
 
 /**
  * "Today", "Yesterday", "Monday", or "3 March 2026".

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// What screen readers announce: new messages, and new texts and deletions of the peer. Reactions are silent.
+
+import { byId, setText } from './dom.js';
+import { visible } from './names.js';
+
+/** @typedef {import('../chat-client.js').Message} Message */
+
+/** What was announced of a message before it changed: a deleted text must not stay. */
+let announced = '';
+
+/**
+ * @param {Message} m a new one of the peer
+ * @param {boolean} isOpen whether its conversation is open
+ */
+export function announceMessage({ messageId, senderId, content, deleted }, isOpen) {
+  const sender = visible(senderId);
+  announced = messageId;
+  const text = isOpen && !deleted ? `${sender}: ${content}` : `New message from ${sender}`;
+  byId('announcement').textContent = text;
+}
+
+/**
+ * @param {Message} m which has changed
+ * @param {Message | undefined} before the same message at the last drawing
+ * @param {boolean} isOfPeer whether somebody else wrote it, in the conversation that is open
+ */
+export function announceChange(m, before, isOfPeer) {
+  const sender = visible(m.senderId);
+  const hasNewText = before !== undefined && (before.content !== m.content || !before.deleted !== !m.deleted);
+  if (isOfPeer && hasNewText) {
+    announced = m.messageId;
+    const text = m.deleted ? `${sender} deleted a message` : `${sender} edited a message: ${m.content}`;
+    setText(byId('announcement'), text);
+  } else if (m.deleted && m.messageId === announced) {
+    byId('announcement').textContent = '';
+  }
+}

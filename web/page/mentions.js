@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Mentions: `@` and the name of a user, in a text.
+
+import { make } from './dom.js';
+
+/** @param {string} text */
+const literally = (text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+
+/**
+ * Matches the character before a mention of any of these users, and the mention. A part of a longer word is none, such as
+ * in an e-mail address. Without a look behind, which Safari before 16.4 does not know.
+ *
+ * @param {readonly string[]} users
+ */
+function mentionOf(users) {
+  const names = [...users].sort((a, b) => b.length - a.length).map(literally);
+  return new RegExp(`(^|[^\\p{L}\\p{N}_])(@(?:${names.join('|')}))(?![\\p{L}\\p{N}_])`, 'gu');
+}
+
+/**
+ * @param {string} text
+ * @param {string} peer the only one who can be mentioned
+ * @returns {string[] | undefined} the users whom a text mentions; undefined without any
+ */
+export const mentionsIn = (text, peer) => (mentionOf([peer]).test(text) ? [peer] : undefined);
+
+/**
+ * Highlights the mentions of these users in a text.
+ *
+ * @param {string} text
+ * @param {readonly string[]} users
+ * @param {string} me whose mentions stand out
+ * @returns {(Node | string)[]}
+ */
+export function highlighted(text, users, me) {
+  if (!users.length || !text.includes('@')) return [text];
+  /** @type {(Node | string)[]} */
+  const parts = [];
+  let from = 0;
+  for (const { 0: all, 1: before, 2: mention, index } of text.matchAll(mentionOf(users))) {
+    parts.push(text.slice(from, index) + before);
+    parts.push(make('bdi', mention === `@${me}` ? 'mention me' : 'mention', mention));
+    from = index + all.length;
+  }
+  return [...parts, text.slice(from)].filter((part) => part !== '');
+}

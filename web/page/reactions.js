@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// `Reactions`: the reactions below a message. Each keeps its button, so that the focus stays.
+
+import { hasReacted } from './changes.js';
+import { make, place, setText } from './dom.js';
+import { visible } from './names.js';
+
+/** @typedef {import('../chat-client.js').Message} Message */
+
+const names = new Intl.ListFormat('en', { type: 'conjunction' });
+
+/**
+ * A reaction as the page shows it: one that consists of nothing visible is written out.
+ *
+ * @param {string} reaction
+ */
+export const shownReaction = (reaction) => visible(reaction);
+
+export class Reactions {
+  node = make('div', 'reactions');
+  /** @type {Map<string, HTMLElement>} */
+  #buttons = new Map();
+
+  /**
+   * @param {string} me
+   * @param {(reaction: string) => void} onToggle
+   */
+  constructor(me, onToggle) {
+    this.me = me;
+    this.onToggle = onToggle;
+    this.node.setAttribute('role', 'group');
+    this.node.setAttribute('aria-label', 'Reactions');
+  }
+
+  /**
+   * @param {Message['reactions']} reactions
+   * @param {Set<string>} waiting reactions of which a change is not stored yet
+   * @returns {boolean} whether there are any
+   */
+  draw(reactions = {}, waiting) {
+    const shown = Object.entries(reactions);
+    const buttons = shown.map(([reaction, users]) => this.#button(reaction, users, waiting.has(reaction)));
+    for (const reaction of this.#buttons.keys())
+      if (!Object.hasOwn(reactions, reaction)) this.#buttons.delete(reaction);
+    place(this.node, buttons);
+    return shown.length > 0;
+  }
+
+  /**
+   * @param {string} reaction
+   * @param {string[]} users
+   * @param {boolean} isWaiting
+   */
+  #button(reaction, users, isWaiting) {
+    const button = this.#buttons.get(reaction) ?? this.#make(reaction);
+    const isOwn = hasReacted({ [reaction]: users }, reaction, this.me);
+    const who = names.format(users.map((user) => (user === this.me ? 'you' : visible(user))));
+    button.setAttribute('aria-pressed', String(isOwn));
+    button.setAttribute('aria-label', `${shownReaction(reaction)} ${users.length}: ${who}`);
+    button.title = `${shownReaction(reaction)}: ${who}`;
+    button.toggleAttribute('data-waiting', isWaiting);
+    setText(/** @type {Element} */ (button.lastElementChild), String(users.length));
+    return button;
+  }
+
+  /** @param {string} reaction */
+  #make(reaction) {
+    const button = make('button', 'reaction', make('bdi', '', shownReaction(reaction)), make('span'));
+    Object.assign(button, { type: 'button', tabIndex: -1, onclick: () => this.onToggle(reaction) });
+    this.#buttons.set(reaction, button);
+    return button;
+  }
+}
