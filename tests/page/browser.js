@@ -138,6 +138,51 @@ export async function say(page, text) {
   await page.keyboard.press('Enter');
 }
 
+/**
+ * The message with this text.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} text
+ */
+export const messageOf = (page, text) =>
+  page.locator('#log .message').filter({ has: page.locator('p', { hasText: text }) });
+
+/**
+ * Opens the menu of a message, and chooses from it.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} text of the message
+ * @param {string} action the label in the menu
+ */
+export async function choose(page, text, action) {
+  const message = messageOf(page, text);
+  await message.hover();
+  await message.locator('.act').click();
+  await page.locator('#popup').getByText(action, { exact: true }).click();
+}
+
+/**
+ * Types a new text for a message.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} text
+ * @param {string} newText
+ */
+export async function edit(page, text, newText) {
+  await choose(page, text, 'Edit');
+  await page.locator('#text').fill(newText);
+  await page.keyboard.press('Enter');
+}
+
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {string} text of the message
+ */
+export async function remove(page, text) {
+  await choose(page, text, 'Delete');
+  await page.locator('#popup .danger').click();
+}
+
 /** @param {import('playwright-core').Page} page */
 export const shown = (page) => page.locator('#log .message p').allInnerTexts();
 

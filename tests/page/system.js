@@ -96,16 +96,16 @@ export class System {
   }
 
   /**
-   * The contents of a conversation in the table, as another device of `userId` reads them.
+   * The texts of a conversation in the table, as another device of `userId` reads them.
    *
    * @param {string} userId
    * @param {string} peer
    */
   async stored(userId, peer) {
     const device = await this.connect(userId);
-    const messages = await device.catchUp(peer);
+    const entries = await device.catchUp(peer);
     device.close();
-    return messages.map((m) => m.content);
+    return entries.filter(({ kind }) => kind === undefined).map((m) => m.content);
   }
 
   /** Stops it gracefully. A second call does nothing. */

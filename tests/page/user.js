@@ -64,9 +64,21 @@ export class User {
    * @param {string} content
    * @param {object} [fields]
    */
-  async send(recipientId, content, fields) {
-    const reply = await this.request('sendMessage', { recipientId, content, ...fields });
+  send(recipientId, content, fields) {
+    return this.store('sendMessage', { recipientId, content, ...fields });
+  }
+
+  /**
+   * Sends an entry, which the server must store.
+   *
+   * @param {string} action
+   * @param {object} fields
+   * @returns {Promise<any>} what was stored
+   */
+  async store(action, fields) {
+    const reply = await this.request(action, fields);
     if (reply.type !== 'sent') throw new Error(`not stored: ${JSON.stringify(reply)}`);
+    return reply.value;
   }
 
   /** @returns {Promise<any>} the next pushed frame */
@@ -77,14 +89,14 @@ export class User {
 
   /**
    * @param {string} targetId
-   * @returns {Promise<any[]>} all messages of a conversation, oldest first
+   * @returns {Promise<any[]>} all entries of a conversation, oldest first
    */
   async catchUp(targetId) {
-    const messages = [];
-    for (let after = 0; ; after = messages.at(-1).seq) {
+    const entries = [];
+    for (let after = 0; ; after = entries.at(-1).seq) {
       const { value } = await this.request('getMessages', { targetId, after, limit: 100 });
-      messages.push(...value.messages);
-      if (value.lastEvaluatedKey === undefined) return messages;
+      entries.push(...value.messages);
+      if (value.lastEvaluatedKey === undefined) return entries;
     }
   }
 

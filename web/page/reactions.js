@@ -38,7 +38,8 @@ export class Reactions {
    * @returns {boolean} whether there are any
    */
   draw(reactions = {}, waiting) {
-    const shown = Object.entries(reactions);
+    // The service gives them in no useful order. This one never changes.
+    const shown = Object.entries(reactions).sort(([a], [b]) => (a < b ? -1 : 1));
     const buttons = shown.map(([reaction, users]) => this.#button(reaction, users, waiting.has(reaction)));
     for (const reaction of this.#buttons.keys())
       if (!Object.hasOwn(reactions, reaction)) this.#buttons.delete(reaction);
