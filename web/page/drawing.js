@@ -116,8 +116,8 @@ export class Drawing {
     const c = this.chat.conversation(this.#peer);
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
-    const nodes = this.#logOf(this.#peer).nodes(this.#section.of(c), c, this.#section.isAtEnd);
-    keepFocus(() => place(byId('log'), nodes));
+    const log = this.#logOf(this.#peer);
+    keepFocus(() => place(byId('log'), log.nodes(this.#section.of(c), c, this.#section.isAtEnd)));
     this.#keys.follow();
     byId('hint').textContent = this.#hint(c);
     if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;

@@ -56,7 +56,7 @@ export class MessageView {
   #bubble = make('div', 'bubble', this.#text, this.#about);
   #menu = make('button', 'act', icon(MORE, ''));
   #reactions;
-  #quote = make('button', 'quote', make('strong'), make('span'));
+  #quote = make('button', 'quote', make('span', 'sr', 'In reply to '), make('strong'), make('span'));
   #more = make('button', 'more');
   /** The text that is drawn, with what decides how it looks. */
   #drawnText = '';
@@ -159,11 +159,10 @@ export class MessageView {
   /** @param {Row} row */
   #drawQuote({ quote }) {
     if (!quote) return this.#quote.remove();
-    const [name, text] = this.#quote.children;
+    const [, name, text] = this.#quote.children;
     setText(name, quote.name);
     setText(text, quote.text);
     text.classList.toggle('soft-text', !quote.isText);
-    this.#quote.setAttribute('aria-label', `In reply to ${quote.name && `${quote.name}: `}${quote.text}`);
     this.#quote.toggleAttribute('disabled', !quote.canOpen);
     if (this.#quote.parentNode !== this.#bubble) this.#text.before(this.#quote);
   }
