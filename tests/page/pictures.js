@@ -4,7 +4,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { launch, newProfile, openTab, until, untilOnline, untilText } from './browser.js';
+import { choose, launch, messageOf, newProfile, openTab, until, untilOnline, untilText } from './browser.js';
 import { Issuer } from './issuer.js';
 import { System } from './system.js';
 
@@ -37,7 +37,7 @@ async function shoot(name) {
 const untilLoaded = (peer) => until(page, (name) => chat.conversation(name).loaded, peer);
 
 async function takeOpenMode() {
-  const system = await System.start();
+  const system = await System.start({ parameters: { MessageBurst: '100' } });
   try {
     await talk(system);
     await page.goto(system.page);
@@ -55,10 +55,13 @@ async function takeOpenMode() {
     });
     await shoot('self');
     await takeConversation(system);
+    await takeChanges();
     await system.stop();
     await until(page, () => chat.connection.state === 'waiting');
     await page.evaluate(() => {
       chat.send('Maya', 'I am on the train, this will reach you in a minute 🚆').catch(() => {});
+      chat.edit('Maya', 9, 'שלום, this line is still both ways at once').catch(() => {});
+      chat.react('Maya', 12, '🙏').catch(() => {});
     });
     await page.locator('#notice').waitFor();
     await shoot('offline');
@@ -121,7 +124,7 @@ async function talk(system) {
   const minutes =
     'Here are the notes of this morning, all of them, because you asked what exactly was said about the numbers: ' +
     'no team wants two of them, and no team wants one to be missing. ';
-  for (const [sender, text] of [
+  for (const [sender, text, fields] of [
     [alice, 'Morning! Did the deploy go through?'],
     [
       maya,
@@ -145,11 +148,49 @@ async function talk(system) {
     [alice, 'שלום, this line is both ways at once'],
     [maya, 'Then lunch? The place around the corner has the good soup today.'],
     [alice, minutes.repeat(8)],
-    [maya, 'Thanks!'],
-    [alice, 'In ten minutes 🍜'],
+    [maya, '@alice thanks! I read all of it.', { mentions: ['alice'], replyTo: 11 }],
+    [alice, 'In one minute'],
+    [alice, 'In ten minutes 🍜', { replyTo: 10 }],
   ]) {
-    await sender.send(sender === alice ? 'Maya' : 'alice', text);
+    await sender.send(sender === alice ? 'Maya' : 'alice', text, fields);
   }
+  for (const [user, seq, reaction] of [
+    [maya, 7, '😂'],
+    [alice, 7, '😂'],
+    [alice, 8, '👍'],
+    [maya, 9, 'שלום'],
+    [alice, 10, '🍜'],
+    [maya, 10, '🎉'],
+    [alice, 10, '🎉'],
+    [maya, 13, '👍'],
+  ]) {
+    await user.store('react', { targetId: user === alice ? 'Maya' : 'alice', seq, reaction, on: true });
+  }
+  const soup = 'Then lunch? The place around the corner has the good soup today. My treat.';
+  await maya.store('editMessage', { targetId: 'alice', seq: 10, content: soup });
+  await alice.store('deleteMessage', { targetId: 'Maya', seq: 13 });
+}
+
+/** The situations of one message, in the open conversation. */
+async function takeChanges() {
+  await choose(page, 'In ten minutes', 'Reply');
+  await page.locator('#text').fill('Or eleven');
+  await shoot('replying');
+  await page.keyboard.press('Escape');
+  await page.locator('#text').fill('');
+  await choose(page, 'In ten minutes', 'Edit');
+  await shoot('editing');
+  await page.keyboard.press('Escape');
+  const button = messageOf(page, 'In ten minutes').locator('.act');
+  await button.click();
+  await shoot('menu');
+  await page.locator('#popup').getByText('Other reaction …').click();
+  await shoot('reaction');
+  await page.keyboard.press('Escape');
+  await button.click();
+  await page.locator('#popup').getByText('Delete').click();
+  await shoot('question');
+  await page.keyboard.press('Escape');
 }
 
 try {

@@ -25,7 +25,7 @@ export class Popup {
       const isInside = [this.#node, this.#anchor].some((node) => node?.contains(/** @type {Node} */ (target)));
       if (!isInside) this.close();
     });
-    byId('scroll').addEventListener('scroll', () => this.place());
+    byId('scroll').addEventListener('scroll', () => this.#onScroll());
     addEventListener('resize', () => this.place());
   }
 
@@ -66,12 +66,20 @@ export class Popup {
     this.#node.replaceChildren();
   }
 
+  /** A menu closes when its button leaves the screen. A question stays: the keyboard of a phone scrolls the log, too. */
+  #onScroll() {
+    const button = this.#anchor?.getBoundingClientRect();
+    const area = byId('scroll').getBoundingClientRect();
+    const isOff = button && (button.bottom < area.top || button.top > area.bottom);
+    if (isOff && this.#node.getAttribute('role') === 'menu') this.close();
+    else this.place();
+  }
+
   /** Follows the button. Without it, the box closes. */
   place() {
     if (!this.#anchor) return;
+    if (!this.#anchor.isConnected) return this.close();
     const button = this.#anchor.getBoundingClientRect();
-    const area = byId('scroll').getBoundingClientRect();
-    if (!this.#anchor.isConnected || button.bottom < area.top || button.top > area.bottom) return this.close();
     const { offsetWidth: width, offsetHeight: height } = this.#node;
     const below = button.bottom + GAP;
     const top = below + height > innerHeight - GAP ? button.top - GAP - height : below;
