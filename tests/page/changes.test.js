@@ -82,6 +82,7 @@ test('an edit that changes nothing, or is cancelled, is not sent', async (t) => 
   // The reply to a later request shows that no change was on its way.
   await page.locator('#text').fill('Bye');
   await page.keyboard.press('Enter');
+  await untilShown(page, ['Hello', 'Bye']);
   await untilState(page, 'sent');
   const device = await system.connect('alice');
   const entries = await device.catchUp('bob');
@@ -196,6 +197,7 @@ test('changes show at once, and survive a reload without a connection', async (t
     service: proxy.address,
   });
   for (const text of ['one', 'two', 'three']) await say(alice, text);
+  await untilShown(alice, ['one', 'two', 'three']);
   await untilState(alice, 'sent');
   proxy.cut();
   await untilOffline(alice);
