@@ -201,21 +201,31 @@ test('changes show at once, and survive a reload without a connection', async (t
   await untilState(alice, 'sent');
   proxy.cut();
   await untilOffline(alice);
-  await edit(alice, 'one', 'One');
+  await edit(alice, 'one', 'eins');
+  await untilShown(alice, ['eins', 'two', 'three']);
+  await choose(alice, 'eins', 'Edit');
+  assert.equal(await alice.locator('#text').inputValue(), 'eins', 'what the user sees is edited');
+  await alice.locator('#text').fill('one');
+  await alice.keyboard.press('Enter');
   await remove(alice, 'two');
   await choose(alice, 'three', '👍');
-  await untilShown(alice, ['One', 'Message deleted', 'three']);
+  await untilShown(alice, ['one', 'Message deleted', 'three']);
   await untilReactions(alice, ['👍1']);
   assert.equal(await alice.locator('#log .changing').count(), 2);
   assert.equal(await alice.locator('#log .reaction[data-waiting]').count(), 1);
   assert.deepEqual(await system.stored('bob', 'alice'), ['one', 'two', 'three']);
   await alice.reload();
   proxy.restore();
-  await untilShown(alice, ['One', 'Message deleted', 'three']);
+  await untilShown(alice, ['one', 'Message deleted', 'three']);
   await until(alice, () => chat.conversation('bob').changes.length === 0);
   await until(alice, () => !document.querySelector('.changing, [data-waiting]'));
   await untilReactions(alice, ['👍1']);
-  assert.deepEqual(await system.stored('bob', 'alice'), ['One', '', 'three']);
+  assert.deepEqual(await system.stored('bob', 'alice'), ['one', '', 'three']);
+  const entries = await (await system.connect('bob')).catchUp('alice');
+  assert.deepEqual(
+    entries.flatMap(({ kind, target }) => (kind === 'change' ? [target] : [])),
+    [1, 1, 2, 3],
+  );
 });
 
 test('a refused change shows its reason, and can be tried again or discarded', async (t) => {

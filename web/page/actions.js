@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `Actions`: reactions and deletions. The log shows those that are queued, and those that the service refuses.
 
-import { hasReacted, withChanges } from './changes.js';
-import { messageAt } from './order.js';
+import { hasReacted, shownMessage } from './changes.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
@@ -27,15 +26,10 @@ export class Actions {
   toggleReaction(peer, seq, reaction) {
     const { chat } = this;
     const me = chat.userId ?? '';
-    const { messages, changes } = chat.conversation(peer);
-    const held = messageAt(messages, seq);
-    if (!held) return;
-    const { reactions } = withChanges(
-      held,
-      changes.filter(({ target }) => target === seq),
-      me,
-    );
-    this.#follow(peer, seq, 'react', chat.react(peer, seq, reaction, !hasReacted(reactions, reaction, me)));
+    const shown = shownMessage(chat.conversation(peer), seq, me);
+    if (!shown) return;
+    const isOn = hasReacted(shown.reactions, reaction, me);
+    this.#follow(peer, seq, 'react', chat.react(peer, seq, reaction, !isOn));
   }
 
   /**

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Own changes that are not stored yet: what a message looks like with them.
 
+import { messageAt } from './order.js';
+
+/** @typedef {import('../chat-client.js').Conversation} Conversation */
 /** @typedef {import('../chat-client.js').Message} Message */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
 
@@ -31,6 +34,20 @@ export function withChanges(m, changes, me) {
   let changed = m;
   for (const change of changes ?? []) if (!change.failed && !changed.deleted) changed = apply(changed, change, me);
   return changed;
+}
+
+/**
+ * A message as the user sees it.
+ *
+ * @param {Conversation} c
+ * @param {number} seq
+ * @param {string} me
+ * @returns {Message | undefined} undefined if the client does not hold it
+ */
+export function shownMessage({ messages, changes }, seq, me) {
+  const held = messageAt(messages, seq);
+  const own = changes.filter(({ target }) => target === seq);
+  return held && withChanges(held, own, me);
 }
 
 /**

@@ -3,11 +3,11 @@
 
 import { excessOf } from '../client/limits.js';
 import { isShown } from './actions.js';
+import { shownMessage } from './changes.js';
 import { drawContext } from './context.js';
 import { byId } from './dom.js';
 import { Drafts } from './drafts.js';
 import { mentionsIn } from './mentions.js';
-import { messageAt } from './order.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 
@@ -76,13 +76,13 @@ export class Composer {
   /** Shows what the text is for, as that message is now. */
   draw() {
     if (this.#peer === null) return;
-    const c = this.chat.conversation(this.#peer);
     const { edit } = this.#draft;
-    if (edit && messageAt(c.messages, edit.seq)?.deleted) {
+    if (edit && this.#shown(this.#peer, edit.seq)?.deleted) {
       this.#cancel();
       this.showError('The message that you were editing was deleted.');
       return;
     }
+    const c = this.chat.conversation(this.#peer);
     drawContext(c, this.#draft, this.chat.userId ?? '', hasKeyboardOnScreen());
   }
 
@@ -103,10 +103,18 @@ export class Composer {
    */
   edit(seq) {
     if (this.#peer === null) return;
-    const text = messageAt(this.chat.conversation(this.#peer).messages, seq)?.content ?? '';
+    const text = this.#shown(this.#peer, seq)?.content ?? '';
     this.#update({ edit: { seq, text } });
     byId('text').focus();
     byId('text').setSelectionRange(text.length, text.length);
+  }
+
+  /**
+   * @param {string} peer
+   * @param {number} seq
+   */
+  #shown(peer, seq) {
+    return shownMessage(this.chat.conversation(peer), seq, this.chat.userId ?? '');
   }
 
   #cancel() {
@@ -192,7 +200,7 @@ export class Composer {
   async #save(peer, edit) {
     const { seq, text } = edit;
     this.#update({ edit: undefined });
-    if (messageAt(this.chat.conversation(peer).messages, seq)?.content === text) return;
+    if (this.#shown(peer, seq)?.content === text) return;
     try {
       await this.chat.edit(peer, seq, text);
     } catch (error) {

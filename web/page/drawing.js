@@ -196,7 +196,7 @@ export class Drawing {
   #hint(c) {
     if (c.messages.length || c.pending.length) return '';
     const isOffline = !byId('notice').hidden;
-    if (!c.loaded) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
+    if (c.hasOlder) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
     if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
     const peer = visible(c.peer);
     if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;

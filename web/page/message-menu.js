@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // `MessageMenu`: what a user can do with a message.
 
-import { hasReacted, withChanges } from './changes.js';
+import { hasReacted, shownMessage } from './changes.js';
 import { make } from './dom.js';
-import { messageAt } from './order.js';
 import { Popup } from './popup.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -49,12 +48,9 @@ export class MessageMenu {
    * @param {number} seq
    */
   toggle(anchor, peer, seq) {
-    const c = this.chat.conversation(peer);
-    const held = messageAt(c.messages, seq);
-    if (this.#popup.isOpenAt(anchor) || !held) return this.#popup.close();
-    const me = this.chat.userId ?? '';
-    const own = c.changes.filter(({ target }) => target === seq);
-    this.#show(anchor, peer, withChanges(held, own, me));
+    const shown = shownMessage(this.chat.conversation(peer), seq, this.chat.userId ?? '');
+    if (this.#popup.isOpenAt(anchor) || !shown) return this.#popup.close();
+    this.#show(anchor, peer, shown);
   }
 
   /** Follows the message after a drawing; closes if it has no menu any more. */

@@ -9,12 +9,14 @@ import { visible } from './names.js';
 
 const names = new Intl.ListFormat('en', { type: 'conjunction' });
 
+const EMOJI = /\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20E3/u;
+
 /**
- * A reaction as the page shows it: one that consists of nothing visible is written out.
+ * A reaction as the page shows it. In an emoji, invisible characters have a meaning.
  *
  * @param {string} reaction
  */
-export const shownReaction = (reaction) => visible(reaction);
+export const shownReaction = (reaction) => (EMOJI.test(reaction) ? reaction : visible(reaction));
 
 export class Reactions {
   node = make('div', 'reactions');
