@@ -246,13 +246,21 @@ test('a refused change shows its reason, and can be tried again or discarded', a
   assert.equal(await page.locator('#error').textContent(), '', 'it is not shown twice');
 });
 
-test('a conversation that ends with a hundred changes shows its messages', async (t) => {
+test('a screen that a page of messages and changes does not fill shows older messages, too', async (t) => {
   const system = await startSystem(t, { parameters: { MessageBurst: '1000' } });
   const bob = await system.connect('bob');
-  await bob.send('alice', 'Can you see me?');
-  for (let index = 0; index < 120; index += 1) {
-    await bob.store('react', { targetId: 'alice', seq: 1, reaction: '👍', on: index % 2 === 0, lastSeq: index + 1 });
+  const texts = Array.from({ length: 50 }, (_, index) => `Message ${index + 1}.`);
+  let lastSeq = 0;
+  for (const content of texts) {
+    ({ seq: lastSeq } = await bob.store('sendMessage', { recipientId: 'alice', content, lastSeq }));
+    if (lastSeq !== 25) continue;
+    // A page is 50 entries: the newest one has the other 25 messages, and half of these changes.
+    for (; lastSeq < 75; lastSeq += 1) {
+      const on = lastSeq % 2 === 0;
+      await bob.store('react', { targetId: 'alice', seq: 25, reaction: '👍', on, lastSeq });
+    }
   }
-  const alice = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
-  await untilShown(alice, ['Can you see me?']);
+  const profile = await newProfile(browser, { viewport: { width: 800, height: 2600 } });
+  const alice = await openChat(profile, system, { userId: 'alice', peer: 'bob' });
+  await untilShown(alice, texts);
 });
