@@ -246,6 +246,21 @@ test('a refused change shows its reason, and can be tried again or discarded', a
   assert.equal(await page.locator('#error').textContent(), '', 'it is not shown twice');
 });
 
+test('a refused change of a message that is not on the screen leads to it', async (t) => {
+  const system = await startSystem(t, { parameters: { EditWindow: '0', MessageBurst: '1000' } });
+  const device = await system.connect('alice');
+  for (let seq = 1; seq <= 120; seq += 1) await device.send('bob', `Message ${seq}.`, { lastSeq: seq - 1 });
+  const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
+  await page.evaluate(() => {
+    chat.edit('bob', 1, 'Message one.').catch(() => {});
+  });
+  await untilText(page, '#log .note', 'Not edited: ');
+  await page.locator('#log .note').getByText('Show message').click();
+  await until(page, () => document.activeElement.querySelector('p').textContent === 'Message 1.');
+  await untilText(page, '#log .failure', 'Not edited: ');
+  assert.equal(await page.locator('#log .note').count(), 0);
+});
+
 test('a screen that a page of messages and changes does not fill shows older messages, too', async (t) => {
   const system = await startSystem(t, { parameters: { MessageBurst: '1000' } });
   const bob = await system.connect('bob');
