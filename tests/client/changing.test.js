@@ -384,6 +384,7 @@ test('the other tab shows a queued change, and the changed message, even if its 
   let hold = true;
   service.script = (frame) => (isChange(frame) && hold ? 'ignore' : undefined);
   service.loses = () => true;
+  service.frames = [];
   const edited = tab.edit('bob', 1, 'Hi!');
   await until(() => other.conversation('bob').changes.length === 1);
   const [{ kind, target, content }] = other.conversation('bob').changes;
@@ -400,6 +401,7 @@ test('the other tab shows a queued change, and the changed message, even if its 
     );
   }
   assert.equal(stored(service).length, 1);
+  assert.ok(service.frames.every(isChange), 'the other tab asks the service for nothing');
 });
 
 test('a failed change can be discarded in another tab', async () => {

@@ -142,13 +142,14 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3, 4, 5, 
     let away = false;
     service.refuses = () => away;
     service.loses = () => faulty && chance() < 0.3;
-    service.lag = () => (faulty ? below(12) : 0);
+    // A page may arrive long after it was read.
+    service.lag = ({ type }) => (faulty ? below(type === 'messages' ? 60 : 12) : 0);
     service.script = (_, socket) => {
       if (!faulty || chance() < 0.9) return undefined;
       if (chance() < 0.3) setImmediate(() => socket.drop(1006));
       return chance() < 0.5 ? 'ignore' : 'mute';
     };
-    for (let number = below(20); number >= 0; number -= 1) {
+    for (let number = below(100); number >= 0; number -= 1) {
       const user = USERS[below(2)];
       const next = operation(service, user, chance);
       if (next) perform(service, user, next);
@@ -166,8 +167,8 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3, 4, 5, 
       if (next && user === 'alice' && chance() < 0.3) calls.push(call(chat, 'bob', next));
       else if (next) perform(service, user, next);
       for (let turns = below(15); turns > 0; turns -= 1) await new Promise(setImmediate);
-      if (chance() < 0.1) chat.open('bob').catch(() => {});
-      if (chance() < 0.1) chat.older('bob').catch(() => {});
+      if (chance() < 0.03) chat.open('bob').catch(() => {});
+      if (chance() < 0.2) chat.conversation('bob').loaded && chat.older('bob').catch(() => {});
       if (chance() < 0.1) chat.markRead('bob');
       if (chance() < 0.05) for (const socket of service.sockets) socket.drop(1006);
       if (chance() < 0.1) {

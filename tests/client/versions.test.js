@@ -74,8 +74,10 @@ test('a change of a message that is held ahead of a hole is kept', async () => {
   const chat = await join(service);
   service.script = ({ action }) => (action === 'getMessages' ? 'ignore' : undefined);
   const hole = silently(service, () => service.say('bob', 'alice', '3'));
-  service.say('bob', 'alice', '4');
+  const fourth = service.say('bob', 'alice', '4');
+  const late = service.pushOf(fourth);
   service.edit('bob', 'alice', 4, 'four');
+  for (const socket of service.sockets) socket.tell(late);
   service.say('bob', 'alice', '6');
   // The frames are in order, so this one comes after the changes.
   service.push(hole);
@@ -258,6 +260,14 @@ test('open, older and history give messages, whatever number of changes is betwe
   assert.deepEqual(chat.seen, []);
 });
 
+test('open has messages before the inbox is read, although the newest page has only changes', async () => {
+  const service = told(3);
+  for (let count = 0; count < 40; count += 1) service.appendChange('bob', 'alice', reaction(2, count));
+  service.script = ({ action }) => (action === 'getConversations' ? 'ignore' : undefined);
+  const chat = connect(service, 'alice', { times, pageSize: 10 });
+  assert.deepEqual(contents((await chat.open('bob')).messages), ['1', '2', '3']);
+});
+
 test('changes do not count as unread, and a read position after them is one', async () => {
   const service = told(3);
   service.react('bob', 'alice', 1, '👍');
@@ -278,6 +288,7 @@ test('changes do not count as unread, and a read position after them is one', as
   await until(() => asked(service, 'markRead').at(-1)?.seq === 7);
   service.react('bob', 'alice', 3, '😀');
   await until(() => bob(chat).high === 8);
+  assert.deepEqual([chat.unread, chat.markRead('bob')], [0, false]);
 });
 
 test('an own change marks what is before it as read', async () => {
