@@ -20,8 +20,10 @@ pub enum Fault {
     TornRead,
     /// DynamoDB responds with status 500.
     ServerError,
-    /// DynamoDB responds late, but before the client's timeout.
+    /// DynamoDB carries out the call and responds late, but before the client's timeout.
     Slow,
+    /// DynamoDB carries out the call at once, and responds late, but before the client's timeout.
+    AnswerLate,
     /// DynamoDB neither carries out the call nor responds.
     Unanswered,
     /// DynamoDB carries out the call after the client's timeout.
@@ -64,13 +66,14 @@ pub enum Fault {
 
 impl Fault {
     /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
-    pub const OF_DYNAMODB: [(Self, u32); 12] = [
+    pub const OF_DYNAMODB: [(Self, u32); 13] = [
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
         (Self::Conflict, 250),
         (Self::TornRead, 250),
         (Self::ServerError, 150),
         (Self::Slow, 250),
+        (Self::AnswerLate, 200),
         (Self::Unanswered, 20),
         (Self::AppliedLate, 25),
         (Self::KilledBefore, 40),

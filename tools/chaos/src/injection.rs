@@ -29,6 +29,8 @@ enum Effect {
     Respond(Response<Bytes>),
     /// Forward the call after this time.
     Delay(Duration),
+    /// Forward the call, and respond after this time.
+    DelayResponse(Duration),
     /// Neither forward the call nor respond.
     Drop,
     /// Forward the call after this time, and never respond.
@@ -96,6 +98,7 @@ fn effect_on_dynamodb(fault: Fault, kind: &str, rng: &mut fastrand::Rng) -> Opti
         Fault::Throttled => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "ThrottlingException")),
         Fault::ServerError => Effect::Respond(dynamodb_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")),
         Fault::Slow => Effect::Delay(Duration::from_millis(rng.u64(20..500))),
+        Fault::AnswerLate => Effect::DelayResponse(Duration::from_millis(rng.u64(20..500))),
         Fault::Unanswered => Effect::Drop,
         Fault::AppliedLate => Effect::ForwardLate(TOO_LATE),
         Fault::KilledBefore => Effect::Kill,
@@ -135,6 +138,11 @@ async fn carry_out(
         None => {}
         Some(Effect::Respond(response)) => return Some(response),
         Some(Effect::Delay(time)) => sleep(time).await,
+        Some(Effect::DelayResponse(time)) => {
+            let response = upstream.forward(call).await;
+            sleep(time).await;
+            return response;
+        }
         Some(Effect::Drop) => return std::future::pending().await,
         Some(Effect::ForwardLate(time)) => {
             let upstream = upstream.clone();
