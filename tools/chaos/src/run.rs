@@ -99,6 +99,10 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         gone.clear();
         violations.extend(restore(harness, &schedule, &devices, &stored).await);
     }
+    if !violations.is_empty() {
+        // A device that never came to rest may still send something.
+        gone.clear();
+    }
     devices.iter().for_each(Device::stop);
     while clients.join_next().await.is_some() {}
     harness.end(&schedule);
