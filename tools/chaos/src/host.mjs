@@ -146,7 +146,8 @@ const operations = {
     const queued = new Promise((done) => waiting.set(key, done));
     const refusals = ['closed', 'forbidden', 'discarded'];
     calls[frame.action](chat, peer, frame).catch(({ code, message }) => {
-      if (!refusals.includes(code)) emit({ device, event: 'violation', text: `the module refused: ${code} ${message}` });
+      if (!refusals.includes(code))
+        emit({ device, event: 'violation', text: `the module refused: ${code} ${message}` });
     });
     await queued;
     waiting.delete(key);
@@ -158,7 +159,8 @@ const operations = {
     const storage = stores.get(origin);
     const wasRepaired = repaired.has(storage);
     repaired.add(storage);
-    const mayClose = () => chat.isDurable || chat.conversations.every(({ pending, changes = [] }) => pending.length + changes.length === 0);
+    const mayClose = () =>
+      chat.isDurable || chat.conversations.every(({ pending, changes = [] }) => pending.length + changes.length === 0);
     while (chat && !mayClose()) await new Promise((done) => setTimeout(done, 10));
     if (!wasRepaired) repaired.delete(storage);
     chat?.close();
