@@ -26,16 +26,17 @@ def call(action, **fields):
 
 
 def unanswered(peer):
-    """The questions after the newest one that has an answer, oldest first."""
-    questions, more = [], {}
+    """The questions after the newest one that has an answer, oldest first. They are answered in order."""
+    questions, answered, more = [], 0, {}
     while True:
         page = call("getMessages", targetId=peer, **more)
         for entry in page["messages"]:
             name = entry.get("clientMessageId", "")
             if entry["senderId"] == BOT and name.startswith("answer-"):
-                answered = int(name.removeprefix("answer-"))
-                return [question for question in reversed(questions) if question["seq"] > answered]
-            if entry["senderId"] == peer and entry.get("content"):
+                answered = answered or int(name.removeprefix("answer-"))
+            elif entry["seq"] <= answered:
+                return questions[::-1]
+            elif entry["senderId"] == peer and entry.get("content"):
                 questions.append(entry)
         if "lastEvaluatedKey" not in page:
             return questions[::-1]

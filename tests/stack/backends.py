@@ -112,7 +112,10 @@ def check_bot(url):
 def bots(url, count):
     environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL_LAMBDA": url, "PAUSE": "0.05"}
     command = [sys.executable, "examples/bot.py"]
-    processes = [subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) for _ in range(count)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(count)
+    ]
     try:
         yield processes
     finally:
