@@ -68,6 +68,13 @@ pub fn every_action(events: usize) -> Workload {
         set_up.extend((0..events).map(|number| user_message(user, "alice", number)));
     }
     set_up.extend((0..20).map(|number| user_message(&format!("peer {number}"), "ina", 0)));
+    for user in ["edits", "edits2", "reacts", "deletes"] {
+        set_up.push(connect(user, 0));
+        let messages = if user == "deletes" { events } else { 1 };
+        set_up.extend((0..messages).map(|number| user_message("alice", user, number)));
+    }
+    set_up.extend((0..60).map(|number| user_message("hel", "alice", number)));
+    set_up.extend((0..10).map(|number| ("EditFunction", edit("hel", "alice", number + 1, 60 + number))));
     let duplicate = send("hal", "alice", "0: again", "hal 59", 59);
     let actions = vec![
         noop_action(),
@@ -79,7 +86,22 @@ pub fn every_action(events: usize) -> Workload {
         send_action("sendMessage, 1 push, lastSeq", "one2", 0, Known::LastSeq),
         send_action("sendMessage, 10 pushes", "ten", 0, Known::Position),
         repeated_action("sendMessage, duplicate", "SendFunction", duplicate),
+        change_action("editMessage, 1 push", "edits", Known::Position, 1, |_| text_of(1)),
+        change_action("editMessage, 1 push, lastSeq", "edits2", Known::LastSeq, 1, |_| text_of(1)),
+        change_action("deleteMessage, 1 push", "deletes", Known::LastSeq, events as u64, |number| {
+            json!({ "action": "deleteMessage", "seq": number })
+        }),
+        change_action("react, 1 push", "reacts", Known::LastSeq, 1, |number| {
+            json!({ "action": "react", "seq": 1, "reaction": "👍", "on": number % 2 == 1 })
+        }),
         query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
+        query_action(
+            "getMessages, 10 changed",
+            "HistoryFunction",
+            "history",
+            "alice",
+            json!({ "targetId": "hel", "after": 40 }),
+        ),
         query_action("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
         mark_read_action("markRead, 1 push", "mark", Some(position("mark", "alice", events as u64))),
         mark_read_action("markRead, 1 push, no position", "mark2", None),
@@ -159,6 +181,41 @@ fn send_action(name: &str, to: &str, newest: u64, known: Known) -> Action {
         }
     };
     Action { name: name.to_owned(), function: "SendFunction", next: Box::new(next) }
+}
+
+/// Changes of messages to `to`, from a client that has received every entry up to sequence number `newest`. `frame` makes
+/// the action and its fields for the number of the event, counted from 1.
+fn change_action(
+    name: &str,
+    to: &'static str,
+    known: Known,
+    newest: u64,
+    frame: impl Fn(u64) -> Value + Send + 'static,
+) -> Action {
+    let mut number = 0;
+    let next = move |last_frame: &Value| {
+        number += 1;
+        let mut frame = frame(number);
+        frame["targetId"] = json!(to);
+        frame["clientMessageId"] = json!(format!("8f14e45f-ceea-467f-a8b2-{number:012}"));
+        match (known, &last_frame["value"]["position"]) {
+            (Known::Position, Value::String(position)) => frame["position"] = json!(position),
+            _ => frame["lastSeq"] = json!(last_frame["value"]["seq"].as_u64().unwrap_or(newest)),
+        }
+        Fixture::named("edit").user("alice").frame(&frame)
+    };
+    Action { name: name.to_owned(), function: "EditFunction", next: Box::new(next) }
+}
+
+/// The frame of an edit of message `seq`, without the conversation.
+fn text_of(seq: u64) -> Value {
+    json!({ "action": "editMessage", "seq": seq, "content": "Are we still on for tonight? I could be there at nine." })
+}
+
+fn edit(from: &str, to: &str, seq: u64, last_seq: u64) -> Fixture {
+    let mut frame = text_of(seq);
+    (frame["targetId"], frame["lastSeq"]) = (json!(to), json!(last_seq));
+    Fixture::named("edit").user(from).frame(&frame)
 }
 
 /// Moves the read position by one message with each event.

@@ -24,7 +24,7 @@ const fn budget(
     Budget { action, calls, depth, read_units, write_units, wire_bytes }
 }
 
-const BUDGETS: [Budget; 14] = [
+const BUDGETS: [Budget; 19] = [
     budget("no-op", (0, 0), (0.0, 0.0), 0.0),
     budget("authorizer, open mode", (0, 0), (0.0, 0.0), 0.0),
     budget("connect", (1, 1), (0.0, 1.0), 1_600.0),
@@ -34,7 +34,12 @@ const BUDGETS: [Budget; 14] = [
     budget("sendMessage, 1 push, lastSeq", (4, 3), (3.0, 1.0), 6_300.0),
     budget("sendMessage, 10 pushes", (12, 2), (2.0, 1.0), 19_500.0),
     budget("sendMessage, duplicate", (3, 2), (4.0, 0.0), 4_900.0),
+    budget("editMessage, 1 push", (4, 3), (3.0, 4.0), 9_000.0),
+    budget("editMessage, 1 push, lastSeq", (5, 3), (4.0, 4.0), 10_400.0),
+    budget("deleteMessage, 1 push", (5, 3), (4.0, 4.0), 10_400.0),
+    budget("react, 1 push", (5, 3), (4.0, 4.0), 10_400.0),
     budget("getMessages, 50", (1, 1), (4.0, 0.0), 26_000.0),
+    budget("getMessages, 10 changed", (2, 2), (13.0, 0.0), 26_000.0),
     budget("getConversations, 20", (22, 2), (61.0, 0.0), 42_000.0),
     budget("markRead, 1 push", (3, 2), (2.0, 1.0), 4_200.0),
     budget("markRead, 1 push, no position", (4, 3), (3.0, 1.0), 5_400.0),
@@ -190,7 +195,7 @@ mod tests {
             }
         }
         let mut slow = within_budget();
-        slow.plain[13].1.warm.cpu *= CPU.base + 0.1;
+        slow.plain[BUDGETS.len() - 1].1.warm.cpu *= CPU.base + 0.1;
         assert!(exceeded(&slow)[0].contains("times the processor time of the no-op function"), "{:?}", exceeded(&slow));
         let mut large = within_budget();
         large.binaries.insert("read".to_owned(), BinarySize { bytes: MAX_BINARY + 1, zipped: 1 });

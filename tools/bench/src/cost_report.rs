@@ -47,6 +47,7 @@ impl CostTables<'_> {
         writeln!(text, "|---|{}", "---|".repeat(SIZES.len()))?;
         let messages = SIZES.map(|memory| self.message(memory).times(1e6));
         let receipts = SIZES.map(|memory| self.receipt(memory).times(1e6));
+        let changes = SIZES.map(|memory| self.change(memory).times(1e6));
         let mut row = |name: &str, values: [f64; SIZES.len()]| {
             writeln!(text, "| {name} | {} |", values.map(|value| format!("{value:.2}")).join(" | "))
         };
@@ -54,7 +55,8 @@ impl CostTables<'_> {
             row(item, messages.map(|cost| cost.0[index]))?;
         }
         row("**total**", messages.map(|cost| cost.total()))?;
-        row("read receipts, one per message, in addition", receipts.map(|cost| cost.total()))
+        row("read receipts, one per message, in addition", receipts.map(|cost| cost.total()))?;
+        row("a million edits, deletions or reactions, in addition", changes.map(|cost| cost.total()))
     }
 
     fn per_month(&self, text: &mut String) -> fmt::Result {
@@ -97,6 +99,7 @@ impl CostTables<'_> {
             ("ping", Frames::small(1.0)),
             ("sendMessage, 1 push", Frames::small(2.0)),
             ("sendMessage, 10 pushes", Frames::small(11.0)),
+            ("editMessage, 1 push", Frames::small(2.0)),
             ("getMessages, 50", reply("getMessages, 50")),
             ("getConversations, 20", reply("getConversations, 20")),
         ] {
@@ -116,6 +119,11 @@ impl CostTables<'_> {
     /// A read receipt with one push.
     fn receipt(&self, memory: f64) -> Cost {
         self.event("markRead, 1 push", Frames::small(2.0), memory)
+    }
+
+    /// A change of a message with one push.
+    fn change(&self, memory: f64) -> Cost {
+        self.event("editMessage, 1 push", Frames::small(2.0), memory)
     }
 
     /// The end of a connection, the start of the next one, and one page of the inbox.
