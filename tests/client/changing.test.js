@@ -417,7 +417,7 @@ test('a failed change can be discarded in another tab', async () => {
 test('a message that was just sent can be changed at once', async () => {
   const service = talk();
   const chat = await join(service);
-  const { seq } = await chat.send('bob', 'tpyo');
+  const { seq } = await chat.send('bob', 'Hello, Bob');
   const [edited] = await Promise.all([chat.edit('bob', seq, 'typo'), chat.react('bob', seq, '🙈')]);
   assert.deepEqual([edited.seq, edited.content], [seq, 'typo']);
   const last = chat.conversation('bob').lastMessage;

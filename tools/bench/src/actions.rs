@@ -73,8 +73,8 @@ pub fn every_action(events: usize) -> Workload {
         let messages = if user == "deletes" { events } else { 1 };
         set_up.extend((0..messages).map(|number| user_message("alice", user, number)));
     }
-    set_up.extend((0..60).map(|number| user_message("hel", "alice", number)));
-    set_up.extend((0..10).map(|number| ("EditFunction", edit("hel", "alice", number + 1, 60 + number))));
+    set_up.extend((0..60).map(|number| user_message("kim", "alice", number)));
+    set_up.extend((0..10).map(|number| ("EditFunction", edit("kim", "alice", number + 1, 60 + number))));
     let duplicate = send("hal", "alice", "0: again", "hal 59", 59);
     let actions = vec![
         noop_action(),
@@ -88,19 +88,27 @@ pub fn every_action(events: usize) -> Workload {
         repeated_action("sendMessage, duplicate", "SendFunction", duplicate),
         change_action("editMessage, 1 push", "edits", Known::Position, 1, |_| text_of(1)),
         change_action("editMessage, 1 push, lastSeq", "edits2", Known::LastSeq, 1, |_| text_of(1)),
-        change_action("deleteMessage, 1 push", "deletes", Known::LastSeq, events as u64, |number| {
-            json!({ "action": "deleteMessage", "seq": number })
-        }),
-        change_action("react, 1 push", "reacts", Known::LastSeq, 1, |number| {
-            json!({ "action": "react", "seq": 1, "reaction": "👍", "on": number % 2 == 1 })
-        }),
+        change_action(
+            "deleteMessage, 1 push",
+            "deletes",
+            Known::LastSeq,
+            events as u64,
+            |number| json!({ "action": "deleteMessage", "seq": number }),
+        ),
+        change_action(
+            "react, 1 push",
+            "reacts",
+            Known::LastSeq,
+            1,
+            |number| json!({ "action": "react", "seq": 1, "reaction": "👍", "on": number % 2 == 1 }),
+        ),
         query_action("getMessages, 50", "HistoryFunction", "history", "alice", json!({ "targetId": "hal" })),
         query_action(
             "getMessages, 10 changed",
             "HistoryFunction",
             "history",
             "alice",
-            json!({ "targetId": "hel", "after": 40 }),
+            json!({ "targetId": "kim", "after": 40 }),
         ),
         query_action("getConversations, 20", "InboxFunction", "inbox", "ina", json!({})),
         mark_read_action("markRead, 1 push", "mark", Some(position("mark", "alice", events as u64))),

@@ -142,7 +142,8 @@ impl Plan {
         let pushes_arrive = rng.u32(0..6) == 0;
         if pushes_arrive {
             let late = rng.u32(0..=300);
-            rates = BTreeMap::from([(Fault::Slow, 300), (Fault::AnswerLate, late), (Fault::Conflict, rng.u32(0..=250))]);
+            rates =
+                BTreeMap::from([(Fault::Slow, 300), (Fault::AnswerLate, late), (Fault::Conflict, rng.u32(0..=250))]);
         }
         let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
         let devices = Builder { seed, rng, pushes_arrive, changes }.devices();

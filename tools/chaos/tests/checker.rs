@@ -38,7 +38,9 @@ impl Run {
         let (peer, content) = ("bob".to_owned(), row["content"].as_str().map(str::to_owned));
         self.ann.acknowledged.push(Acknowledgement { peer, id: Some(id), content, sent: row.clone() });
         self.bob.seen.push((Source::Pushed, row.clone()));
-        self.views().map(|view| view.insert(seq, row.clone()));
+        for view in self.views() {
+            view.insert(seq, row.clone());
+        }
         row["tally"] = json!({ "changes": 0 });
         self.rows.push(row);
     }
@@ -50,7 +52,9 @@ impl Run {
         let mut message = row.clone();
         message.as_object_mut().unwrap().remove("tally");
         self.bob.seen.push((Source::Listed, message.clone()));
-        self.views().map(|view| view.insert(seq, message.clone()));
+        for view in self.views() {
+            view.insert(seq, message.clone());
+        }
     }
 }
 
