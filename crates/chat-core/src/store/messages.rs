@@ -100,6 +100,9 @@ pub struct Newest {
 
 /// The attribute that holds the state of the conversation.
 const STATE: &str = "tally";
+/// The parts of the state that are stored only if they are not 0, so that an item is no larger than before there were
+/// changes, until a message of its conversation changes.
+const COUNTS: [&str; 3] = ["changes", "theirChanges", "trailing"];
 /// The attribute that tells other entries from messages.
 const KIND: &str = "kind";
 /// The attributes of an [`EntryHeader`].
@@ -117,7 +120,12 @@ struct Row<'a, E> {
 
 impl<E: Serialize> Row<'_, E> {
     fn item(&self) -> Result<Item, Error> {
-        serde_dynamo::to_item(self).map_err(|error| Error::Internal(error.into()))
+        let mut item: Item = serde_dynamo::to_item(self).map_err(|error| Error::Internal(error.into()))?;
+        if let Some(AttributeValue::M(state)) = item.get_mut(STATE) {
+            let zero = AttributeValue::N("0".to_owned());
+            state.retain(|name, value| !(COUNTS.contains(&name.as_str()) && *value == zero));
+        }
+        Ok(item)
     }
 }
 

@@ -96,18 +96,19 @@ fn size(value: &Value) -> usize {
 }
 
 #[tokio::test]
-async fn the_state_grows_by_at_most_40_bytes() {
+async fn the_state_grows_by_at_most_40_bytes_and_only_if_a_message_changes() {
     let chat = Chat::start().await;
     chat.send("alice", "1").await;
     for _ in 0..101 {
         chat.accepted("bob", react("bob", 1, "👍", true)).await;
     }
-    for seq in [1, 101, 102] {
+    chat.send("alice", "2").await;
+    for (seq, counts) in [(1, 0), (101, 2), (102, 2), (103, 2)] {
         let mut state = chat.row(seq)["tally"].clone();
         let with_changes = size(&state);
-        for name in ["changes", "theirChanges", "trailing"] {
-            assert!(state["M"].as_object_mut().unwrap().remove(name).is_some());
-        }
+        let names = ["changes", "theirChanges", "trailing"];
+        let removed = names.into_iter().filter(|name| state["M"].as_object_mut().unwrap().remove(*name).is_some());
+        assert_eq!(removed.count(), counts, "entry {seq}");
         let grown = with_changes - size(&state);
         assert!(grown <= 40, "{grown}");
     }
