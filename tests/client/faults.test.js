@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 import { connect, contents, random, until } from './fixture.js';
-import { Service } from './service.js';
+import { asReceived, Service } from './service.js';
 
 const MESSAGES = 60;
 
@@ -31,6 +31,7 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
     const join = (me) => connect(service, me, { indexedDB: stores[me], times });
     const chats = { alice: join('alice'), bob: join('bob') };
 
+    const changes = [];
     for (let number = 0; number < MESSAGES; number += 1) {
       const me = chance() < 0.5 ? 'alice' : 'bob';
       const peer = me === 'alice' ? 'bob' : 'alice';
@@ -41,6 +42,18 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
           chats[me].conversation(peer).pending.some((entry) => entry.content === text) ||
           service.contents('alice', 'bob').includes(text),
       );
+      if (chance() < 0.3) {
+        // Changes go through the same outbox.
+        const messages = service.messagesOf('alice', 'bob');
+        const { seq } = messages[Math.floor(chance() * messages.length)] ?? {};
+        const before = changes.length;
+        if (seq) changes.push({ seq, senderId: me, reaction: `${number}` });
+        if (seq) chats[me].react(peer, seq, `${number}`).catch(() => {});
+        const isKnown = ({ reaction }) =>
+          chats[me].conversation(peer).changes.some((change) => change.reaction === reaction) ||
+          service.messagesOf('alice', 'bob').some(({ reactions }) => reactions?.[reaction]);
+        await until(() => changes.slice(before).every(isKnown));
+      }
       if (chance() < 0.05) {
         // a reload
         chats[me].close();
@@ -52,7 +65,7 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
         });
     }
     faulty = false;
-    await until(() => service.of('alice', 'bob').length >= MESSAGES);
+    await until(() => service.of('alice', 'bob').length >= MESSAGES + changes.length);
     for (const [me, peer] of [
       ['alice', 'bob'],
       ['bob', 'alice'],
@@ -62,13 +75,18 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
       await until(
         () =>
           chats[me].conversation(peer).high === service.of('alice', 'bob').length &&
-          !chats[me].conversation(peer).pending.length,
+          !chats[me].conversation(peer).pending.length &&
+          !chats[me].conversation(peer).changes.length,
       );
       for await (const page of chats[me].history(peer)) void page;
     }
 
-    const stored = service.of('alice', 'bob');
-    assert.equal(stored.length, MESSAGES, 'each message once');
+    const entries = service.of('alice', 'bob');
+    assert.equal(entries.length, MESSAGES + changes.length, 'each message and each change once');
+    const stored = service.messagesOf('alice', 'bob');
+    assert.equal(stored.length, MESSAGES);
+    for (const { seq, senderId, reaction } of changes)
+      assert.deepEqual(entries[seq - 1].reactions?.[reaction], [senderId]);
     for (const me of ['alice', 'bob']) {
       const own = contents(stored.filter((m) => m.senderId === me)).map((text) => Number(text.split(' ')[1]));
       assert.deepEqual(
@@ -77,10 +95,7 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3]) {
         `the messages of ${me} in the order in which they were written`,
       );
       const peer = me === 'alice' ? 'bob' : 'alice';
-      assert.deepEqual(
-        chats[me].conversation(peer).messages.map((m) => m.messageId),
-        stored.map((m) => m.messageId),
-      );
+      assert.deepEqual(asReceived(chats[me].conversation(peer).messages), stored);
     }
     // A client emits each message at most once, in order.
     for (const chat of Object.values(chats)) {
