@@ -168,6 +168,7 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3, 4, 5, 
     service.entriesPerPage = 1 + below(7);
 
     const calls = [];
+    let isLoading = false;
     for (let number = 0; number < OPERATIONS; number += 1) {
       const user = USERS[below(2)];
       const next = operation(service, user, chance, chat.conversation('bob').low);
@@ -175,8 +176,15 @@ for (const seed of process.env.SEEDS?.split(',').map(Number) ?? [1, 2, 3, 4, 5, 
       else if (next) perform(service, user, next);
       for (let turns = below(100); turns > 0; turns -= 1) await new Promise(setImmediate);
       if (number === opening) chat.open('bob').catch(() => {});
+      // One at a time, as a page does it.
       const isLoaded = chat.connection.state === 'online' && chat.conversation('bob').loaded;
-      if (chance() < 0.4 && isLoaded) chat.older('bob').catch(() => {});
+      if (chance() < 0.4 && isLoaded && !isLoading) {
+        isLoading = true;
+        const load = chat.older('bob').catch(() => {});
+        load.then(() => {
+          isLoading = false;
+        });
+      }
       if (chance() < 0.1) chat.markRead('bob');
       if (chance() < 0.02) for (const socket of service.sockets) socket.drop(1006);
       if (chance() < (away ? 0.2 : 0.02)) {
