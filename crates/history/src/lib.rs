@@ -11,7 +11,7 @@ use chat_core::{
         replies::Page,
         requests::{Cursor, GetMessages},
     },
-    store::messages::{Messages, Range},
+    store::messages::{Messages, pages::Range},
 };
 
 /// What this route works with.

@@ -30,7 +30,7 @@ use crate::{
     store::{
         connections::Connection,
         dynamodb::random_wait,
-        messages::{PutOutcome, Replacement},
+        messages::puts::{PutOutcome, Replacement},
     },
 };
 
