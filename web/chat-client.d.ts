@@ -158,7 +158,7 @@ export interface Options {
   tokenInQuery?: boolean;
   /** The claim of the token that holds the user id; default `sub`. */
   userClaim?: string;
-  /** Messages in a page of history, at most 100; default 50. */
+  /** Messages and changes in a page of history, at most 100; default 50. */
   pageSize?: number;
   /** Another implementation, such as that of the npm package `ws`. Node.js before 22 has none. */
   WebSocket?: new (
