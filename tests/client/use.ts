@@ -1,6 +1,13 @@
 // Uses the client from TypeScript. This file is compiled, not run.
 
-import { ChatClient, ChatError, type Conversation, type ErrorCode } from '../../web/chat-client.js';
+import {
+  ChatClient,
+  ChatError,
+  type Conversation,
+  type ErrorCode,
+  type Message,
+  type PendingChange,
+} from '../../web/chat-client.js';
 
 export async function use(): Promise<number> {
   const chat = new ChatClient({ url: 'wss://chat.example/prod', token: async () => 'jwt' });
@@ -22,6 +29,15 @@ export async function use(): Promise<number> {
   new ChatClient({ userId: 'alice' });
   for await (const page of chat.history('bob')) console.log(page[0]?.createdAt);
   const conversation: Conversation = await chat.open('bob');
+  chat.addEventListener('change', ({ detail }) => console.log(detail.deleted?.by, detail.reactions?.['👍']?.length));
+  const { seq } = await chat.send('bob', 'Hello', { replyTo: conversation.lastMessage?.seq, mentions: ['bob'] });
+  const changed: Message = await chat.edit('bob', seq, 'Hello, Bob!');
+  await chat.react('bob', changed.seq, '👍', false);
+  await chat.delete('bob', changed.seq);
+  const [change]: readonly PendingChange[] = chat.conversation('bob').changes;
+  if (change?.kind === 'react') console.log(change.target.toFixed(), change.on === true, change.failed?.code);
+  // @ts-expect-error a change names the number of a message
+  await chat.delete('bob', 'm1');
   try {
     return (await chat.send(conversation.peer, 'Hello')).seq;
   } catch (error) {

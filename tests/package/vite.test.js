@@ -93,7 +93,7 @@ async function talk(url) {
   const bob = await system.connect('bob');
   const profile = await newProfile(browser);
   try {
-    await bob.send(userId, 'Before');
+    const { seq } = await bob.send(userId, 'Before');
     const page = await openTab(profile, `${url}?${new URLSearchParams({ url: system.websocket, userId })}`);
     await untilTexts(page, 'li', ['Before']);
     await bob.send(userId, 'While it is open');
@@ -102,6 +102,8 @@ async function talk(url) {
     await untilTexts(page, 'li', ['Before', 'While it is open', 'From the page']);
     // Only messages that are not stored yet have a style.
     await until(page, () => !document.querySelector('li[style]'));
+    await bob.store('deleteMessage', { targetId: userId, seq });
+    await untilTexts(page, 'li', ['(deleted)', 'While it is open', 'From the page']);
   } finally {
     bob.close();
     await profile.close();

@@ -211,8 +211,11 @@ test('the example page talks', async (t) => {
   await page.keyboard.insertText('Where is my order?');
   await page.keyboard.press('Enter');
   assert.equal((await support.next()).value.content, 'Where is my order?');
-  await support.send('visitor', 'On its way.');
-  await until(page, () => document.querySelectorAll('#support li').length === 3);
+  const { seq } = await support.send('visitor', 'It is packed.');
+  await support.store('editMessage', { targetId: 'visitor', seq, content: 'On its way.' });
+  await until(page, () => document.querySelector('#support li:last-child').textContent === 'support: On its way.');
   const rows = await page.locator('#support li').allInnerTexts();
   assert.deepEqual(rows, ['support: How can I help?', 'You: Where is my order?', 'support: On its way.']);
+  await support.store('deleteMessage', { targetId: 'visitor', seq });
+  await until(page, () => document.querySelector('#support li:last-child').textContent === 'support: (deleted)');
 });
