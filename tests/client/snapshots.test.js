@@ -24,6 +24,12 @@ test('each change of a conversation makes a new object, and none is changed in p
   await whileIn(() => chat.older('bob'));
   await whileIn(() => chat.send('bob', 'Hi'));
   await whileIn(() => chat.markRead('bob'));
+  await whileIn(() => chat.react('bob', 60, '👍'));
+  await whileIn(() => chat.react('bob', 1, '👍'));
+  await whileIn(() => chat.edit('bob', 60, 'refused').catch(() => {}));
+  await whileIn(() => chat.discard(chat.conversation('bob').changes[0].clientMessageId));
+  service.delete('bob', 'alice', 60);
+  await until(() => chat.conversation('bob').messages[59].deleted);
   service.script = ({ action }) =>
     action === 'sendMessage' ? { type: 'error', code: 'forbidden', message: 'no' } : undefined;
   await whileIn(() => chat.send('bob', 'refused').catch(() => {}));

@@ -426,3 +426,37 @@ test('changes that the inbox only counts replace no version of a message that wa
   await until(() => bob(chat).high === 8);
   assert.equal(bob(chat).messages.find(({ seq }) => seq === 3).content, 'Three');
 });
+
+test('a message to oneself can be changed', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times });
+  const { seq } = await chat.send('alice', 'Milk');
+  await chat.edit('alice', seq, 'Milk, eggs');
+  service.react('alice', 'alice', seq, '✅');
+  await until(() => chat.conversation('alice').high === 3);
+  assert.deepEqual(asReceived(chat.conversation('alice').messages), service.messagesOf('alice', 'alice'));
+  assert.equal(chat.unread, 0);
+});
+
+test('a change that a continued walk through the inbox does not see is there when the conversation is opened', async () => {
+  const service = new Service();
+  for (let peer = 1; peer <= 350; peer += 1)
+    service.append(`peer ${peer}`, 'alice', 'Hi').createdAt -= (350 - peer) * 7_200_000;
+  service.pageSize = 100;
+  const chat = connect(service, 'alice', { times });
+  await until(() => chat.hasInbox);
+  // The connection is lost after the third page. Then a message on the second page changes, which moves no conversation.
+  const pages = () => asked(service, 'getConversations').length;
+  service.frames = [];
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getConversations' || pages() !== 4) return undefined;
+    socket.drop(1006);
+    return 'ignore';
+  };
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => pages() === 4);
+  service.delete('peer 200', 'alice', 1);
+  await until(() => chat.hasInbox);
+  const { messages } = await chat.open('peer 200');
+  assert.deepEqual(contents(messages), ['']);
+});
