@@ -3,6 +3,11 @@
 import { after } from 'node:test';
 import { ChatClient } from '../../web/chat-client.js';
 
+// After two refusals, a client asks the address of the service. There is none; a look-up of its name may take minutes.
+globalThis.fetch = async () => {
+  throw new TypeError('fetch failed');
+};
+
 const open = new Set();
 after(() => {
   for (const chat of open) chat.close();

@@ -323,8 +323,12 @@ export class Service {
         };
       }
       case 'markRead': {
-        const value = { conversationId: conversationId(me, frame.targetId), userId: me, seq: frame.seq };
-        this.read.set(`${me} ${value.conversationId}`, frame.seq);
+        const id = conversationId(me, frame.targetId);
+        const before = this.read.get(`${me} ${id}`) ?? 0;
+        // A position only moves forward: a repeated frame may come late.
+        const value = { conversationId: id, userId: me, seq: Math.max(before, frame.seq) };
+        if (value.seq === before) return { type: 'read', value };
+        this.read.set(`${me} ${id}`, value.seq);
         for (const other of this.sockets)
           if (other !== socket && [me, frame.targetId].includes(other.user)) other.tell({ type: 'read', value });
         return { type: 'read', value };
