@@ -39,7 +39,7 @@ const BUDGETS: [Budget; 19] = [
     budget("deleteMessage, 1 push", (5, 3), (4.0, 4.0), 10_400.0),
     budget("react, 1 push", (5, 3), (4.0, 4.0), 10_400.0),
     budget("getMessages, 50", (1, 1), (4.0, 0.0), 26_000.0),
-    budget("getMessages, 10 changed", (2, 2), (13.0, 0.0), 26_000.0),
+    budget("getMessages, 10 changed", (2, 2), (12.0, 0.0), 26_000.0),
     budget("getConversations, 20", (22, 2), (61.0, 0.0), 42_000.0),
     budget("markRead, 1 push", (3, 2), (2.0, 1.0), 4_200.0),
     budget("markRead, 1 push, no position", (4, 3), (3.0, 1.0), 5_400.0),
