@@ -86,6 +86,16 @@ const calls = {
   react: (chat, peer, { seq, reaction, on }) => chat.react(peer, seq, reaction, on),
 };
 
+/** Reads a conversation back to its beginning. On a slow machine, a page may fail without a fault. */
+async function readHistory(chat, peer) {
+  try {
+    for await (const page of chat.history(peer)) void page;
+  } catch (error) {
+    if (!['timeout', 'unavailable'].includes(error.code)) throw error;
+    await readHistory(chat, peer);
+  }
+}
+
 const operations = {
   open({ device, life, user, peers, origin, address, opensConversations, pageSize, reads, storageFailures, times }) {
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
@@ -171,7 +181,7 @@ const operations = {
     const { chat, peers } = pages.get(device);
     const views = {};
     for (const peer of peers) {
-      for await (const page of chat.history(peer)) void page;
+      await readHistory(chat, peer);
       views[peer] = chat.conversation(peer);
     }
     emit({ device, event: 'view', views });

@@ -11,10 +11,15 @@ use tokio::{
     sync::Notify,
     task::JoinSet,
 };
-use tokio_tungstenite::{WebSocketStream, accept_async, client_async, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream, accept_hdr_async, client_async,
+    tungstenite::{Message, handshake::server::Request},
+};
 
 /// Observes one connection.
 pub(crate) trait Observer: Send + 'static {
+    /// The user whose connections are relayed. A client that stays open after its run may find its port used by another relay.
+    fn user(&self) -> &str;
     /// URL to connect to.
     fn upstream(&self) -> String;
     /// Both sides are connected.
@@ -66,7 +71,7 @@ async fn relay(stream: TcpStream, mut observer: impl Observer, cut: Arc<Notify>)
     cut.as_mut().enable();
     // If a connection fails here, it also fails for the client, which retries.
     let Some(mut gateway) = connect(&observer.upstream()).await else { return };
-    let Ok(mut client) = accept_async(stream).await else { return };
+    let Some(mut client) = accept(stream, observer.user()).await else { return };
     observer.opened();
     loop {
         let goes_on = tokio::select! {
@@ -95,6 +100,19 @@ async fn relay(stream: TcpStream, mut observer: impl Observer, cut: Arc<Notify>)
         }
     }
     observer.closed();
+}
+
+/// Accepts a connection of this user.
+async fn accept(stream: TcpStream, user: &str) -> Option<WebSocketStream<TcpStream>> {
+    let mut is_user = false;
+    let check = |request: &Request, response| {
+        let query = request.uri().query().unwrap_or_default();
+        let mut values = query.split('&').filter_map(|parameter| parameter.strip_prefix("userId="));
+        is_user = values.next().is_some_and(|value| value.replace("%7E", "~") == user);
+        Ok(response)
+    };
+    let client = accept_hdr_async(stream, check).await.ok()?;
+    is_user.then_some(client)
 }
 
 async fn connect(url: &str) -> Option<WebSocketStream<TcpStream>> {

@@ -26,6 +26,10 @@ impl RelayedConnection {
 }
 
 impl Observer for RelayedConnection {
+    fn user(&self) -> &str {
+        &self.core.plan.user
+    }
+
     fn upstream(&self) -> String {
         self.core.url()
     }
