@@ -92,6 +92,21 @@ export class ChatClient extends EventTarget {
   /** Whether the peer has read an own message. */
   stateOf(message: Message): 'sent' | 'read';
 
+  /**
+   * Tells a peer that the user is typing. Call it for each key: it sends a frame at most every 8 seconds, and nothing
+   * without a connection. Never throws.
+   */
+  typing(peer: string): void;
+
+  /** Which users are online. Those with whom this user has no conversation are left out. */
+  presence(peers: readonly string[]): Promise<Presence[]>;
+
+  /**
+   * Reports in events `presence` which of these users are online: at once, and every minute while the page is visible and
+   * connected. Replaces the users of the last call.
+   */
+  watchPresence(peers: readonly string[]): void;
+
   /** As in every `EventTarget`, with the types of {@link Events}. */
   addEventListener<K extends keyof Events>(
     type: K,
@@ -160,6 +175,10 @@ export interface Options {
   userClaim?: string;
   /** Messages and changes in a page of history, at most 100; default 50. */
   pageSize?: number;
+  /** False: `typing` sends nothing, and no peer counts as typing. May be changed at any time. */
+  typing?: boolean;
+  /** False: the client doesn't ask who is online. May be changed at any time. */
+  presence?: boolean;
   /** Another implementation, such as that of the npm package `ws`. Node.js before 22 has none. */
   WebSocket?: new (
     url: string,
@@ -221,6 +240,10 @@ export interface Events {
   status: Status;
   /** The number of unread messages has changed. */
   unread: { peer: string; unread: number; total: number };
+  /** A peer began or stopped typing. It ends 10 seconds after the last sign of it, and with the peer's next message. */
+  typing: { peer: string; isTyping: boolean };
+  /** Who of the users of `watchPresence` is online. */
+  presence: Presence[];
   /** Something in the conversation has changed: draw it again. */
   conversation: Conversation;
 }
@@ -245,6 +268,15 @@ export interface SendOptions {
   replyTo?: number;
   /** User ids, at most 20. The service stores and shows them. */
   mentions?: string[];
+}
+
+/** Whether a user is online. */
+export interface Presence {
+  userId: string;
+  /** Whether the user has a connection. After a loss that nobody noticed it may be true for two hours. */
+  online: boolean;
+  /** When the last connection ended, in milliseconds since the Unix epoch; absent after 30 days. */
+  lastSeenAt?: number;
 }
 
 /** The state of an own message, or of an own change of one. */
@@ -308,6 +340,8 @@ export interface Conversation {
   readonly readSeq: number;
   /** Up to where the peer has read. */
   readonly peerReadSeq: number;
+  /** Whether the peer is typing. */
+  readonly isTyping: boolean;
   /** Whether the newest page was loaded. */
   readonly loaded: boolean;
   /** Whether `older` may load more. */

@@ -14,12 +14,14 @@ import { ChatError, isConnectionError } from './client/errors.js';
 import { newId } from './client/id.js';
 import { addressOf, checkOptions, checkPeer, checkReaction, checkSeq, contentOf, storageOf } from './client/options.js';
 import { Outbox } from './client/outbox.js';
+import { Presence } from './client/presence.js';
 import { Receiver } from './client/receiver.js';
 import { Sender } from './client/sender.js';
 import { Session } from './client/session.js';
 import { listenForSigns } from './client/signs.js';
 import { TIMES } from './client/times.js';
 import { checkedToken, claimsOf } from './client/token.js';
+import { Typing } from './client/typing.js';
 
 export { ChatError };
 
@@ -43,6 +45,8 @@ export class ChatClient extends Target {
   #connection;
   #receiver;
   #sender;
+  #typing;
+  #presence;
   #times;
   /** @type {(userId: string) => void} */
   #resolveUserId = () => {};
@@ -66,17 +70,26 @@ export class ChatClient extends Target {
       times: this.#times,
       onStatus: (status) => emit('connection', status),
       onOpen: () => this.#onOpen(),
-      onFrame: (frame) => this.#receiver.onFrame(frame),
+      onFrame: (frame) => {
+        this.#receiver.onFrame(frame);
+        this.#typing.onFrame(frame);
+      },
     });
     this.#session = new Session(options.userId, this.#connection, emit);
     this.#receiver = new Receiver(this.#session, {
       pageSize: options.pageSize ?? 50,
       onReceived: (m, changed) => this.#sender.settle(m, changed),
+      onMessage: (m) => this.#typing.onMessage(m.senderId),
     });
     this.#sender = new Sender(this.#session, this.#receiver, this.#openOutbox());
+    this.#typing = new Typing(this.#session, options);
+    this.#presence = new Presence(this.#session, options);
     this.#stopListening = listenForSigns({
       onSign: () => this.#connection.notice(false),
-      onAct: () => this.#connection.notice(true),
+      onAct: () => {
+        this.#connection.notice(true);
+        this.#presence.refresh();
+      },
       onOffline: () => this.#connection.isOpen && this.connect(),
     });
     // In a microtask, so that the caller can add its listeners first.
@@ -132,6 +145,8 @@ export class ChatClient extends Target {
     this.#stopListening();
     this.#connection.close();
     this.#sender.close();
+    this.#typing.close();
+    this.#presence.close();
   }
 
   /**
@@ -332,7 +347,41 @@ export class ChatClient extends Target {
     return message.seq <= this.#session.conversation(message.recipientId).peerReadSeq ? 'read' : 'sent';
   }
 
+  /**
+   * Tells a peer that the user is typing. Call it for each key; it sends a frame at most every 8 seconds, and nothing
+   * without a connection. Never throws.
+   *
+   * @param {string} peer
+   */
+  typing(peer) {
+    this.#typing.send(peer);
+  }
+
+  /**
+   * Returns which users are online. Those with whom this user has no conversation are left out.
+   *
+   * @param {readonly string[]} peers
+   */
+  async presence(peers) {
+    for (const peer of peers) checkPeer(peer);
+    return this.#untilConnected(() => this.#presence.ask(peers));
+  }
+
+  /**
+   * Reports in events `presence` which of these users are online: at once, and every minute while the page is visible and
+   * connected. Replaces the users of the last call.
+   *
+   * @param {readonly string[]} peers
+   */
+  watchPresence(peers) {
+    for (const peer of peers) checkPeer(peer);
+    this.#presence.watch(peers);
+  }
+
   #onOpen() {
+    this.#typing.isRefused = false;
+    this.#presence.isRefused = false;
+    this.#presence.refresh();
     this.#receiver.refresh(this.#sender.ready);
     this.#sender.pumpAll();
   }

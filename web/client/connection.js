@@ -121,9 +121,10 @@ export class Connection {
    * @param {string} action
    * @param {object} [fields]
    * @param {number} [limit] for the reply, in milliseconds
+   * @param {boolean} [isSilent] whether the service replies only if it refuses; then it resolves after the limit
    * @returns {Promise<any>} the reply's `value`
    */
-  request(action, fields, limit = this.options.times.answer) {
+  request(action, fields, limit = this.options.times.answer, isSilent = false) {
     const link = this.#link;
     if (!link) return Promise.reject(new ChatError('offline', 'There is no connection.'));
     return new Promise((resolve, reject) => {
@@ -132,12 +133,14 @@ export class Connection {
       const { frames } = link;
       const timer = setTimeout(() => {
         this.#requests.delete(ref);
+        if (isSilent) return resolve(undefined);
         reject(new ChatError('timeout', 'The service did not reply in time.'));
         // If no frame at all arrived meanwhile, the connection is dead.
         if (link.frames === frames) this.#onLost(link, 1006);
       }, limit);
       this.#requests.set(ref, { link, resolve, reject, timer });
-      this.#restartIdleTimer(link);
+      // Without a reply to come, a dead connection must not seem alive.
+      if (!isSilent) this.#restartIdleTimer(link);
       link.socket.send(JSON.stringify({ action, ref, ...fields }));
     });
   }

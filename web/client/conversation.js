@@ -91,6 +91,7 @@ const SHOWN = /** @type {const} */ ([
   'unread',
   'readSeq',
   'peerReadSeq',
+  'isTyping',
   'loaded',
   'hasOlder',
   'low',
@@ -131,6 +132,8 @@ export class Conversation {
   readSeq = 0;
   /** Up to where the peer has read. */
   peerReadSeq = 0;
+  /** Whether the peer is typing. */
+  isTyping = false;
   /** Whether the newest page was read, so that `older` is known. */
   loaded = false;
   /**

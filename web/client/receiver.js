@@ -36,11 +36,13 @@ export class Receiver {
    * @param {number} options.pageSize of a page of history
    * @param {(m: LogEntry, changed?: Message) => void} options.onReceived is called with each entry before it is taken in, and
    *   with the message that it is about
+   * @param {(m: Message) => void} options.onMessage is called with each new message
    */
-  constructor(session, { pageSize, onReceived }) {
+  constructor(session, { pageSize, onReceived, onMessage }) {
     this.session = session;
     this.pageSize = pageSize;
     this.onReceived = onReceived;
+    this.onMessage = onMessage;
   }
 
   /**
@@ -187,7 +189,11 @@ export class Receiver {
     const pendingBefore = c.pending.length;
     c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
     const changed = c.takeChanged();
-    for (const m of news) if (m.kind === undefined) this.session.emit('message', m);
+    for (const m of news) {
+      if (m.kind !== undefined) continue;
+      this.onMessage(m);
+      this.session.emit('message', m);
+    }
     for (const m of changed) this.session.emit('change', m);
     if (news.length || changed.length || pendingBefore !== c.pending.length) this.session.changed(c);
   }
