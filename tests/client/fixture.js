@@ -28,6 +28,15 @@ export function connect(service, userId, options = {}) {
   return chat;
 }
 
+/** A clock that the test moves. The clients of the test end with it, because their timers are on this clock. */
+export function mockClock(t) {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  t.after(() => {
+    for (const chat of open) chat.close();
+  });
+  return (ms) => t.mock.timers.tick(ms);
+}
+
 /** Resolves when `holds` returns true. */
 export async function until(holds) {
   // The scripted service has no events, so this polls.

@@ -34,6 +34,8 @@ export class Service {
    * @type {Map<string, number>}
    */
   read = new Map();
+  /** When the last connection of a user ended. */
+  lastSeen = new Map();
   /** @type {Set<any>} */
   sockets = new Set();
   /**
@@ -236,7 +238,7 @@ export class Service {
     const fate = this.script(frame, socket);
     if (fate === 'ignore' || socket.readyState !== 1) return;
     const answer = typeof fate === 'object' ? fate : this.answer(socket, frame);
-    if (fate !== 'mute') socket.tell({ ref: frame.ref, ...answer });
+    if (answer && fate !== 'mute') socket.tell({ ref: frame.ref, ...answer });
   }
 
   /** Stores what a client sends, unless it is stored already. */
@@ -266,6 +268,13 @@ export class Service {
     return { type: 'sent', value: { ...value, position: position(entry), changed: this.changedBy(entry) } };
   }
 
+  /** Pushes that a user without a client is typing. */
+  type(user, peer) {
+    const frame = { type: 'typing', value: { conversationId: conversationId(user, peer), userId: user } };
+    for (const socket of this.sockets) if (socket.user === peer) socket.tell(frame);
+  }
+
+  /** undefined for what gets no reply. */
   answer(socket, frame) {
     const me = socket.user;
     const row = frame.targetId ? this.of(me, frame.targetId) : [];
@@ -333,6 +342,19 @@ export class Service {
           if (other !== socket && [me, frame.targetId].includes(other.user)) other.tell({ type: 'read', value });
         return { type: 'read', value };
       }
+    }
+    if (frame.action === 'typing') {
+      if (!row.length) return error('forbidden', 'there is no conversation');
+      return this.type(me, frame.targetId);
+    }
+    if (frame.action === 'getPresence') {
+      if (frame.userIds.length > 20) return error('bad_request', 'userIds: too many');
+      const contacts = frame.userIds.filter((user) => this.messages.get(conversationId(me, user))?.length);
+      const users = contacts.sort().map((userId) => {
+        const online = [...this.sockets].some((other) => other.user === userId);
+        return { userId, online, lastSeenAt: online ? undefined : this.lastSeen.get(userId) };
+      });
+      return { type: 'presence', value: { users } };
     }
     return error('unknown_action', 'unknown action');
   }

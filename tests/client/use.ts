@@ -19,6 +19,10 @@ export async function use(): Promise<number> {
   const onChange = ({ detail }: CustomEvent<Conversation>) => console.log(detail.messages.at(-1)?.content);
   chat.addEventListener('conversation', onChange, { once: true });
   chat.removeEventListener('conversation', onChange);
+  chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => console.log(peer.trim(), isTyping === true));
+  chat.addEventListener('presence', ({ detail: [first] }) => console.log(first?.online, first?.lastSeenAt?.toFixed()));
+  chat.watchPresence(['bob']);
+  for (const { userId, online } of await chat.presence(['bob'] as const)) console.log(userId.trim(), online);
   const target: EventTarget = chat;
   target.dispatchEvent(new Event('message'));
   // @ts-expect-error there is no such event
