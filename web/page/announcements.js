@@ -8,6 +8,8 @@ import { visible } from './names.js';
 
 /** What was announced of a message before it changed: a deleted text must not stay. */
 let announced = '';
+/** Whose typing was announced since the last message: again and again would disturb. */
+let typist = '';
 
 /**
  * @param {Message} m a new one of the peer
@@ -16,8 +18,22 @@ let announced = '';
 export function announceMessage({ messageId, senderId, content, deleted }, isOpen) {
   const sender = visible(senderId);
   announced = messageId;
+  typist = '';
   const text = isOpen && !deleted ? `${sender}: ${content}` : `New message from ${sender}`;
   byId('announcement').textContent = text;
+}
+
+/**
+ * @param {string} peer of the open conversation
+ * @param {boolean} isTyping
+ */
+export function announceTyping(peer, isTyping) {
+  const node = byId('announcement');
+  const text = `${visible(peer)} is typing`;
+  if (isTyping && typist !== peer) node.textContent = text;
+  // What is over must not stay.
+  else if (!isTyping && node.textContent === text) node.textContent = '';
+  if (isTyping) typist = peer;
 }
 
 /**

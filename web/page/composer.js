@@ -136,6 +136,7 @@ export class Composer {
     const text = byId('text').value;
     const { edit } = this.#draft;
     this.#drafts.update(this.#peer, edit ? { edit: { ...edit, text } } : { text });
+    if (!edit && text.trim()) this.chat.typing(this.#peer);
   }
 
   /** Puts the draft into the box. */

@@ -4,6 +4,7 @@
 import { changesByTarget, withChanges } from './changes.js';
 import { make, place } from './dom.js';
 import { paintAvatar, visible } from './names.js';
+import { isTypingIn, typingLine } from './peer-state.js';
 import { DELETED } from './quote.js';
 import { momentOf } from './text.js';
 import { tick } from './ticks.js';
@@ -18,11 +19,13 @@ export class ConversationList {
   /**
    * @param {HTMLElement} node
    * @param {ChatClient} chat
+   * @param {import('./presence.js').Presence} presence
    * @param {(peer: string) => void} onChoice
    */
-  constructor(node, chat, onChoice) {
+  constructor(node, chat, presence, onChoice) {
     this.node = node;
     this.chat = chat;
+    this.presence = presence;
     this.onChoice = onChoice;
   }
 
@@ -60,7 +63,9 @@ export class ConversationList {
     if (peer === this.chat.userId) name.append(make('span', 'soft', ' (you)'));
     const button = make('button', '', avatar, name, make('time'), make('span', 'last'));
     button.onclick = () => this.onChoice(peer);
-    return make('li', '', button);
+    const item = make('li', '', button);
+    this.presence.observe(item, peer);
+    return item;
   }
 
   /**
@@ -71,14 +76,19 @@ export class ConversationList {
     const { state, content, at } = this.#preview(c);
     // What is not loaded may just not have arrived.
     const isEmpty = !at && c.loaded;
-    const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty]);
+    const isTyping = isTypingIn(this.chat, c);
+    const isOnline = this.presence.of(c.peer)?.online ?? false;
+    const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty, isTyping, isOnline]);
     if (button.dataset.shown === shown) return;
     button.dataset.shown = shown;
     const [, , time, line] = button.children;
     time.textContent = at ? momentOf(at) : '';
     const text = make('bdi', '', isEmpty ? 'No messages yet' : content);
-    line.replaceChildren(...(state ? [tick(state)] : []), text);
-    button.querySelector('.unread')?.remove();
+    if (isTyping) line.replaceChildren(...typingLine(c.peer));
+    else line.replaceChildren(...(state ? [tick(state)] : []), text);
+    line.classList.toggle('typing', isTyping);
+    for (const node of button.querySelectorAll('.unread, .online')) node.remove();
+    if (isOnline) button.append(make('span', 'online', make('span', 'sr', ' online')));
     if (!c.unread) return;
     const count = c.unread > 99 ? '99+' : String(c.unread);
     button.append(make('span', 'unread', count, make('span', 'sr', ' unread')));

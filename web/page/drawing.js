@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
 
-import { announceChange, announceMessage } from './announcements.js';
+import { announceChange, announceMessage, announceTyping } from './announcements.js';
 import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
 import { keepFocus } from './focus.js';
@@ -9,6 +9,7 @@ import { LogKeys } from './log-keys.js';
 import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
 import { messageAt } from './order.js';
+import { drawPeerState } from './peer-state.js';
 import { Section } from './section.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -44,17 +45,19 @@ export class Drawing {
    * @param {ChatClient} chat
    * @param {object} options
    * @param {boolean} options.usesToken
+   * @param {import('./presence.js').Presence} options.presence
    * @param {(peer: string) => void} options.onChoice of a conversation in the list
    * @param {(peer: string, button: HTMLElement, seq: number) => void} options.onMenu of a message
    * @param {(peer: string, seq: number, reaction: string) => void} options.onReaction
    * @param {() => void} options.onDraw is called after each drawing of the open conversation
    * @param {(message: string) => void} options.onProblem
    */
-  constructor(chat, { usesToken, onChoice, ...reactors }) {
+  constructor(chat, { usesToken, presence, onChoice, ...reactors }) {
     this.chat = chat;
+    this.presence = presence;
     this.usesToken = usesToken;
     this.reactors = reactors;
-    this.list = new ConversationList(byId('list'), chat, onChoice);
+    this.list = new ConversationList(byId('list'), chat, presence, onChoice);
     byId('latest').onclick = () => this.scrollToEnd();
     this.#scroll.onscroll = () => this.#onScroll();
     new ResizeObserver(() => {
@@ -74,6 +77,10 @@ export class Drawing {
     chat.addEventListener('message', ({ detail }) => {
       if (detail.senderId !== userId) this.#announce(detail);
     });
+    chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => {
+      if (peer === this.#peer) announceTyping(peer, isTyping);
+    });
+    chat.addEventListener('connection', () => this.schedule());
     chat.addEventListener('change', ({ detail }) => {
       const isOfPeer = detail.senderId !== userId && detail.senderId === this.#peer;
       announceChange(detail, this.#logs.get(detail.senderId)?.drawn(detail.messageId), isOfPeer);
@@ -114,6 +121,7 @@ export class Drawing {
     this.#drawPlaceholder();
     if (this.#peer === null) return;
     const c = this.chat.conversation(this.#peer);
+    drawPeerState(this.chat, c, this.presence.of(this.#peer));
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
     const log = this.#logOf(this.#peer);

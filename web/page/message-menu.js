@@ -3,7 +3,6 @@
 
 import { hasReacted, shownMessage } from './changes.js';
 import { make } from './dom.js';
-import { Popup } from './popup.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Message} Message */
@@ -27,15 +26,17 @@ const MAX_REACTION_BYTES = 64;
 const byteLength = (reaction) => new TextEncoder().encode(reaction).length;
 
 export class MessageMenu {
-  #popup = new Popup();
+  #popup;
 
   /**
    * @param {ChatClient} chat
    * @param {Actions} actions
    * @param {import('./composer.js').Composer} composer
+   * @param {import('./popup.js').Popup} popup
    */
-  constructor(chat, actions, composer) {
+  constructor(chat, actions, composer, popup) {
     this.chat = chat;
+    this.#popup = popup;
     this.actions = actions;
     this.composer = composer;
   }

@@ -9,9 +9,12 @@ import { Drawing } from './drawing.js';
 import { MessageMenu } from './message-menu.js';
 import { Navigation } from './navigation.js';
 import { Notice } from './notice.js';
+import { Popup } from './popup.js';
+import { Presence } from './presence.js';
 import { serviceUrl } from './service.js';
+import { Settings } from './settings.js';
 import { signIn } from './sign-in.js';
-import { addRecentPeer, recentPeers } from './storage.js';
+import { addRecentPeer, recentPeers, savedSettings } from './storage.js';
 
 /** @param {import('./sign-in.js').Identity} identity */
 function start(identity) {
@@ -19,7 +22,7 @@ function start(identity) {
   document.body.classList.toggle('by-token', usesToken);
   const credentials = usesToken ? { token: () => identity.token, userClaim: identity.userClaim } : identity;
   try {
-    const chat = new ChatClient({ url: serviceUrl, ...credentials });
+    const chat = new ChatClient({ url: serviceUrl, ...credentials, ...savedSettings() });
     Object.assign(window, { chat }); // for the browser's console
     show(chat, usesToken);
   } catch (error) {
@@ -41,9 +44,12 @@ async function show(chat, usesToken) {
   const actions = new Actions(chat, (peer, message) => {
     if (peer === current) composer.showError(message);
   });
-  const menu = new MessageMenu(chat, actions, composer);
+  const popup = new Popup();
+  const menu = new MessageMenu(chat, actions, composer, popup);
+  const presence = new Presence(chat, () => drawing.schedule());
   const drawing = new Drawing(chat, {
     usesToken,
+    presence,
     onChoice: open,
     onMenu: (peer, button, seq) => menu.toggle(button, peer, seq),
     onReaction: (peer, seq, reaction) => actions.toggleReaction(peer, seq, reaction),
@@ -52,6 +58,10 @@ async function show(chat, usesToken) {
       menu.follow();
     },
     onProblem: (message) => composer.showError(message),
+  });
+  new Settings(chat, popup, () => {
+    presence.refresh();
+    drawing.schedule();
   });
   const notice = new Notice(chat, {
     usesToken,
@@ -65,6 +75,7 @@ async function show(chat, usesToken) {
     menu.close();
     navigation.show(peer);
     composer.open(peer);
+    presence.open(peer);
     drawing.open(peer);
     if (peer === null) return;
     addRecentPeer(chat.userId ?? '', peer);

@@ -44,6 +44,31 @@ export function forget() {
   }
 }
 
+/** @typedef {{ typing: boolean, presence: boolean }} Saved whether the user lets the chat show it */
+
+const SETTINGS = `${serviceOrigin} settings`;
+
+/** @returns {Saved} */
+export function savedSettings() {
+  let saved = null;
+  try {
+    saved = JSON.parse(stored('localStorage', SETTINGS) ?? 'null');
+  } catch {
+    // Not written by this page: as if there was nothing.
+  }
+  return { typing: saved?.typing !== false, presence: saved?.presence !== false };
+}
+
+/** @param {Saved} settings */
+export const saveSettings = (settings) => stored('localStorage', SETTINGS, JSON.stringify(settings));
+
+/** @param {() => void} listener is called when another tab saves settings */
+export function whenSettingsChange(listener) {
+  addEventListener('storage', ({ key }) => {
+    if (key === SETTINGS) listener();
+  });
+}
+
 /**
  * @param {string} userId
  * @returns {string[]} most recent first

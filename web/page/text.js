@@ -79,6 +79,9 @@ const date = new Intl.DateTimeFormat([], { day: 'numeric', month: 'long', year: 
 const shortDate = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short' });
 const relative = new Intl.RelativeTimeFormat([], { numeric: 'auto' });
 
+/** In English, because it stands in a sentence. */
+const ago = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
 /** @param {number} at in milliseconds since the Unix epoch */
 const startOfDay = (at) => new Date(at).setHours(0, 0, 0, 0);
 
@@ -89,6 +92,20 @@ const calendarDaysAgo = (at) => Math.round((startOfDay(Date.now()) - startOfDay(
 function relativeDay(days) {
   const text = relative.format(-days, 'day');
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * "just now", "5 minutes ago", "3 hours ago", "yesterday", or "12 days ago".
+ *
+ * @param {number} at
+ */
+export function agoOf(at) {
+  const minutes = Math.floor((Date.now() - at) / 60_000);
+  if (minutes < 1) return 'just now';
+  if (minutes < 60) return ago.format(-minutes, 'minute');
+  const days = calendarDaysAgo(at);
+  const hours = Math.floor(minutes / 60);
+  return days === 0 || hours < 6 ? ago.format(-hours, 'hour') : ago.format(-days, 'day');
 }
 
 /** @param {number} at */
