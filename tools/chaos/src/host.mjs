@@ -91,7 +91,7 @@ async function readHistory(chat, peer) {
   try {
     for await (const page of chat.history(peer)) void page;
   } catch (error) {
-    if (!['timeout', 'unavailable'].includes(error.code)) throw error;
+    if (!['timeout', 'unavailable', 'internal'].includes(error.code)) throw error;
     await readHistory(chat, peer);
   }
 }

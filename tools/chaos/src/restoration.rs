@@ -30,10 +30,11 @@ pub(crate) async fn restore(
     devices: &[Device],
     stored: &Stored,
 ) -> Vec<String> {
+    // Also those of devices that have stopped, because their changes are stored.
+    let histories: Vec<_> = devices.iter().map(Device::history).collect();
+    let folds = folds(&histories, stored);
     let devices: Vec<_> = devices.iter().filter(|device| !device.is_retired()).collect();
     let mut rng = schedule.plan.rng("restoration", 0);
-    let histories: Vec<_> = devices.iter().map(|device| device.history()).collect();
-    let folds = folds(&histories, stored);
     for (conversation, rows) in stored {
         let kept = rng.usize(0..=rows.len());
         schedule.note(format_args!("{conversation} is restored to {kept} of {} entries", rows.len()));

@@ -9,7 +9,7 @@ use crate::{action::Action, fault::Fault, history::Source, relay::Observer};
 
 use super::{
     core::DeviceCore,
-    state::{mismatch, summary},
+    state::{mismatch, seq, summary},
 };
 
 pub(super) struct RelayedConnection {
@@ -42,6 +42,10 @@ impl Observer for RelayedConnection {
     fn client_frame(&mut self, text: &str) -> Option<Cut> {
         let Self { core, unanswered, .. } = self;
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
+        if frame["action"] == "getMessages" {
+            let (after, start) = (&frame["after"], &frame["startKey"]["seq"]);
+            core.note(format_args!("asks for {} entries after {after}, before {start}", frame["limit"]));
+        }
         let (peer, action) = Action::of_frame(&frame)?;
         core.note(format_args!("sends {action}, lastSeq {}, position {}", frame["lastSeq"], frame["position"]));
         if unanswered.values().any(|one| *one == action) && !core.schedule.is_quiet() {
@@ -84,7 +88,12 @@ impl Observer for RelayedConnection {
             Some("sent") if !value["changed"].is_null() => {
                 record(core, std::iter::once(&value["changed"]), Source::Acknowledged);
             }
-            Some("messages") => record(core, rows("messages").chain(rows("changed")), Source::Listed),
+            Some("messages") => {
+                let [entries, changed] = ["messages", "changed"].map(|field| rows(field).map(seq).collect::<Vec<_>>());
+                let more = if value["lastEvaluatedKey"].is_null() { "" } else { ", and more follow" };
+                core.note(format_args!("gets the entries {entries:?}, changed {changed:?}{more}"));
+                record(core, rows("messages").chain(rows("changed")), Source::Listed);
+            }
             Some("conversations") => {
                 record(core, rows("conversations").map(|row| &row["lastMessage"]), Source::Listed);
                 core.change(|state| {
