@@ -103,6 +103,7 @@ async fn relay(stream: TcpStream, mut observer: impl Observer, cut: Arc<Notify>)
 }
 
 /// Accepts a connection of this user.
+#[allow(clippy::result_large_err, reason = "tungstenite gives the type of the callback")]
 async fn accept(stream: TcpStream, user: &str) -> Option<WebSocketStream<TcpStream>> {
     let mut is_user = false;
     let check = |request: &Request, response| {
