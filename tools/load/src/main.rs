@@ -2,6 +2,7 @@
 //! every message is checked.
 
 mod held;
+mod typing;
 
 use std::{
     path::PathBuf,
@@ -16,6 +17,7 @@ use support::{ChatClient, Local, Message, without_limits};
 use ws_local::functions::FunctionOptions;
 
 use held::{Held, Known};
+use typing::Typists;
 
 /// Load test of the local system. Pairs of clients exchange messages. Each client sends its next
 /// message when the previous one is acknowledged. Fails if a message is lost, duplicated or
@@ -34,40 +36,79 @@ struct Arguments {
     /// What a client says about the conversation when it sends.
     #[arg(long, value_enum, default_value_t = Known::Position)]
     known: Known,
+    /// Number of further clients that are typing. The messages are then exchanged three times: without, with and without
+    /// them.
+    #[arg(long, default_value_t = 0)]
+    typing: usize,
 }
 
 #[tokio::main]
 async fn main() {
-    let Arguments { pairs, messages, prebuilt, known } = Arguments::parse();
+    let Arguments { pairs, messages, prebuilt, known, typing } = Arguments::parse();
     let chat = Local::start_with(|options| {
         without_limits(options);
         options.functions = FunctionOptions { release: true, prebuilt, ..FunctionOptions::default() };
     })
     .await;
-    let clients = connect(&chat, pairs).await;
-
-    let start = Instant::now();
-    let exchanges = clients.iter().flat_map(|[one, other]| {
-        [(one.clone(), other.user.clone()), (other.clone(), one.user.clone())]
-            .map(|(client, peer)| tokio::spawn(exchange(client, peer, messages, known, start)))
-    });
-    let results: Vec<_> = join_all(exchanges).await.into_iter().map(Result::unwrap).collect();
-    let elapsed = start.elapsed();
-
-    join_all(results.iter().map(|result| result.check(messages))).await;
-    let (clients, count) = (2 * pairs, 2 * pairs * messages);
-    let rate = count as f64 / elapsed.as_secs_f64();
-    println!("{count} messages between {clients} clients in {elapsed:.1?}: {rate:.0} messages/s");
-    println!("send to push: {}", percentiles(results.iter().flat_map(|result| &result.push_times)));
-    println!("send to sent: {}", percentiles(results.iter().flat_map(|result| &result.reply_times)));
+    let load = Load { pairs, messages, known };
+    let none = Typists::connect(&chat, 0).await;
+    load.run(&chat, "user", &none).await;
+    if typing > 0 {
+        let typists = Typists::connect(&chat, typing).await;
+        println!("with {typing} clients that are typing:");
+        let with = load.run(&chat, "user-beside-typists", &typists).await;
+        let pushes = typists.drain().await;
+        assert!(pushes > 0, "typing is pushed");
+        println!("{pushes} pushes of typing; without them:");
+        // The first run had cold starts.
+        let without = load.run(&chat, "user-after-typists", &none).await;
+        let (with, without) = (median(with), median(without));
+        let ratio = with.as_secs_f64() / without.as_secs_f64();
+        println!("send to push: median {with:.1?} with typing, {without:.1?} without: {ratio:.2} times as long");
+    }
     chat.stop().await;
 }
 
+/// What the clients do.
+struct Load {
+    pairs: usize,
+    messages: usize,
+    known: Known,
+}
+
+impl Load {
+    /// Connects new clients, which exchange their messages. Returns the times from send to push.
+    async fn run(&self, chat: &Local, name: &str, typists: &Typists) -> Vec<Duration> {
+        let &Self { pairs, messages, known } = self;
+        let clients = connect(chat, name, pairs).await;
+
+        let start = Instant::now();
+        let exchanges = clients.iter().flat_map(|[one, other]| {
+            [(one.clone(), other.user.clone()), (other.clone(), one.user.clone())]
+                .map(|(client, peer)| tokio::spawn(exchange(client, peer, messages, known, start)))
+        });
+        let results: Vec<_> = tokio::select! {
+            results = join_all(exchanges) => results.into_iter().map(Result::unwrap).collect(),
+            () = typists.keep_typing() => unreachable!("typing never ends"),
+        };
+        let elapsed = start.elapsed();
+
+        join_all(results.iter().map(|result| result.check(messages))).await;
+        let (clients, count) = (2 * pairs, 2 * pairs * messages);
+        let rate = count as f64 / elapsed.as_secs_f64();
+        println!("{count} messages between {clients} clients in {elapsed:.1?}: {rate:.0} messages/s");
+        let push_times: Vec<_> = results.iter().flat_map(|result| &result.push_times).copied().collect();
+        println!("send to push: {}", percentiles(&push_times));
+        println!("send to sent: {}", percentiles(results.iter().flat_map(|result| &result.reply_times)));
+        push_times
+    }
+}
+
 /// Connects one pair at a time, because connecting all at once would measure cold starts.
-async fn connect(chat: &Local, pairs: usize) -> Vec<[Arc<ChatClient>; 2]> {
+async fn connect(chat: &Local, name: &str, pairs: usize) -> Vec<[Arc<ChatClient>; 2]> {
     let mut clients = Vec::new();
     for number in 0..pairs {
-        let (one, other) = (format!("user-{number}-a"), format!("user-{number}-b"));
+        let (one, other) = (format!("{name}-{number}-a"), format!("{name}-{number}-b"));
         let (one, other) = tokio::join!(chat.connect(&one), chat.connect(&other));
         clients.push([Arc::new(one), Arc::new(other)]);
     }
@@ -131,8 +172,13 @@ impl Exchange {
     }
 }
 
-fn percentiles<'a>(times: impl Iterator<Item = &'a Duration>) -> String {
-    let mut times: Vec<_> = times.collect();
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[(times.len() - 1) / 2]
+}
+
+fn percentiles<'a>(times: impl IntoIterator<Item = &'a Duration>) -> String {
+    let mut times: Vec<_> = times.into_iter().collect();
     times.sort();
     let percentile = |percent: usize| times[(times.len() - 1) * percent / 100];
     format!("median {:.1?}, p99 {:.1?}", percentile(50), percentile(99))
