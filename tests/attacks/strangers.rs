@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chat_core::model::{conversation::ConversationId, user::UserId};
+use chat_core::model::user::UserId;
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
-use support::{FakeAws, Fixture};
+use support::{FakeAws, Fixture, conversation_id};
 use tokio::runtime::Runtime;
 
 use crate::routes::{self, Route};
@@ -22,7 +22,7 @@ fn users() -> impl Strategy<Value = [String; 3]> {
         let third = match how {
             0 => format!("{one}:{other}"),
             1 => format!("{}:{one}", one.len()),
-            2 => ConversationId::between(&user(&one), &user(&other)).as_str().to_owned(),
+            2 => conversation_id(&one, &other),
             3 => one.chars().rev().collect(),
             // Users `x:y` and `z`, and mallory as `x`: joining the ids naively gives the id of `x`
             // and `y:z`.
@@ -37,14 +37,9 @@ fn users() -> impl Strategy<Value = [String; 3]> {
     })
 }
 
-/// Replaces an invalid id with `x`. The filter in [`users`] drops such cases later.
-fn user(name: &str) -> UserId {
-    UserId::try_from(name.to_owned()).unwrap_or_else(|_| UserId::try_from("x".to_owned()).unwrap())
-}
-
 /// Frames whose fields hold the other users' ids, conversation id and cursors.
 fn attacks([one, other, mallory]: [String; 3]) -> impl Strategy<Value = Vec<String>> {
-    let theirs = ConversationId::between(&user(&one), &user(&other)).as_str().to_owned();
+    let theirs = conversation_id(&one, &other);
     let cut = |at: usize| theirs.get(at..).unwrap_or_default().to_owned();
     let rest = |whole: String| whole.strip_prefix(&format!("{mallory}:")).unwrap_or_default().to_owned();
     let rests = [rest(format!("{one}:{other}")), rest(format!("{other}:{one}"))];
@@ -128,7 +123,7 @@ fn rows_of_others(aws: &FakeAws, mallory: &str) -> BTreeMap<&'static str, BTreeS
 const TABLES: [&str; 3] = ["ClientsTable", "ConversationsTable", "MessagesTable"];
 
 async fn attack(routes: &[Route], aws: &FakeAws, [one, other, mallory]: &[String; 3], frames: &[String]) {
-    let theirs = ConversationId::between(&user(one), &user(other)).as_str().to_owned();
+    let theirs = conversation_id(one, other);
     let by_name = |name| routes.iter().find(|route| route.name == name).unwrap();
     for (who, to) in [(one, other), (other, one)] {
         by_name("connect").respond(Fixture::named("connect").user(who)).await;

@@ -1,4 +1,4 @@
-//! The door for backends: any action of the protocol as any user, by `lambda:InvokeFunction` and without a WebSocket. The
+//! The function for backends: any action of the protocol as any user, by `lambda:InvokeFunction` and without a WebSocket. The
 //! handlers are those of the routes.
 
 #![warn(clippy::unwrap_used)]
@@ -10,13 +10,13 @@ use chat_core::{
     push::fanout::Fanout,
     store::connections::Connections,
 };
-use serde::Deserialize;
 
 /// What this function works with.
 #[derive(Debug)]
 pub struct Context {
     send: send::Context,
     edit: edit::Context,
+    group: group::Context,
     history: history::Context,
     inbox: inbox::Context,
     read: read::Context,
@@ -30,6 +30,7 @@ impl FromConfiguration for Context {
         Ok(Self {
             send: send::Context::from_configuration(configuration)?,
             edit: edit::Context::from_configuration(configuration)?,
+            group: group::Context::from_configuration(configuration)?,
             history: history::Context::from_configuration(configuration)?,
             inbox: inbox::Context::from_configuration(configuration)?,
             read: read::Context::from_configuration(configuration)?,
@@ -40,20 +41,16 @@ impl FromConfiguration for Context {
     }
 }
 
-#[derive(Deserialize)]
-struct Frame {
-    action: String,
-}
-
 /// Passes the frame to the handler of its action. Only here is `disconnectUser`.
 ///
 /// # Errors
 /// Those of the handler, and [`Error::UnknownAction`].
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     // Boxed, because the handlers' futures together are large.
-    match request.body::<Frame>()?.action.as_str() {
+    match request.action()?.as_str() {
         "sendMessage" => Box::pin(send::handle(&context.send, request)).await,
         "editMessage" | "deleteMessage" | "react" => Box::pin(edit::handle(&context.edit, request)).await,
+        "createGroup" | "changeGroup" | "getGroup" => Box::pin(group::handle(&context.group, request)).await,
         "getMessages" => Box::pin(history::handle(&context.history, request)).await,
         "getConversations" => Box::pin(inbox::handle(&context.inbox, request)).await,
         "markRead" => Box::pin(read::handle(&context.read, request)).await,

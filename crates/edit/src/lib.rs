@@ -13,7 +13,7 @@ use chat_core::{
     },
     protocol::{
         request::Origin,
-        requests::{ChangeMessage, EditMessage, KnownEnd, React},
+        requests::{ChangeMessage, EditMessage, KnownEnd, React, recipient},
     },
 };
 
@@ -45,18 +45,18 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
             let EditMessage { content } = request.body()?;
             Change::Edit { content: Content::new(content)?, window: context.window }
         }
-        "deleteMessage" => Change::Delete { of_anybody: request.origin == Origin::Backend },
+        "deleteMessage" => Change::Delete { is_backend: request.origin == Origin::Backend },
         "react" => match request.body()? {
             React { reaction, on: true } => Change::React(reaction),
             React { reaction, on: false } => Change::Unreact(reaction),
         },
         _ => return Err(Error::UnknownAction),
     };
+    let recipient = recipient("targetId", frame.target_id, frame.group_id)?;
     let authorship = Authorship {
         sender: request.user.clone(),
-        recipient: frame.target_id,
         received_at: request.received_at,
         client_message_id: frame.client_message_id,
     };
-    context.log.publish(&request, &Draft::change(authorship, frame.seq, change)?, &known).await
+    context.log.publish(&request, &Draft::change(authorship, recipient, frame.seq, change)?, &known).await
 }

@@ -45,8 +45,8 @@ impl<'a> Candidates<'a> {
         let (from, unsorted_hour) = match start {
             None => (EntriesFrom::Start, None),
             Some(InboxCursor { hour, created_at: Some(_), .. }) => (EntriesFrom::Hour(*hour), None),
-            Some(InboxCursor { hour, created_at: None, peer_id }) => {
-                let last = InboxEntry { hour: *hour, peer_id: peer_id.clone() };
+            Some(InboxCursor { hour, created_at: None, recipient }) => {
+                let last = InboxEntry { hour: *hour, recipient: recipient.clone(), left: None };
                 (EntriesFrom::After(last), Some(*hour))
             }
         };

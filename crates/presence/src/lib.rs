@@ -8,22 +8,28 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chat_core::{
     Error, Reply, Request,
-    configuration::{Configuration, FromConfiguration, InvalidConfiguration},
-    model::{conversation::ConversationId, user::UserId},
+    configuration::{Configuration, FromConfiguration, InvalidConfiguration, TypingMode},
+    model::{
+        conversation::{GroupId, Recipient},
+        user::UserId,
+    },
     protocol::{
         codec,
         deadline::in_time,
         replies::{PresenceList, Typing},
-        requests::{GetPresence, StartTyping},
+        requests::{GetPresence, StartTyping, recipient},
     },
     push::fanout::Fanout,
-    store::{connections::Connections, messages::Messages},
+    store::{connections::Connections, members::Members, messages::Messages},
 };
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use recent::Recent;
 
+/// The largest group in which members see that others are typing. In a larger one it would cost more than the messages.
+const MAX_TYPING_MEMBERS: usize = 20;
+/// The largest group of which the presence of all members fits one frame of 32 KB.
+const MAX_PRESENCE_MEMBERS: usize = 50;
 /// How long the pushes of one `typing` may take. A later one is worth nothing.
 const TYPING_BUDGET: Duration = Duration::from_millis(500);
 
@@ -31,10 +37,11 @@ const TYPING_BUDGET: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Context {
     messages: Messages,
+    members: Members,
     connections: Connections,
     fanout: Fanout,
     recent: Recent,
-    is_typing_on: bool,
+    typing: TypingMode,
     is_presence_on: bool,
 }
 
@@ -42,66 +49,101 @@ impl FromConfiguration for Context {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         Ok(Self {
             messages: Messages::from_configuration(configuration)?,
+            members: Members::from_configuration(configuration)?,
             connections: Connections::from_configuration(configuration)?,
             fanout: Fanout::from_configuration(configuration)?,
             recent: Recent::default(),
-            is_typing_on: configuration.is_typing_on()?,
+            typing: configuration.typing()?,
             is_presence_on: configuration.is_presence_on()?,
         })
     }
-}
-
-#[derive(Deserialize)]
-struct Frame {
-    action: String,
 }
 
 /// A `typing` that succeeds gets no reply.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if the frame is neither of the two actions, [`Error::Forbidden`] if the operator has turned the
-/// action off or the caller has no conversation with the user, [`Error::Unavailable`] and [`Error::Internal`] if DynamoDB fails.
+/// action off, the caller has no conversation with the user or is not a member of the group, [`Error::Unavailable`] and [`Error::Internal`] if DynamoDB fails.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
-    match request.body::<Frame>()?.action.as_str() {
+    match request.action()?.as_str() {
         "typing" => in_time(&request, typing(context, &request)).await,
         "getPresence" => in_time(&request, get_presence(context, &request)).await,
         _ => Err(Error::UnknownAction),
     }
 }
 
-/// Two reads side by side, then the pushes to the peer. A push that fails is not repeated.
+/// The reads, then the pushes to the others. A push that fails is not repeated.
 async fn typing(context: &Context, request: &Request) -> Result<Reply, Error> {
-    let StartTyping { target_id: peer } = request.body()?;
-    if !context.is_typing_on {
+    let StartTyping { target_id, group_id } = request.body()?;
+    let recipient = recipient("targetId", target_id, group_id)?;
+    if context.typing == TypingMode::Off {
         return Err(Error::Forbidden("typing indicators are turned off here"));
     }
-    let conversation_id = ConversationId::between(&request.user, &peer);
-    if peer == request.user || !context.recent.is_first(&request.user, &peer, request.received_at) {
+    if recipient.group().is_some() && context.typing != TypingMode::SmallGroups {
+        return Err(Error::Forbidden("typing indicators are turned off in groups here"));
+    }
+    let is_to_oneself = recipient == Recipient::User(request.user.clone());
+    if is_to_oneself || !context.recent.is_first(&request.user, &recipient, request.received_at) {
         return Ok(Reply::Nothing);
     }
-    let connections = context.connections.of_users([&peer], request.received_at);
-    let (exists, connections) = tokio::try_join!(context.messages.has_any(&conversation_id), connections)?;
-    if !exists {
-        return Err(Error::Forbidden(NO_CONVERSATION));
-    }
-    let frame = codec::encode_typing_push(&Typing { conversation_id, user_id: request.user.clone() });
+    let (conversation_id, connections) = match &recipient {
+        Recipient::User(peer) => {
+            let admission = context.members.admit(request, &recipient).await?;
+            let connections = context.connections.of_users([peer], request.received_at);
+            let exists = context.messages.has_any(&admission.conversation);
+            let (exists, connections) = tokio::try_join!(exists, connections)?;
+            if !exists {
+                return Err(Error::Forbidden("there is no conversation with this user; send a message first"));
+            }
+            (admission.conversation, connections)
+        }
+        Recipient::Group(group) => {
+            let (admission, group) = context.members.admit_with_group(request, *group).await?;
+            if group.members.len() > MAX_TYPING_MEMBERS {
+                return Err(Error::Forbidden("typing indicators are shown in groups of at most 20 members"));
+            }
+            let others = group.members.keys().filter(|user| **user != request.user);
+            (admission.conversation, context.connections.of_users(others, request.received_at).await?)
+        }
+    };
+    let typing = Typing { conversation_id, group_id: recipient.group(), user_id: request.user.clone() };
+    let frame = codec::encode_typing_push(&typing);
     // Late pushes are dropped.
     let _ = timeout(TYPING_BUDGET, context.fanout.push(request, &frame, connections)).await;
     Ok(Reply::Nothing)
 }
 
-const NO_CONVERSATION: &str = "there is no conversation with this user; send a message first";
-
-/// The presence of the users with whom the caller has a conversation. Others are left out, whether they exist or not.
 async fn get_presence(context: &Context, request: &Request) -> Result<Reply, Error> {
-    let GetPresence { user_ids } = request.body()?;
+    let GetPresence { user_ids, group_id } = request.body()?;
     if !context.is_presence_on {
         return Err(Error::Forbidden("presence is turned off here"));
     }
-    let users: BTreeSet<UserId> = user_ids.into_iter().collect();
+    match (user_ids, group_id) {
+        (Some(users), None) => of_contacts(context, request, users.into_iter().collect()).await,
+        (None, Some(group)) => of_group(context, request, group).await,
+        (None, None) => Err(Error::bad_request("missing field `userIds`; name users, or a group with `groupId`")),
+        (Some(_), Some(_)) => Err(Error::bad_request("give userIds or groupId, not both")),
+    }
+}
+
+/// The presence of those users with whom the caller has a conversation. Others are left out, whether they exist or not.
+async fn of_contacts(context: &Context, request: &Request, users: BTreeSet<UserId>) -> Result<Reply, Error> {
     let contacts = context.messages.with_conversation(&request.user, &users);
     let presence = context.connections.presence(&users, request.received_at);
     let (contacts, mut presence) = tokio::try_join!(contacts, presence)?;
     presence.retain(|one| one.user_id == request.user || contacts.contains(&one.user_id));
     Ok(Reply::Presence(PresenceList { users: presence }))
+}
+
+/// The presence of the members of a group.
+async fn of_group(context: &Context, request: &Request, group: GroupId) -> Result<Reply, Error> {
+    let (_, group) = context.members.admit_with_group(request, group).await?;
+    if group.members.len() > MAX_PRESENCE_MEMBERS {
+        return Err(Error::bad_request(
+            "groupId: the group has more than 50 members; name up to 20 of them in userIds",
+        ));
+    }
+    let users: BTreeSet<_> = group.members.keys().cloned().collect();
+    let users = context.connections.presence(&users, request.received_at).await?;
+    Ok(Reply::Presence(PresenceList { users }))
 }

@@ -9,7 +9,7 @@ use chat_core::{
         draft::{Authorship, Draft},
         message::Content,
     },
-    protocol::requests::{KnownEnd, SendMessage},
+    protocol::requests::{KnownEnd, SendMessage, recipient},
 };
 
 /// What this route works with.
@@ -22,13 +22,13 @@ pub type Context = Log;
 pub async fn handle(log: &Context, request: Request) -> Result<Reply, Error> {
     let frame: SendMessage = request.body()?;
     let known = KnownEnd::new(frame.last_seq, frame.position)?;
+    let recipient = recipient("recipientId", frame.recipient_id, frame.group_id)?;
     let authorship = Authorship {
         sender: request.user.clone(),
-        recipient: frame.recipient_id,
         received_at: request.received_at,
         client_message_id: frame.client_message_id,
     };
-    let draft =
-        Draft::message(authorship, Content::new(frame.content)?, frame.reply_to, frame.mentions.unwrap_or_default())?;
+    let (content, mentions) = (Content::new(frame.content)?, frame.mentions.unwrap_or_default());
+    let draft = Draft::message(authorship, recipient, content, frame.reply_to, mentions)?;
     log.publish(&request, &draft, &known).await
 }

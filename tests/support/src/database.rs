@@ -30,6 +30,7 @@ pub fn call(database: &Database, operation: &str, request: Value) -> Result<Valu
         "Query" => query,
         "Scan" => scan,
         "BatchGetItem" => batch_get_item,
+        "BatchWriteItem" => batch_write_item,
         "TransactWriteItems" => transact_write_items
     );
     Ok(response.expect("a response is JSON"))

@@ -67,13 +67,16 @@ impl FakeAws {
             ("CLIENTS_TABLE".to_owned(), "ClientsTable".to_owned()),
             ("MESSAGES_TABLE".to_owned(), "MessagesTable".to_owned()),
             ("CONVERSATIONS_TABLE".to_owned(), "ConversationsTable".to_owned()),
+            ("MEMBERS_TABLE".to_owned(), "MembersTable".to_owned()),
             ("CONNECTIONS_ENDPOINT".to_owned(), self.connections.url().to_owned()),
             ("POSITION_KEY".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()),
             ("MAX_CONNECTIONS".to_owned(), "20".to_owned()),
             ("MESSAGE_RATE".to_owned(), "10".to_owned()),
             ("MESSAGE_BURST".to_owned(), "50".to_owned()),
+            ("GROUP_RATE".to_owned(), "20".to_owned()),
+            ("MAX_GROUP_MEMBERS".to_owned(), "250".to_owned()),
             ("EDIT_WINDOW_MINUTES".to_owned(), "1440".to_owned()),
-            ("TYPING".to_owned(), "direct".to_owned()),
+            ("TYPING".to_owned(), "small".to_owned()),
             ("PRESENCE".to_owned(), "contacts".to_owned()),
         ]);
         variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -162,7 +165,7 @@ impl FakeAws {
             let mut request = call.body.clone();
             request["ReturnConsumedCapacity"] = json!("TOTAL");
             let operation = call.operation.as_str();
-            assert!(["Query", "BatchGetItem"].contains(&operation), "{operation} is not a read");
+            assert!(["Query", "GetItem", "BatchGetItem"].contains(&operation), "{operation} is not a read");
             let answer = database::call(&self.database, operation, request).expect("it was done before");
             let consumed = &answer["ConsumedCapacity"];
             let consumed = consumed.as_array().cloned().unwrap_or_else(|| vec![consumed.clone()]);

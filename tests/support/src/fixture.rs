@@ -93,6 +93,12 @@ pub fn in_context(user: &str) -> String {
     user.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
+/// The id of the direct conversation of two users, written out as docs/protocol.md describes it.
+pub fn conversation_id(one: &str, other: &str) -> String {
+    let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };
+    format!("dm:{}:{smaller}:{larger}", smaller.len())
+}
+
 /// Invokes a route and returns the frame of its reply; null if there is none.
 pub async fn invoke<C>(context: &C, route: impl AsyncFn(&C, Request) -> Result<Reply, Error>, event: Fixture) -> Value {
     let handled = lambda::handle_event(context, event.lambda(), route).await;

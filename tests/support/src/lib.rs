@@ -19,6 +19,6 @@ pub use dynamodb_proxy::{Call, DynamoDbProxy, Outcome};
 pub use fake_aws::{FakeAws, tables};
 pub use fake_connections::{FakeConnections, Push};
 pub use fault_proxy::{FaultProxy, HttpCall, Upstream, lost_response};
-pub use fixture::{Fixture, broken_frames, in_context, invoke};
+pub use fixture::{Fixture, broken_frames, conversation_id, in_context, invoke};
 pub use local::{Local, deploy, messages, stack, template, without_limits};
 pub use local_issuer::LocalIssuer;

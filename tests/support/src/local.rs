@@ -91,7 +91,7 @@ impl Local {
     /// Every item of every table, as text to search in.
     pub async fn all_items(&self) -> String {
         let mut text = String::new();
-        for table in ["ClientsTable", "MessagesTable", "ConversationsTable"] {
+        for table in ["ClientsTable", "MessagesTable", "ConversationsTable", "MembersTable"] {
             let items = self.dynamodb.scan().table_name(table).into_paginator().items().send();
             let items = items.try_collect().await.expect("the table answers");
             text.extend(items.iter().map(|item| format!("{item:?}\n")));
@@ -102,7 +102,7 @@ impl Local {
     /// Every item of every table, read from DynamoDB itself.
     pub async fn items(&self) -> Vec<Value> {
         let mut items = Vec::new();
-        for table in ["MessagesTable", "ConversationsTable", "ClientsTable"] {
+        for table in ["MessagesTable", "ConversationsTable", "ClientsTable", "MembersTable"] {
             let scan = self.dynamodb.scan().table_name(table).consistent_read(true).into_paginator().items().send();
             let rows = scan.try_collect().await.expect("the table answers");
             items.extend(serde_dynamo::from_items::<_, Value>(rows).expect("every item is JSON"));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use chat_core::{
-    model::{conversation::ConversationId, entry::Entry, state::ConversationState, user::UserId},
+    model::{entry::Entry, state::ConversationState},
     protocol::position::{Position, Positions},
 };
 use serde_json::{Value, json};
-use support::Fixture;
+use support::{Fixture, conversation_id};
 use ws_local::{
     samconfig,
     template::{self, Function, Stack},
@@ -239,10 +239,9 @@ fn mark_read_action(name: &str, peer: &'static str, position: Option<Position>) 
 
 /// The position of message `seq` as the functions give it, but for the state.
 fn position(from: &str, to: &str, seq: u64) -> Position {
-    let [from, to] = [from, to].map(|id| UserId::try_from(id.to_owned()).expect("the workload has valid ids"));
     let message = json!({
         "messageId": "00000000-0000-4000-8000-000000000000",
-        "conversationId": ConversationId::between(&from, &to),
+        "conversationId": conversation_id(from, to),
         "seq": seq,
         "senderId": from,
         "recipientId": to,

@@ -31,6 +31,17 @@ pub enum AuthMode {
     Jwt(TokenRules),
 }
 
+/// Where users see that others are typing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypingMode {
+    /// Nowhere.
+    Off,
+    /// In direct conversations.
+    Direct,
+    /// In direct conversations and in small groups.
+    SmallGroups,
+}
+
 /// Which tokens prove a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRules {
@@ -85,12 +96,18 @@ impl Configuration {
             .map_err(|_| InvalidConfiguration { name: NAME, advice })
     }
 
-    /// `TYPING`: whether users see that their peers are typing.
+    /// `TYPING`: where users see that others are typing.
     ///
     /// # Errors
-    /// If it is neither `direct` nor `off`.
-    pub fn is_typing_on(&self) -> Result<bool, InvalidConfiguration> {
-        self.variables.switch("TYPING", "direct", "must be direct or off")
+    /// If it is none of `off`, `direct` and `small`.
+    pub fn typing(&self) -> Result<TypingMode, InvalidConfiguration> {
+        const NAME: &str = "TYPING";
+        match self.variables.required(NAME)?.as_str() {
+            "off" => Ok(TypingMode::Off),
+            "direct" => Ok(TypingMode::Direct),
+            "small" => Ok(TypingMode::SmallGroups),
+            _ => Err(InvalidConfiguration { name: NAME, advice: "must be off, direct or small" }),
+        }
     }
 
     /// `PRESENCE`: whether users see which of their contacts are online.

@@ -7,6 +7,6 @@ pub mod tls_roots;
 mod variables;
 mod wiring;
 
-pub use environment::{AuthMode, Configuration, TokenRules};
+pub use environment::{AuthMode, Configuration, TokenRules, TypingMode};
 pub use variables::InvalidConfiguration;
 pub use wiring::FromConfiguration;

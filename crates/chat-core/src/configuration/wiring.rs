@@ -5,13 +5,15 @@ use crate::{
     log::Log,
     model::{
         change::EditWindow,
-        rate_limit::{RateLimit, RateLimiter},
+        group::MemberLimit,
+        rate_limit::{RateLimit, RateLimiter, RateLimits},
     },
     protocol::position::Positions,
     push::{connections_api::ConnectionsApi, fanout::Fanout},
     store::{
         connections::{ConnectionLimit, Connections},
         inboxes::Inboxes,
+        members::Members,
         messages::Messages,
     },
 };
@@ -48,6 +50,12 @@ impl FromConfiguration for Inboxes {
     }
 }
 
+impl FromConfiguration for Members {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        Ok(Self::new(configuration.dynamodb()?, configuration.variables.required("MEMBERS_TABLE")?))
+    }
+}
+
 impl FromConfiguration for Positions {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         let key = configuration.position_key()?;
@@ -80,6 +88,7 @@ impl FromConfiguration for Log {
         Ok(Self::new(
             Messages::from_configuration(configuration)?,
             Inboxes::from_configuration(configuration)?,
+            Members::from_configuration(configuration)?,
             Fanout::from_configuration(configuration)?,
             Positions::from_configuration(configuration)?,
             RateLimiter::from_configuration(configuration)?,
@@ -102,6 +111,13 @@ impl FromConfiguration for ConnectionLimit {
     }
 }
 
+impl FromConfiguration for MemberLimit {
+    fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
+        const ADVICE: &str = "must be a whole number from 2 to 250";
+        Ok(Self::new(configuration.variables.number("MAX_GROUP_MEMBERS", 2..=MemberLimit::MAX, ADVICE)?))
+    }
+}
+
 impl FromConfiguration for RateLimiter {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
         const RATE: &str = "must be a whole number from 1 to 1000";
@@ -109,6 +125,10 @@ impl FromConfiguration for RateLimiter {
         let variables = &configuration.variables;
         let per_second = variables.number("MESSAGE_RATE", 1..=RateLimit::MAX_PER_SECOND, RATE)?;
         let burst = variables.number("MESSAGE_BURST", 1..=RateLimit::MAX_BURST, BURST)?;
-        Ok(Self::new(RateLimit::new(per_second, burst)))
+        let group = variables.number("GROUP_RATE", 1..=RateLimit::MAX_PER_SECOND, RATE)?;
+        Ok(Self::new(RateLimits {
+            per_user: RateLimit::new(per_second, burst),
+            per_group: RateLimit::new(group, group * RateLimit::GROUP_BURST_SECONDS),
+        }))
     }
 }

@@ -6,56 +6,41 @@
 //! put: the position proves that the entry exists and holds the state, and if the slot after it is vacant, no entry
 //! follows it.
 //!
-//! A change of a message is put together with the changed message, in one transaction, on condition that nobody has changed
-//! it since it was read. So the entries of a message's changes and its versions agree, whatever fails.
+//! The same put decides who is a member of a group at an entry. The newest entry names the newest change of the group, and
+//! the entry is decided by the members as of that change. If the slot after the newest entry is vacant, nothing came in between.
+//!
+//! What an entry changes besides itself is stored in one transaction with it: the message that it changes, on condition that
+//! no other change was stored since it was read, or the members and their inboxes.
 
-use std::time::Instant;
+use std::{cmp::Ordering, sync::Arc, time::Instant};
 
 use crate::{
-    log::Log,
+    log::{
+        Log,
+        audience::{Audience, listings},
+        look::{Lookup, Start, for_sender, seq_of},
+    },
     model::{
         conversation::Seq,
+        decision::Decision,
         draft::Draft,
-        entry::{End, Entry, EntryHeader, StoredEntry},
+        entry::{End, StoredEntry},
         error::Error,
+        group::Group,
         message::Message,
-        state::{ConversationState, InboxHour},
+        state::InboxHour,
     },
-    protocol::{
-        deadline::in_time,
-        position::{Evidence, Position},
-        request::Request,
-        requests::KnownEnd,
-    },
+    protocol::{deadline::in_time, request::Request},
     store::{
         connections::Connection,
-        dynamodb::random_wait,
-        messages::puts::{PutOutcome, Replacement},
+        dynamodb::{Writes, random_wait},
+        inboxes::Listing,
+        messages::puts::PutOutcome,
     },
 };
 
-/// The maximum number of entries after `lastSeq` that are searched for a duplicate.
-const MAX_UNSEEN: u64 = 1_000;
-/// The number of newest entries that are searched for a duplicate if nothing shows what the client holds.
-const UNSEEN_BY_DEFAULT: u16 = 25;
-/// The number of entries per query: more than a client that is nearly up to date needs, and at most 2.4 MB of reading.
-const HEADERS_PER_QUERY: u16 = 100;
 /// Attempts without a wait. Simulated with 7.5 ms a call, fewer only add delay.
 const IMMEDIATE_ATTEMPTS: u32 = 8;
-
-/// The end of a conversation, as a draft finds it.
-#[derive(Debug)]
-pub(super) enum Lookup {
-    /// No entry from the searched ones is this draft.
-    Fresh {
-        /// The newest known entry; none if the conversation has none.
-        newest: Option<End>,
-        /// The state of the conversation if the draft follows.
-        state: ConversationState,
-    },
-    /// This entry is the draft, stored by an earlier attempt of this function or of the client.
-    Duplicate(EntryHeader),
-}
 
 /// The result of an append.
 #[derive(Debug)]
@@ -67,60 +52,15 @@ pub(super) struct Appended {
     pub(super) duplicate: bool,
     /// The number of puts; 0 for a duplicate that was found before the first one.
     pub(super) attempts: u32,
-    /// The hour of the inboxes that the conversation left with this entry.
-    pub(super) left_hour: Option<InboxHour>,
-    /// Who is to receive the entry; none if they could not be read, or if the entry was stored too long after they were.
+    /// The hour of the inboxes that the conversation left with this entry, and whose inboxes they are.
+    pub(super) left_hour: Option<(InboxHour, Vec<Listing>)>,
+    /// Those who get the entry.
+    pub(super) audience: Audience,
+    /// Their connections; none if they could not be read, or if the entry was stored too long after they were.
     pub(super) recipients: Option<Vec<Connection>>,
 }
 
 impl Log {
-    /// Reads every entry that the client may not have seen: those from `lastSeq` on, or the newest 25. A valid position
-    /// needs no read.
-    ///
-    /// # Errors
-    /// [`Error::BadRequest`] if entry `lastSeq` does not exist, [`Error::OutOfDate`] if more than 1,000 entries follow it
-    /// and the draft could be among them, [`Error::RateLimited`] if the sender has used up the limit in this conversation.
-    pub(super) async fn prove_end(&self, draft: &Draft, known: &KnownEnd) -> Result<Lookup, Error> {
-        match known {
-            KnownEnd::Unknown => self.look(draft, None).await,
-            KnownEnd::Position(position) => self.prove_position(draft, position).await,
-            KnownEnd::LastSeq(last_seq) => match self.look(draft, Some(*last_seq)).await? {
-                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < *last_seq => Err(Error::bad_request(
-                    "lastSeq: the conversation has no such entry; send the newest seq that you hold, or 0",
-                )),
-                lookup => Ok(lookup),
-            },
-        }
-    }
-
-    /// A position that is not valid is never an error: it only makes the look necessary.
-    async fn prove_position(&self, draft: &Draft, position: &Position) -> Result<Lookup, Error> {
-        match self.positions.read(position, (draft.sender(), draft.recipient())) {
-            Evidence::Proof(end) => match draft.state_after(Some(&end), self.limiter.limit()) {
-                Ok(state) => Ok(Lookup::Fresh { newest: Some(end), state }),
-                // A repeat of a stored entry is not refused.
-                Err(_) => self.look(draft, Some(end.seq)).await,
-            },
-            // The claim may be about another conversation, so the newest entries are searched in any case.
-            Evidence::Claim(seq) => match self.look(draft, Some(seq.before(UNSEEN_BY_DEFAULT.into()))).await? {
-                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < seq => self.look(draft, None).await,
-                lookup => Ok(lookup),
-            },
-            Evidence::Nothing => self.look(draft, None).await,
-        }
-    }
-
-    /// The entry that the draft changes, as it is stored now; none without a call if the draft is a message.
-    ///
-    /// # Errors
-    /// If the entry can't be read.
-    pub(super) async fn target(&self, draft: &Draft) -> Result<Option<StoredEntry>, Error> {
-        match draft.target() {
-            None => Ok(None),
-            Some(target) => self.messages.get(draft.conversation(), target).await,
-        }
-    }
-
     /// Stores the draft after the newest entry. If a concurrent sender takes the slot, it tries the next one. If that one is
     /// taken, too, it looks for the end before each further attempt, until it succeeds or its caller gives up.
     ///
@@ -128,36 +68,41 @@ impl Log {
     /// put, so that each client that finds the message finds the entries, too. The recipients are read beside each put.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] as from [`Log::prove_end`], those of [`Draft::after`] and [`Draft::changed`]; nothing is stored
-    /// then. After [`Error::Unavailable`], [`Error::Internal`] and if the caller gives up, the entry may be stored; a repeat
-    /// with the same `clientMessageId` finds out.
-    pub(super) async fn append(
-        &self,
-        request: &Request,
-        draft: &Draft,
-        mut lookup: Lookup,
-        mut target: Option<StoredEntry>,
-    ) -> Result<Appended, Error> {
+    /// [`Error::RateLimited`], [`Error::OutOfDate`] and those of [`Draft::decide`]; nothing is stored then. After
+    /// [`Error::Unavailable`], [`Error::Internal`] and if the caller gives up, the entry may be stored; a repeat with the same
+    /// `clientMessageId` finds out.
+    pub(super) async fn append(&self, request: &Request, draft: &Draft, start: Start) -> Result<Appended, Error> {
+        let Start { mut lookup, mut target, mut group } = start;
         let (mut attempts, mut is_confirmed) = (0, false);
         loop {
             let (newest, state) = match lookup {
                 Lookup::Fresh { newest, state } => (newest, state),
                 Lookup::Duplicate(header) => {
-                    let stored = in_time(request, self.messages.get(draft.conversation(), header.seq));
-                    let (stored, recipients) = tokio::join!(stored, self.recipients(request, draft));
-                    let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
-                    let changed = in_time(request, self.changed_by(draft, &stored, target)).await?;
-                    let duplicate = !draft.is_own_attempt(&stored.header());
-                    return Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, recipients });
+                    return in_time(request, self.found(request, draft, header.seq, target, group, attempts)).await;
                 }
             };
-            let (entry, replacement) = match decide(draft, newest.as_ref(), target.as_ref()) {
-                Ok(decided) => decided,
+            let from = Some(seq_of(newest.as_ref()));
+            if let Some(known) = group {
+                let version = newest.as_ref().map_or(Seq::NONE, |newest| newest.state.group_version());
+                let exact = in_time(request, self.group_from(known, version)).await?;
+                let order = exact.version.cmp(&version);
+                group = Some(exact);
+                if order == Ordering::Greater {
+                    // The group has changed since the look, so more entries follow.
+                    lookup = in_time(request, self.search(draft, from, true)).await?;
+                    continue;
+                }
+            }
+            let group_before = group.as_deref();
+            let target_before = target.as_ref().map(|target| &target.entry);
+            let decision = match draft.decide(newest.as_ref(), state, target_before, group_before) {
+                Ok(decision) => decision,
                 // The draft can be stored already, and its target therefore deleted. Or the client knows a later end than the
                 // one that its position proves.
                 Err(_) if !is_confirmed => {
                     is_confirmed = true;
-                    lookup = in_time(request, self.search(draft, Some(seq_of(newest.as_ref())), true)).await?;
+                    let found = in_time(request, self.search(draft, from, true)).await;
+                    lookup = found.map_err(|error| for_sender(draft, group_before, error))?;
                     continue;
                 }
                 Err(refused) => return Err(refused),
@@ -165,18 +110,22 @@ impl Log {
 
             let hour_before = newest.as_ref().map_or(InboxHour::NONE, |newest| newest.state.inbox_hour);
             let enters_hour = hour_before < state.inbox_hour;
-            if enters_hour {
-                in_time(request, self.inboxes.add_entries(draft, state.inbox_hour)).await?;
+            let listings = if enters_hour { listings(draft, group_before) } else { Vec::new() };
+            if !listings.is_empty() {
+                in_time(request, self.inboxes.add_entries(&listings, state.inbox_hour)).await?;
             }
-            let left_hour = Some(hour_before).filter(|hour| enters_hour && *hour != InboxHour::NONE);
+            let left_hour = (enters_hour && hour_before != InboxHour::NONE).then_some((hour_before, listings));
+            let audience = Audience::of_next(draft, group_before, decision.group.as_ref());
+            let writes = self.writes(&decision, target.as_ref(), group_before)?;
+            let is_transaction = decision.changed.is_some() || decision.group.is_some();
 
             attempts += 1;
             let put = async {
                 let began = Instant::now();
-                let put = self.messages.put_if_vacant(&entry, state, replacement.as_ref());
+                let put = self.messages.put_if_vacant(&decision.entry, state, writes);
                 (in_time(request, put).await, began.elapsed() <= self.fast_put)
             };
-            let ((outcome, is_fast), recipients) = tokio::join!(put, self.recipients(request, draft));
+            let ((outcome, is_fast), recipients) = tokio::join!(put, self.recipients(request, &audience));
             let (outcome, recipients) = (outcome?, recipients.filter(|_| is_fast));
             let is_stored = match &outcome {
                 PutOutcome::Stored => true,
@@ -185,45 +134,86 @@ impl Log {
                 PutOutcome::Contended => false,
             };
             if is_stored {
-                let (stored, changed) = (StoredEntry { entry, state }, replacement.map(|it| it.after));
-                return Ok(Appended { stored, changed, duplicate: false, attempts, left_hour, recipients });
+                let Decision { entry, state, changed, group } = decision;
+                if let (PutOutcome::Stored, Some(group)) = (outcome, group) {
+                    self.members.remember(group);
+                }
+                let stored = StoredEntry { entry, state };
+                return Ok(Appended { stored, changed, duplicate: false, attempts, left_hour, audience, recipients });
             }
             match outcome {
                 PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                    let changed = in_time(request, self.changed_by(draft, &stored, None)).await?;
-                    let stored = *stored;
-                    return Ok(Appended { stored, changed, duplicate: true, attempts, left_hour: None, recipients });
+                    let repeat = self.repeat(draft, *stored, None, group, attempts);
+                    return Ok(Appended { recipients, ..in_time(request, repeat).await? });
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
-                    let newest = End::from(stored.header());
-                    let state = draft.state_after(Some(&newest), self.limiter.limit())?;
-                    lookup = Lookup::Fresh { newest: Some(newest), state };
+                    lookup = self.fresh(draft, Some(End::from(stored.header())))?;
                     target = in_time(request, self.target(draft)).await?;
                     is_confirmed = false;
                     continue;
                 }
-                PutOutcome::Contended if draft.target().is_some() => tokio::time::sleep(random_wait()).await,
+                PutOutcome::Contended if is_transaction => tokio::time::sleep(random_wait()).await,
                 _ if attempts >= IMMEDIATE_ATTEMPTS => tokio::time::sleep(random_wait()).await,
                 _ => {}
             }
             // From the newest known entry on, because a contended slot may be vacant, or may hold this draft: the response
             // to the put can have been lost, and the SDK's repeat be contended.
-            let from = Some(seq_of(newest.as_ref()));
             let found = async { tokio::try_join!(self.search(draft, from, true), self.target(draft)) };
             (lookup, target) = in_time(request, found).await?;
             is_confirmed = false;
         }
     }
 
-    /// The message that a stored entry is about, as it is now. `target` is that of the draft, as it was read; the entry may
-    /// have replaced it since.
-    async fn changed_by(
+    /// What is stored with the entry.
+    fn writes(
+        &self,
+        decision: &Decision,
+        target: Option<&StoredEntry>,
+        group: Option<&Group>,
+    ) -> Result<Writes, Error> {
+        let mut writes = Writes::default();
+        if let Some((before, after)) = target.zip(decision.changed.as_ref()) {
+            writes = writes.and(self.messages.replacement(before, after)?);
+        }
+        if let Some(after) = &decision.group {
+            let (hour, time) = (decision.state.inbox_hour, *decision.entry.created_at());
+            writes = writes.and(self.members.writes(group, after)?).and(self.inboxes.writes(group, after, hour, time)?);
+        }
+        Ok(writes)
+    }
+
+    /// The result if entry `seq` is the draft.
+    async fn found(
+        &self,
+        request: &Request,
+        draft: &Draft,
+        seq: Seq,
+        target: Option<StoredEntry>,
+        group: Option<Arc<Group>>,
+        attempts: u32,
+    ) -> Result<Appended, Error> {
+        let audience = Audience::of_stored(draft, seq, group.as_deref());
+        let stored = self.messages.get(draft.conversation(), seq);
+        let (stored, recipients) = tokio::join!(stored, self.recipients(request, &audience));
+        let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
+        Ok(Appended { recipients, ..self.repeat(draft, stored, target, group, attempts).await? })
+    }
+
+    /// The result if `stored` is the draft, without the recipients. `target` is that of the draft, as it was read; the entry
+    /// may have replaced it since.
+    async fn repeat(
         &self,
         draft: &Draft,
-        stored: &StoredEntry,
+        stored: StoredEntry,
         target: Option<StoredEntry>,
-    ) -> Result<Option<Message>, Error> {
+        group: Option<Arc<Group>>,
+        attempts: u32,
+    ) -> Result<Appended, Error> {
+        let group = match draft.group() {
+            Some(id) if group.is_none() => self.members.group(id).await?,
+            _ => group,
+        };
         let shows_change = |target: &StoredEntry| {
             stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
         };
@@ -232,69 +222,14 @@ impl Log {
             (Some(_), Some(target)) => Some(target),
             (Some(target), None) => self.messages.get(draft.conversation(), target).await?,
         };
-        Ok(changed.and_then(|changed| changed.entry.into_message()))
+        let changed = changed.and_then(|changed| changed.entry.into_message());
+        let duplicate = !draft.is_own_attempt(&stored.header());
+        let audience = Audience::of_stored(draft, *stored.entry.seq(), group.as_deref());
+        Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, audience, recipients: None })
     }
 
-    /// The connections of the recipients; none if they can't be read.
-    async fn recipients(&self, request: &Request, draft: &Draft) -> Option<Vec<Connection>> {
-        in_time(request, self.fanout.recipients(request, draft.recipient())).await.ok()
+    /// The connections of the audience; none if they can't be read.
+    async fn recipients(&self, request: &Request, audience: &Audience) -> Option<Vec<Connection>> {
+        in_time(request, self.fanout.recipients(request, audience.users())).await.ok()
     }
-
-    /// The look before the first put. Without a `clientMessageId` there is nothing to search for.
-    async fn look(&self, draft: &Draft, from: Option<Seq>) -> Result<Lookup, Error> {
-        self.search(draft, from, draft.has_client_message_id()).await
-    }
-
-    /// Reads the entries from `from` on, or the newest 25, newest first, until one of them is the draft. If the draft can't
-    /// be stored yet, it reads the newest entry only.
-    async fn search(&self, draft: &Draft, from: Option<Seq>, may_be_stored: bool) -> Result<Lookup, Error> {
-        let limit = match (may_be_stored, from) {
-            (false, _) => 1,
-            (true, None) => UNSEEN_BY_DEFAULT,
-            (true, Some(_)) => HEADERS_PER_QUERY,
-        };
-        let mut newest: Option<End> = None;
-        let mut before = None;
-        loop {
-            let page = self.messages.headers(draft.conversation(), from, before, limit).await?;
-            for header in page.headers {
-                if draft.is_own_attempt(&header) || draft.is_duplicate_of(&header) {
-                    return Ok(Lookup::Duplicate(header));
-                }
-                newest.get_or_insert_with(|| header.into());
-            }
-            before = page.more_before;
-            match from {
-                Some(from) if before.is_some() && may_be_stored => {
-                    if seq_of(newest.as_ref()).since(from) > MAX_UNSEEN {
-                        return Err(Error::OutOfDate);
-                    }
-                }
-                _ => {
-                    let state = draft.state_after(newest.as_ref(), self.limiter.limit())?;
-                    return Ok(Lookup::Fresh { newest, state });
-                }
-            }
-        }
-    }
-}
-
-/// The entry that follows `newest`, and what it replaces.
-///
-/// # Errors
-/// Why the draft is refused, if this is the end of the conversation and `target` is its target.
-fn decide(
-    draft: &Draft,
-    newest: Option<&End>,
-    target: Option<&StoredEntry>,
-) -> Result<(Entry, Option<Replacement>), Error> {
-    let entry = draft.after(newest)?;
-    let after = draft.changed(target.map(|target| target.entry.clone()), &entry)?;
-    let replacement = target.cloned().zip(after).map(|(before, after)| Replacement { before, after });
-    Ok((entry, replacement))
-}
-
-/// The sequence number of the newest entry, or [`Seq::NONE`].
-fn seq_of(newest: Option<&End>) -> Seq {
-    newest.map_or(Seq::NONE, |newest| newest.seq)
 }

@@ -23,8 +23,8 @@ pub enum Change {
     },
     /// Removes the content for good.
     Delete {
-        /// Whether the user may delete what others wrote.
-        of_anybody: bool,
+        /// Whether the request comes from a backend, which may delete every message.
+        is_backend: bool,
     },
     /// Adds a reaction of the caller.
     React(Reaction),
@@ -47,17 +47,18 @@ impl EditWindow {
 }
 
 impl Change {
-    /// The message after this change, which `entry` announces.
+    /// The message after this change, which `entry` announces. `leads_group` is whether the user of the entry is an admin or
+    /// owner of the group.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the user of the entry may not change the message like this, [`Error::BadRequest`] and
     /// [`Error::TooLarge`] if the message would exceed a limit.
-    pub fn apply(&self, target: Message, entry: &ChangeEntry) -> Result<Message, Error> {
+    pub fn apply(&self, target: &Message, entry: &ChangeEntry, leads_group: bool) -> Result<Message, Error> {
         let is_own = target.sender_id == entry.sender_id;
         if target.deleted.is_some() {
             return Err(Error::Forbidden("the message is deleted, and can't be changed any more"));
         }
-        let mut changed = Message { version: Some(entry.seq), ..target };
+        let mut changed = Message { version: Some(entry.seq), ..target.clone() };
         match self {
             Self::Edit { content, window } => {
                 if !is_own {
@@ -72,9 +73,11 @@ impl Change {
                 changed.content = content.clone();
                 changed.edited_at = Some(entry.created_at);
             }
-            Self::Delete { of_anybody } => {
-                if !is_own && !of_anybody {
-                    return Err(Error::Forbidden("only the sender of a message may delete it"));
+            Self::Delete { is_backend } => {
+                if !is_own && !leads_group && !is_backend {
+                    return Err(Error::Forbidden(
+                        "only the sender of a message, or an admin of the group, may delete it",
+                    ));
                 }
                 changed.content = Content::of_deleted();
                 changed.deleted = Some(Deletion { at: entry.created_at, by: entry.sender_id.clone() });

@@ -1,4 +1,4 @@
-//! `ConversationId`, and `Seq`: the sequence number of a message.
+//! `ConversationId`, `GroupId`, `Recipient`, and `Seq`: the sequence number of an entry.
 
 use std::fmt;
 
@@ -6,21 +6,88 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Unexpected, Visitor},
 };
+use uuid::Uuid;
 
 use crate::model::user::UserId;
 
-/// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise.
+/// The id of a group: a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(Uuid);
+
+impl GroupId {
+    /// The namespace of the ids that are made from a request.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f7a_1c2e_58b4_4d0e_9a31_7c5be2d04f16);
+
+    /// A new id, different from every other one.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// The id of the group that `creator` creates with a request of this id, so that a repeat creates no second group.
+    pub fn of_request(creator: &UserId, request: &str) -> Self {
+        let creator = creator.as_str();
+        Self(Uuid::new_v5(&Self::NAMESPACE, format!("{}:{creator}:{request}", creator.len()).as_bytes()))
+    }
+}
+
+impl fmt::Display for GroupId {
+    /// In lower case with hyphens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// To whom an entry goes besides its sender. In frames and items: `recipientId` or `groupId`.
 ///
-/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. It is
-/// only made from two users, so a caller can't name a conversation without being in it.
+/// Groups sort before users, as their keys do in an inbox.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Recipient {
+    /// All members of a group.
+    #[serde(rename = "groupId")]
+    Group(GroupId),
+    /// The other user of a direct conversation, or the sender.
+    #[serde(rename = "recipientId", alias = "peerId")]
+    User(UserId),
+}
+
+impl Recipient {
+    /// The group; none for a user.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Group(group) => Some(*group),
+            Self::User(_) => None,
+        }
+    }
+}
+
+/// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise, or
+/// `group:<group id>`.
+///
+/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. A
+/// function makes one only from two users, or gets one with a membership that was read. So a caller can't name a
+/// conversation without being in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConversationId(String);
 
 impl ConversationId {
     /// The conversation of two users, in either order. Both may be the same user.
-    pub fn between(one: &UserId, other: &UserId) -> Self {
+    pub(crate) fn between(one: &UserId, other: &UserId) -> Self {
         let (smaller, larger) = if one <= other { (one, other) } else { (other, one) };
         Self(format!("dm:{}:{smaller}:{larger}", smaller.as_str().len()))
+    }
+
+    /// The conversation of a group. Only code that has read the caller's membership, or is about to check it, may call it.
+    pub(crate) fn of_group(group: GroupId) -> Self {
+        Self(format!("group:{group}"))
+    }
+
+    /// The conversation of `sender` and `recipient`.
+    pub(crate) fn of(sender: &UserId, recipient: &Recipient) -> Self {
+        match recipient {
+            Recipient::Group(group) => Self::of_group(*group),
+            Recipient::User(user) => Self::between(sender, user),
+        }
     }
 
     /// The partition key in the table `Messages`.
@@ -29,13 +96,34 @@ impl ConversationId {
     }
 }
 
-/// The sequence number of a message in its conversation: 1, 2, 3, … without gaps. 0 means "no message yet".
+/// The entries of a conversation that a user may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readable {
+    /// The first one.
+    pub from: Seq,
+    /// The last one; none if every further entry is readable, too.
+    pub to: Option<Seq>,
+}
+
+impl Readable {
+    /// Every entry, as in a direct conversation.
+    pub const ALL: Self = Self { from: Seq::FIRST, to: None };
+
+    /// Whether entry `seq` is one of them.
+    pub fn contains(self, seq: Seq) -> bool {
+        self.from <= seq && self.to.is_none_or(|to| seq <= to)
+    }
+}
+
+/// The sequence number of an entry in its conversation: 1, 2, 3, … without gaps. 0 means "no entry yet".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Seq(u64);
 
 impl Seq {
-    /// The end of a conversation without messages.
+    /// The end of a conversation without entries.
     pub const NONE: Seq = Seq(0);
+    /// The first entry of a conversation.
+    pub const FIRST: Seq = Seq(1);
     /// The largest number that a JavaScript client can hold exactly (`Number.MAX_SAFE_INTEGER`).
     pub const MAX: Seq = Seq((1 << 53) - 1);
 
@@ -49,7 +137,7 @@ impl Seq {
         Seq(self.0.saturating_sub(count))
     }
 
-    /// The count of messages after `earlier`, up to and including this one; 0 if `earlier` is not earlier.
+    /// The count of entries after `earlier`, up to and including this one; 0 if `earlier` is not earlier.
     pub fn since(self, earlier: Seq) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

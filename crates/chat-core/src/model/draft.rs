@@ -4,12 +4,14 @@ use uuid::Uuid;
 
 use crate::model::{
     change::Change,
-    conversation::{ConversationId, Seq},
-    entry::{ChangeEntry, ChangeKind, End, Entry, EntryHeader},
+    conversation::{ConversationId, GroupId, Recipient, Seq},
+    entry::{ChangeEntry, ChangeKind, End, Entry, EntryHeader, GroupEntry, GroupKind},
     error::Error,
+    group::MemberLimit,
+    group_change::GroupChange,
     json::json_length,
     message::{ClientMessageId, Content, Mentions, Message, Reactions},
-    rate_limit::RateLimit,
+    rate_limit::RateLimits,
     state::ConversationState,
     time::Timestamp,
     user::UserId,
@@ -18,24 +20,39 @@ use crate::model::{
 /// The maximum length of a message as JSON, in bytes. A page with one such message fits one WebSocket frame of 32 KB.
 pub const MAX_MESSAGE_BYTES: usize = 24_000;
 
-const NO_SUCH_MESSAGE: &str = "seq: the conversation has no such message; send the seq of one that you hold";
-
 /// An entry that is to be stored. It gets its number, and its final `createdAt`, from the entry that it follows.
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// With the longest number, so that the length of the entry does not depend on its number.
-    entry: Entry,
-    /// What the entry announces, if it is a [`ChangeEntry`].
-    change: Option<Change>,
+    pub(super) entry: Entry,
+    pub(super) intent: Intent,
 }
 
-/// Who writes to whom, and when: what drafts of every kind begin with.
+/// What a draft does besides adding an entry.
+#[derive(Debug, Clone)]
+pub(super) enum Intent {
+    /// Nothing: the entry is a message.
+    Send,
+    /// Changes a message.
+    ChangeMessage(Change),
+    /// Creates or changes the group.
+    ChangeGroup(GroupRules),
+}
+
+/// What a change of a group is checked against besides the group.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupRules {
+    /// The maximum number of members.
+    pub limit: MemberLimit,
+    /// Whether the request comes from a backend, which may change a group without being a member.
+    pub is_backend: bool,
+}
+
+/// The sender and the time: what drafts of every kind begin with.
 #[derive(Debug, Clone)]
 pub struct Authorship {
     /// The caller.
     pub sender: UserId,
-    /// The other user of the conversation, or the caller.
-    pub recipient: UserId,
     /// When API Gateway received the request.
     pub received_at: Timestamp,
     /// The client's id for the entry.
@@ -50,6 +67,7 @@ impl Draft {
     /// [`Content`] can exceed it, because escapes are longer than what they stand for (`\u0001` has six bytes).
     pub fn message(
         authorship: Authorship,
+        recipient: Recipient,
         content: Content,
         reply_to: Option<Seq>,
         mentions: Mentions,
@@ -59,10 +77,10 @@ impl Draft {
         }
         let message = Message {
             message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::between(&authorship.sender, &authorship.recipient),
+            conversation_id: ConversationId::of(&authorship.sender, &recipient),
             seq: Seq::MAX,
             sender_id: authorship.sender,
-            recipient_id: authorship.recipient,
+            recipient,
             content,
             created_at: authorship.received_at,
             client_message_id: authorship.client_message_id,
@@ -74,7 +92,7 @@ impl Draft {
             reactions: Reactions::default(),
         };
         match json_length(&message) {
-            0..=MAX_MESSAGE_BYTES => Ok(Self { entry: Entry::Message(message), change: None }),
+            0..=MAX_MESSAGE_BYTES => Ok(Self { entry: Entry::Message(message), intent: Intent::Send }),
             _ => Err(Error::TooLarge("the message has more than 24,000 bytes as JSON; send it in parts")),
         }
     }
@@ -83,26 +101,51 @@ impl Draft {
     ///
     /// # Errors
     /// [`Error::BadRequest`] if `target` is 0.
-    pub fn change(authorship: Authorship, target: Seq, change: Change) -> Result<Self, Error> {
+    pub fn change(authorship: Authorship, recipient: Recipient, target: Seq, change: Change) -> Result<Self, Error> {
         if target == Seq::NONE {
             return Err(Error::bad_request("seq: the first message is 1; send the seq of one that you hold"));
         }
         let entry = Entry::Change(ChangeEntry {
             message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::between(&authorship.sender, &authorship.recipient),
+            conversation_id: ConversationId::of(&authorship.sender, &recipient),
             seq: Seq::MAX,
             kind: ChangeKind::Change,
             target,
             sender_id: authorship.sender,
-            recipient_id: authorship.recipient,
+            recipient,
             created_at: authorship.received_at,
             client_message_id: authorship.client_message_id,
         });
-        Ok(Self { entry, change: Some(change) })
+        Ok(Self { entry, intent: Intent::ChangeMessage(change) })
+    }
+
+    /// The creation of a group, or a change of its members or settings.
+    ///
+    /// # Errors
+    /// Those of [`GroupChange::check`].
+    pub fn group_change(
+        authorship: Authorship,
+        group_id: GroupId,
+        change: GroupChange,
+        rules: GroupRules,
+    ) -> Result<Self, Error> {
+        change.check()?;
+        let entry = Entry::Group(GroupEntry {
+            message_id: Uuid::new_v4(),
+            conversation_id: ConversationId::of_group(group_id),
+            group_id,
+            seq: Seq::MAX,
+            kind: GroupKind::Group,
+            sender_id: authorship.sender,
+            created_at: authorship.received_at,
+            client_message_id: authorship.client_message_id,
+            change,
+        });
+        Ok(Self { entry, intent: Intent::ChangeGroup(rules) })
     }
 
     /// The conversation of sender and recipient.
-    pub fn conversation(&self) -> &ConversationId {
+    pub(crate) fn conversation(&self) -> &ConversationId {
         self.entry.conversation_id()
     }
 
@@ -111,9 +154,28 @@ impl Draft {
         self.entry.sender_id()
     }
 
-    /// As [`Message::recipient_id`].
-    pub fn recipient(&self) -> &UserId {
-        self.entry.recipient_id()
+    /// As [`Message::recipient`].
+    pub fn recipient(&self) -> Recipient {
+        self.entry.recipient()
+    }
+
+    /// The group that the draft goes to; none in a direct conversation.
+    pub fn group(&self) -> Option<GroupId> {
+        self.recipient().group()
+    }
+
+    /// Whether the draft creates its group.
+    pub fn creates_group(&self) -> bool {
+        matches!(&self.entry, Entry::Group(group) if group.change.created)
+    }
+
+    /// Whether a backend may store the draft in a group of which the sender is not a member.
+    pub fn needs_no_membership(&self) -> bool {
+        matches!(
+            self.intent,
+            Intent::ChangeGroup(GroupRules { is_backend: true, .. })
+                | Intent::ChangeMessage(Change::Delete { is_backend: true })
+        )
     }
 
     /// The message that the draft changes.
@@ -121,41 +183,7 @@ impl Draft {
         self.entry.target()
     }
 
-    /// The entry that follows `newest`, or the first of its conversation.
-    ///
-    /// # Errors
-    /// [`Error::BadRequest`] if the draft replies to, or changes, an entry after `newest`.
-    pub fn after(&self, newest: Option<&End>) -> Result<Entry, Error> {
-        let end = newest.map_or(Seq::NONE, |newest| newest.seq);
-        let (seq, created_at) = (end.next(), self.created_at_after(newest));
-        match &self.entry {
-            Entry::Message(message) if message.reply_to > Some(end) => {
-                Err(Error::bad_request("replyTo: the conversation has no such entry; name one that you hold"))
-            }
-            Entry::Change(change) if change.target > end => Err(Error::bad_request(NO_SUCH_MESSAGE)),
-            Entry::Message(message) => Ok(Entry::Message(Message { seq, created_at, ..message.clone() })),
-            Entry::Change(change) => Ok(Entry::Change(ChangeEntry { seq, created_at, ..change.clone() })),
-        }
-    }
-
-    /// The target as it is after the change that `entry` announces; none if the draft is a message.
-    ///
-    /// # Errors
-    /// [`Error::BadRequest`] if the target is not a message, and those of [`Change::apply`].
-    pub fn changed(&self, target: Option<Entry>, entry: &Entry) -> Result<Option<Message>, Error> {
-        match (&self.change, entry, target) {
-            (Some(change), Entry::Change(entry), Some(Entry::Message(message))) => {
-                change.apply(message, entry).map(Some)
-            }
-            (Some(_), _, Some(Entry::Change(_))) => {
-                Err(Error::bad_request("seq: this entry is a change; name the message, its target"))
-            }
-            (Some(_), _, _) => Err(Error::bad_request(NO_SUCH_MESSAGE)),
-            (None, _, _) => Ok(None),
-        }
-    }
-
-    fn created_at_after(&self, newest: Option<&End>) -> Timestamp {
+    pub(super) fn created_at_after(&self, newest: Option<&End>) -> Timestamp {
         let received_at = *self.entry.created_at();
         newest.map_or(received_at, |newest| newest.created_at.max(received_at))
     }
@@ -180,17 +208,23 @@ impl Draft {
     /// The state of the conversation if this draft follows `newest`.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] if the sender has used up the limit in this conversation.
-    pub fn state_after(&self, newest: Option<&End>, limit: RateLimit) -> Result<ConversationState, Error> {
+    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
+    pub fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
+        let is_group = self.group().is_some();
         let before = match newest {
             None => ConversationState::default(),
-            Some(newest) if newest.sender_id == *self.sender() => newest.state,
+            Some(newest) if is_group || newest.sender_id.as_ref() == Some(self.sender()) => newest.state,
             Some(newest) => newest.state.for_answer_to(newest.seq),
         };
+        let limit = if is_group { limits.per_group } else { limits.per_user };
         let spent = before.spend(*self.entry.created_at(), limit)?;
+        let created_at = self.created_at_after(newest);
         Ok(match self.entry {
-            Entry::Message(_) => spent.with_message(self.created_at_after(newest)),
+            Entry::Message(_) => spent.with_message(created_at),
             Entry::Change(_) => spent.with_change(),
+            Entry::Group(_) => {
+                spent.with_group_change(newest.map_or(Seq::NONE, |newest| newest.seq).next(), created_at)
+            }
         })
     }
 }

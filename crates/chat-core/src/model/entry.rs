@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::{
-    conversation::{ConversationId, Seq},
+    conversation::{ConversationId, GroupId, Recipient, Seq},
+    group_change::GroupChange,
     message::{ClientMessageId, Message},
     state::{ConversationState, ReadPosition},
     time::Timestamp,
@@ -20,6 +21,8 @@ pub enum Entry {
     Message(Message),
     /// A message is different now.
     Change(ChangeEntry),
+    /// The members or settings of the group are different now.
+    Group(GroupEntry),
 }
 
 /// The announcement that a message has changed. It holds no text, so a deletion leaves no copy of one.
@@ -36,7 +39,8 @@ pub struct ChangeEntry {
     pub target: Seq,
     /// The user who changed the message.
     pub sender_id: UserId,
-    pub recipient_id: UserId,
+    #[serde(flatten)]
+    pub recipient: Recipient,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<ClientMessageId>,
@@ -50,6 +54,35 @@ pub enum ChangeKind {
     Change,
 }
 
+/// The announcement that the members or settings of a group have changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the other fields are those of `Message`")]
+pub struct GroupEntry {
+    pub message_id: Uuid,
+    pub conversation_id: ConversationId,
+    pub group_id: GroupId,
+    pub seq: Seq,
+    /// Tells the entry from a message.
+    pub kind: GroupKind,
+    /// The user who changed the group. A backend can change it as a user who is not a member.
+    pub sender_id: UserId,
+    pub created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<ClientMessageId>,
+    /// What has changed.
+    #[serde(flatten)]
+    pub change: GroupChange,
+}
+
+/// The `kind` of a [`GroupEntry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GroupKind {
+    /// `group`
+    Group,
+}
+
 /// Reads a field that every kind of entry has.
 macro_rules! of_each_kind {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
@@ -58,6 +91,7 @@ macro_rules! of_each_kind {
                 match self {
                     Self::Message(message) => &message.$field,
                     Self::Change(change) => &change.$field,
+                    Self::Group(group) => &group.$field,
                 }
             })*
         }
@@ -73,8 +107,6 @@ of_each_kind! {
     seq: Seq,
     /// As [`Message::sender_id`].
     sender_id: UserId,
-    /// As [`Message::recipient_id`].
-    recipient_id: UserId,
     /// As [`Message::created_at`].
     created_at: Timestamp,
     /// As [`Message::client_message_id`].
@@ -82,18 +114,27 @@ of_each_kind! {
 }
 
 impl Entry {
+    /// As [`Message::recipient`].
+    pub fn recipient(&self) -> Recipient {
+        match self {
+            Self::Message(message) => message.recipient.clone(),
+            Self::Change(change) => change.recipient.clone(),
+            Self::Group(group) => Recipient::Group(group.group_id),
+        }
+    }
+
     /// The message; none if this is another entry.
     pub fn into_message(self) -> Option<Message> {
         match self {
             Self::Message(message) => Some(message),
-            Self::Change(_) => None,
+            Self::Change(_) | Self::Group(_) => None,
         }
     }
 
-    /// The message that the entry is about; none for a message.
+    /// The message that the entry is about; none unless it is a change of one.
     pub fn target(&self) -> Option<Seq> {
         match self {
-            Self::Message(_) => None,
+            Self::Message(_) | Self::Group(_) => None,
             Self::Change(change) => Some(change.target),
         }
     }
@@ -102,7 +143,7 @@ impl Entry {
     pub fn version(&self) -> Option<Seq> {
         match self {
             Self::Message(message) => message.version,
-            Self::Change(_) => None,
+            Self::Change(_) | Self::Group(_) => None,
         }
     }
 }
@@ -155,8 +196,8 @@ pub struct EntryHeader {
 pub struct End {
     /// As [`Message::seq`].
     pub seq: Seq,
-    /// As [`Message::sender_id`].
-    pub sender_id: UserId,
+    /// As [`Message::sender_id`]. In a group, nothing depends on it, and a position does not hold it.
+    pub sender_id: Option<UserId>,
     /// As [`Message::created_at`].
     pub created_at: Timestamp,
     /// The state of the conversation as of this entry.
@@ -165,12 +206,12 @@ pub struct End {
 
 impl From<EntryHeader> for End {
     fn from(EntryHeader { seq, sender_id, created_at, state, .. }: EntryHeader) -> Self {
-        Self { seq, sender_id, created_at, state }
+        Self { seq, sender_id: Some(sender_id), created_at, state }
     }
 }
 
 impl End {
-    /// The newest entry that is a message.
+    /// The newest entry that is a message; 0 if there is none.
     pub fn newest_message(&self) -> Seq {
         self.seq.before(self.state.trailing_changes)
     }
@@ -189,10 +230,10 @@ impl End {
         (is_known && seq <= self.seq).then(|| ReadPosition::at(seq, changes))
     }
 
-    /// How far `user` has read: up to the later of `position`, their stored read position, and the newest entry that they
-    /// wrote; never past this end.
+    /// How far `user` has read a direct conversation: up to the later of `position`, their stored read position, and the
+    /// newest entry that they wrote; never past this end.
     pub fn read_by(&self, user: &UserId, position: ReadPosition) -> ReadPosition {
-        let own = match &self.sender_id == user {
+        let own = match self.sender_id.as_ref() == Some(user) {
             true => self.read_position(),
             false => ReadPosition::at(self.state.recipient_seq, self.state.recipient_changes),
         };

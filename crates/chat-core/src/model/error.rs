@@ -82,7 +82,7 @@ impl Error {
             .into(),
             Self::UnknownAction => {
                 "unknown action; use sendMessage, getMessages, getConversations, markRead, editMessage, deleteMessage, react, \
-                 typing, getPresence or ping"
+                 createGroup, changeGroup, getGroup, typing, getPresence or ping"
                     .into()
             }
             Self::TokenExpired => "the token has expired; connect again with a new one".into(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::{
-    conversation::{ConversationId, Seq},
+    conversation::{ConversationId, Recipient, Seq},
     error::Error,
     json::json_length,
     time::Timestamp,
@@ -26,8 +26,9 @@ pub struct Message {
     pub seq: Seq,
     /// The caller, as the authorizer proved them.
     pub sender_id: UserId,
-    /// The other user of the conversation, or the sender.
-    pub recipient_id: UserId,
+    /// `recipientId`, the other user of the conversation or the sender; or `groupId`.
+    #[serde(flatten)]
+    pub recipient: Recipient,
     /// The text, byte for byte; empty if and only if the message is deleted.
     pub content: Content,
     /// When API Gateway received the message, or the time of the message before it if that is later: within a
@@ -104,6 +105,11 @@ impl Mentions {
     /// Whether no user is mentioned.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The users, in the order in which the sender gave them.
+    pub fn iter(&self) -> impl Iterator<Item = &UserId> {
+        self.0.iter()
     }
 }
 
@@ -201,6 +207,13 @@ impl Reactions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClientMessageId(String);
+
+impl ClientMessageId {
+    /// The id, as the client sent it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for ClientMessageId {
     type Error = InvalidClientMessageId;

@@ -2,9 +2,12 @@
 
 pub mod change;
 pub mod conversation;
+pub mod decision;
 pub mod draft;
 pub mod entry;
 pub mod error;
+pub mod group;
+pub mod group_change;
 pub mod json;
 pub mod message;
 pub mod rate_limit;

@@ -26,11 +26,22 @@ pub struct RateLimit {
 #[serde(transparent)]
 pub struct RateState(i64);
 
+/// The limits within one conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// For each user of a direct conversation.
+    pub per_user: RateLimit,
+    /// For all members of a group together.
+    pub per_group: RateLimit,
+}
+
 impl RateLimit {
     /// The maximum average, in messages a second.
     pub const MAX_PER_SECOND: u32 = 1_000;
     /// The maximum burst, in messages.
     pub const MAX_BURST: u32 = 100_000;
+    /// The burst of a group, as a multiple of its average.
+    pub const GROUP_BURST_SECONDS: u32 = 5;
     /// How far two events may be out of order, in microseconds. A state that is ahead of the clock by more than a burst
     /// and this comes from a wrong clock. It counts as "nothing spent", because its user would be locked out otherwise.
     const TOLERANCE: i64 = 60_000_000;
@@ -71,7 +82,7 @@ impl RateLimit {
 /// [`ConversationState`](crate::model::state::ConversationState).
 #[derive(Debug)]
 pub struct RateLimiter {
-    limit: RateLimit,
+    limits: RateLimits,
     states: Mutex<HashMap<UserId, RateState>>,
 }
 
@@ -80,13 +91,13 @@ impl RateLimiter {
     const MAX_USERS: usize = 10_000;
 
     /// A limiter that has seen no message.
-    pub fn new(limit: RateLimit) -> Self {
-        Self { limit, states: Mutex::default() }
+    pub fn new(limits: RateLimits) -> Self {
+        Self { limits, states: Mutex::default() }
     }
 
-    /// The limit that it enforces.
-    pub fn limit(&self) -> RateLimit {
-        self.limit
+    /// The limits within one conversation. It enforces the one per user across conversations, too.
+    pub fn limits(&self) -> RateLimits {
+        self.limits
     }
 
     /// Counts one message of `user`.
@@ -96,7 +107,7 @@ impl RateLimiter {
     pub fn spend(&self, user: &UserId, now: Timestamp) -> Result<(), Error> {
         // A panic while the lock was held leaves a valid map: each entry is one integer.
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.limit.spend(states.get(user).copied().unwrap_or_default(), now)?;
+        let state = self.limits.per_user.spend(states.get(user).copied().unwrap_or_default(), now)?;
         if states.len() >= Self::MAX_USERS && !states.contains_key(user) {
             states.retain(|_, state| state.0 > now.as_micros());
             if states.len() >= Self::MAX_USERS {
@@ -172,7 +183,8 @@ mod tests {
 
     #[test]
     fn each_user_has_a_limit_of_their_own_and_is_dropped_in_the_end() {
-        let limiter = RateLimiter::new(RateLimit::new(1, 1));
+        let limit = RateLimit::new(1, 1);
+        let limiter = RateLimiter::new(RateLimits { per_user: limit, per_group: limit });
         let user = |number: usize| UserId::try_from(format!("user-{number}")).unwrap();
         for number in 0..RateLimiter::MAX_USERS {
             limiter.spend(&user(number), at(NOW)).unwrap();

@@ -17,15 +17,16 @@ use crate::model::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationState {
-    /// The newest entry by the recipient of this entry. The newest by its sender is this entry.
+    /// The newest entry by the recipient of this entry. The newest by its sender is this entry. 0 in a group.
+    #[serde(default)]
     pub recipient_seq: Seq,
-    /// The sender's use of the rate limit in this conversation.
-    #[serde(rename = "senderAllowance")]
+    /// The sender's use of the rate limit in this conversation. In a group, that of all members together.
+    #[serde(default, rename = "senderAllowance")]
     pub sender_rate: RateState,
-    /// The recipient's use of the rate limit in this conversation.
-    #[serde(rename = "recipientAllowance")]
+    /// The recipient's use of the rate limit in this conversation. Nothing in a group.
+    #[serde(default, rename = "recipientAllowance")]
     pub recipient_rate: RateState,
-    /// The hour of the valid inbox entries of both users. It never decreases, and the entries are written before the
+    /// The hour of the valid inbox entries of all users of the conversation. It never decreases, and the entries are written before the
     /// message.
     #[serde(rename = "listed")]
     pub inbox_hour: InboxHour,
@@ -39,6 +40,19 @@ pub struct ConversationState {
     /// The count of entries after the newest message; 0 if this entry is a message.
     #[serde(default, rename = "trailing")]
     pub trailing_changes: u64,
+    /// What only a group has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupState>,
+}
+
+/// The part of a conversation's state that only a group has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupState {
+    /// The newest entry that changed the members or settings: the version of the group.
+    pub version: Seq,
+    /// The time of the newest entry that is a message or changed the group. Inboxes are sorted by it.
+    pub listed_at: Timestamp,
 }
 
 impl ConversationState {
@@ -65,7 +79,24 @@ impl ConversationState {
 
     /// The state after one more message by the sender.
     pub(crate) fn with_message(self, created_at: Timestamp) -> Self {
-        Self { inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)), trailing_changes: 0, ..self }
+        Self {
+            inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)),
+            trailing_changes: 0,
+            group: self.group.map(|group| GroupState { listed_at: created_at, ..group }),
+            ..self
+        }
+    }
+
+    /// The state after entry `seq`, which changes the group. The conversation moves up in the inboxes, because those who are
+    /// added look for it there.
+    pub(crate) fn with_group_change(self, seq: Seq, created_at: Timestamp) -> Self {
+        let group = Some(GroupState { version: seq, listed_at: created_at });
+        Self { inbox_hour: self.inbox_hour.max(InboxHour::containing(created_at)), group, ..self.with_change() }
+    }
+
+    /// The version of the group; 0 in a direct conversation.
+    pub fn group_version(self) -> Seq {
+        self.group.map_or(Seq::NONE, |group| group.version)
     }
 
     /// The state after one more change by the sender. The conversation stays where it is in the inboxes, because they show

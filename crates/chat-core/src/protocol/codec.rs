@@ -74,6 +74,7 @@ pub fn encode_reply(reply: &Result<Reply, Error>, reference: Option<&Ref>) -> Op
         Ok(Reply::Messages(page)) => json(&Frame { r#type: "messages", value: Some(page), reference }),
         Ok(Reply::Conversations(page)) => json(&Frame { r#type: "conversations", value: Some(page), reference }),
         Ok(Reply::Read(receipt)) => json(&Frame { r#type: "read", value: Some(receipt), reference }),
+        Ok(Reply::Group(group)) => json(&Frame { r#type: "group", value: Some(group), reference }),
         Ok(Reply::Disconnected(closed)) => json(&Frame { r#type: "disconnected", value: Some(closed), reference }),
         Ok(Reply::Presence(presence)) => json(&Frame { r#type: "presence", value: Some(presence), reference }),
         Err(error) => encode_error(error, reference),

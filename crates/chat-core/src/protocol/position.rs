@@ -12,15 +12,17 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::model::{
-    conversation::{ConversationId, Seq},
+    conversation::{ConversationId, Recipient, Seq},
     entry::{End, Entry},
-    state::ConversationState,
+    rate_limit::RateState,
+    state::{ConversationState, GroupState, InboxHour},
     time::Timestamp,
     user::UserId,
 };
 
-/// The first byte of a position. Positions of another format count as unreadable.
-const FORMAT: u8 = 1;
+/// The first byte of a position in a direct conversation, and in a group. Positions of another format count as unreadable.
+const DIRECT: u8 = 1;
+const GROUP: u8 = 2;
 /// The length of the MAC in bytes: HMAC-SHA-256, truncated to 128 bits as RFC 4868 does.
 const MAC_BYTES: usize = 16;
 /// Longer texts are no positions. One has at most 132 characters.
@@ -54,13 +56,33 @@ pub enum Evidence {
     Nothing,
 }
 
+/// What a position holds of a direct conversation.
 #[derive(Serialize, Deserialize)]
-struct Payload {
+struct DirectPayload {
     seq: Seq,
     /// Which of the two users wrote the entry; both ids together can have 256 bytes.
     is_sent_by_larger: bool,
     created_at: Timestamp,
-    state: ConversationState,
+    recipient_seq: Seq,
+    sender_rate: RateState,
+    recipient_rate: RateState,
+    inbox_hour: InboxHour,
+    changes: u64,
+    recipient_changes: u64,
+    trailing_changes: u64,
+}
+
+/// What a position holds of a group.
+#[derive(Serialize, Deserialize)]
+struct GroupPayload {
+    seq: Seq,
+    created_at: Timestamp,
+    rate: RateState,
+    inbox_hour: InboxHour,
+    changes: u64,
+    trailing_changes: u64,
+    version: Seq,
+    listed_at: Timestamp,
 }
 
 impl Positions {
@@ -72,36 +94,21 @@ impl Positions {
     /// The position of a stored entry; none without a key. `state` is the conversation's as of the entry.
     pub fn of(&self, entry: &Entry, state: ConversationState) -> Option<Position> {
         let key = self.key.as_ref()?;
-        let payload = Payload {
-            seq: *entry.seq(),
-            is_sent_by_larger: entry.sender_id() > entry.recipient_id(),
-            created_at: *entry.created_at(),
-            state,
-        };
-        let mut bytes = postcard::to_extend(&payload, vec![FORMAT]).expect("a payload holds numbers only");
+        let mut bytes = encode(entry, state);
         let mac = self.mac(key, entry.conversation_id(), &bytes);
         bytes.extend(mac);
         Some(Position(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// What `position` tells about the conversation of two users, given in any order.
-    pub fn read(&self, position: &Position, (one, other): (&UserId, &UserId)) -> Evidence {
+    /// What `position` tells about the conversation of a user and a recipient.
+    pub fn read(&self, position: &Position, user: &UserId, recipient: &Recipient) -> Evidence {
         let text = Some(&position.0).filter(|text| text.len() <= MAX_CHARACTERS);
         let Some(bytes) = text.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()) else { return Evidence::Nothing };
         let Some((signed, mac)) = bytes.split_last_chunk::<MAC_BYTES>() else { return Evidence::Nothing };
-        let Some(payload) = Payload::from_bytes(signed) else { return Evidence::Nothing };
-        let conversation = ConversationId::between(one, other);
+        let Some(end) = decode(signed, user, recipient) else { return Evidence::Nothing };
+        let conversation = ConversationId::of(user, recipient);
         let is_valid = self.key.as_ref().is_some_and(|key| self.mac(key, &conversation, signed).ct_eq(mac).into());
-        if !is_valid {
-            return Evidence::Claim(payload.seq);
-        }
-        let sender = if payload.is_sent_by_larger { one.max(other) } else { one.min(other) };
-        Evidence::Proof(End {
-            seq: payload.seq,
-            sender_id: sender.clone(),
-            created_at: payload.created_at,
-            state: payload.state,
-        })
+        if is_valid { Evidence::Proof(end) } else { Evidence::Claim(end.seq) }
     }
 
     fn mac(&self, key: &hmac::Key, conversation: &ConversationId, signed: &[u8]) -> [u8; MAC_BYTES] {
@@ -116,12 +123,80 @@ impl Positions {
     }
 }
 
-impl Payload {
-    fn from_bytes(signed: &[u8]) -> Option<Self> {
-        let (&FORMAT, payload) = signed.split_first()? else { return None };
-        let (payload, rest) = postcard::take_from_bytes(payload).ok()?;
-        rest.is_empty().then_some(payload)
+/// The bytes that the MAC covers, with the conversation.
+fn encode(entry: &Entry, state: ConversationState) -> Vec<u8> {
+    let (seq, created_at) = (*entry.seq(), *entry.created_at());
+    let ConversationState { sender_rate, inbox_hour, changes, trailing_changes, .. } = state;
+    let encoded = match (entry.recipient(), state.group) {
+        (Recipient::User(recipient), _) => {
+            let payload = DirectPayload {
+                seq,
+                is_sent_by_larger: *entry.sender_id() > recipient,
+                created_at,
+                recipient_seq: state.recipient_seq,
+                sender_rate,
+                recipient_rate: state.recipient_rate,
+                inbox_hour,
+                changes,
+                recipient_changes: state.recipient_changes,
+                trailing_changes,
+            };
+            postcard::to_extend(&payload, vec![DIRECT])
+        }
+        (Recipient::Group(_), group) => {
+            let GroupState { version, listed_at } = group.unwrap_or_default();
+            let rate = sender_rate;
+            let payload =
+                GroupPayload { seq, created_at, rate, inbox_hour, changes, trailing_changes, version, listed_at };
+            postcard::to_extend(&payload, vec![GROUP])
+        }
+    };
+    encoded.expect("a payload holds numbers only")
+}
+
+/// The inverse of [`encode`], as the end of the conversation of `user` and `recipient`.
+fn decode(signed: &[u8], user: &UserId, recipient: &Recipient) -> Option<End> {
+    let (format, payload) = signed.split_first()?;
+    match (*format, recipient) {
+        (GROUP, _) => {
+            let payload: GroupPayload = exactly(payload)?;
+            let state = ConversationState {
+                sender_rate: payload.rate,
+                inbox_hour: payload.inbox_hour,
+                changes: payload.changes,
+                trailing_changes: payload.trailing_changes,
+                group: Some(GroupState { version: payload.version, listed_at: payload.listed_at }),
+                ..ConversationState::default()
+            };
+            Some(End { seq: payload.seq, sender_id: None, created_at: payload.created_at, state })
+        }
+        (DIRECT, recipient) => {
+            let payload: DirectPayload = exactly(payload)?;
+            let sender = match recipient {
+                Recipient::User(other) if payload.is_sent_by_larger => Some(user.max(other)),
+                Recipient::User(other) => Some(user.min(other)),
+                Recipient::Group(_) => None,
+            };
+            let state = ConversationState {
+                recipient_seq: payload.recipient_seq,
+                sender_rate: payload.sender_rate,
+                recipient_rate: payload.recipient_rate,
+                inbox_hour: payload.inbox_hour,
+                changes: payload.changes,
+                recipient_changes: payload.recipient_changes,
+                trailing_changes: payload.trailing_changes,
+                group: None,
+            };
+            Some(End { seq: payload.seq, sender_id: sender.cloned(), created_at: payload.created_at, state })
+        }
+        _ => None,
     }
+}
+
+/// A value without a rest.
+fn exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    rest.is_empty().then_some(value)
 }
 
 impl fmt::Debug for Positions {
@@ -138,6 +213,7 @@ mod tests {
     use support::strategies::cases;
 
     use super::*;
+    use crate::model::conversation::GroupId;
 
     const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -147,6 +223,10 @@ mod tests {
 
     fn user(id: &str) -> UserId {
         UserId::try_from(id.to_owned()).unwrap()
+    }
+
+    fn read(positions: &Positions, position: &Position, (one, other): (&UserId, &UserId)) -> Evidence {
+        positions.read(position, one, &Recipient::User(other.clone()))
     }
 
     fn message(seq: u64, sender: &UserId, recipient: &UserId) -> Entry {
@@ -191,7 +271,7 @@ mod tests {
         let keyless = Positions::new(None, "Messages".to_owned());
         assert_eq!(keyless.of(&message(1, &alice, &bob), ConversationState::default()), None);
         assert_eq!(
-            keyless.read(&position(5), (&alice, &bob)),
+            read(&keyless, &position(5), (&alice, &bob)),
             Evidence::Claim(Seq::NONE.next().next().next().next().next())
         );
     }
@@ -200,7 +280,7 @@ mod tests {
     fn it_proves_nothing_in_another_conversation_another_table_or_with_another_key() {
         let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
         let position = position(3);
-        let is_proof = |positions: &Positions, users| matches!(positions.read(&position, users), Evidence::Proof(_));
+        let is_proof = |positions: &Positions, users| matches!(read(positions, &position, users), Evidence::Proof(_));
         assert!(is_proof(&positions(), (&alice, &bob)) && is_proof(&positions(), (&bob, &alice)));
         for users in [(&alice, &carol), (&alice, &alice), (&carol, &bob), (&bob, &bob)] {
             assert!(!is_proof(&positions(), users), "{users:?}");
@@ -208,6 +288,38 @@ mod tests {
         let other_key = b"0123456789abcdef0123456789abcdeF";
         assert!(!is_proof(&Positions::new(Some(other_key), "Messages".to_owned()), (&alice, &bob)));
         assert!(!is_proof(&Positions::new(Some(KEY), "Messages2".to_owned()), (&alice, &bob)));
+    }
+
+    #[test]
+    fn a_position_in_a_group_holds_the_state_of_the_group_and_proves_nothing_elsewhere() {
+        let (alice, group) = (user("alice"), GroupId::random());
+        let state = ConversationState {
+            changes: 3,
+            trailing_changes: 1,
+            group: Some(GroupState { version: Seq::FIRST, listed_at: Timestamp::from_millis(7) }),
+            ..ConversationState::default()
+        };
+        let entry = json!({
+            "messageId": "3f0c7a52-7b1e-4f0e-9d3c-0a5b1c2d3e4f",
+            "conversationId": format!("group:{group}"),
+            "groupId": group,
+            "seq": 9,
+            "senderId": "alice",
+            "content": "Hi",
+            "createdAt": 1_793_535_561_000_i64,
+        });
+        let entry = Entry::Message(serde_json::from_value(entry).unwrap());
+        let position = positions().of(&entry, state).unwrap();
+        let created_at = *entry.created_at();
+        let end = End { seq: *entry.seq(), sender_id: None, created_at, state };
+        let read = |recipient| positions().read(&position, &alice, &recipient);
+        assert_eq!(read(Recipient::Group(group)), Evidence::Proof(end));
+        for other in [Recipient::Group(GroupId::random()), Recipient::User(user("bob"))] {
+            assert_eq!(read(other), Evidence::Claim(*entry.seq()));
+        }
+        let direct = positions().of(&message(9, &alice, &user("bob")), ConversationState::default()).unwrap();
+        let read = positions().read(&direct, &alice, &Recipient::Group(group));
+        assert_eq!(read, Evidence::Claim(*entry.seq()));
     }
 
     /// A change of a position's text.
@@ -249,9 +361,9 @@ mod tests {
             let message = message(seq, &sender, &recipient);
             let position = positions().of(&message, state(numbers)).unwrap();
             prop_assert!(position.0.len() <= MAX_CHARACTERS);
-            let end = End { seq: *message.seq(), sender_id: sender.clone(), created_at: *message.created_at(), state: state(numbers) };
-            prop_assert_eq!(positions().read(&position, (&sender, &recipient)), Evidence::Proof(end.clone()));
-            prop_assert_eq!(positions().read(&position, (&recipient, &sender)), Evidence::Proof(end));
+            let end = End { seq: *message.seq(), sender_id: Some(sender.clone()), created_at: *message.created_at(), state: state(numbers) };
+            prop_assert_eq!(read(&positions(), &position, (&sender, &recipient)), Evidence::Proof(end.clone()));
+            prop_assert_eq!(read(&positions(), &position, (&recipient, &sender)), Evidence::Proof(end));
         }
     }
 
@@ -276,7 +388,7 @@ mod tests {
             prop_assume!(forged != bytes(&genuine));
             let peer = if in_other_conversation { user("carol") } else { user("bob") };
             let forged = Position(URL_SAFE_NO_PAD.encode(forged));
-            let evidence = positions().read(&forged, (&user("alice"), &peer));
+            let evidence = read(&positions(), &forged, (&user("alice"), &peer));
             prop_assert!(!matches!(evidence, Evidence::Proof(_)), "{:?}", evidence);
         }
     }
@@ -286,8 +398,8 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in "[A-Za-z0-9_-]{0,90}|.{0,200}", format: bool, tail in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let read = |text| positions().read(&Position(text), (&user("alice"), &user("bob")));
-            let first = if format { FORMAT } else { 0 };
+            let read = |text| read(&positions(), &Position(text), (&user("alice"), &user("bob")));
+            let first = if format { DIRECT } else { 0 };
             for text in [text, URL_SAFE_NO_PAD.encode([vec![first], tail].concat())] {
                 prop_assert!(!matches!(read(text), Evidence::Proof(_)));
             }

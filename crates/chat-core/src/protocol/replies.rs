@@ -1,12 +1,13 @@
 //! What a route returns: the content of the frame that answers the caller.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
 use crate::{
     model::{
-        conversation::{ConversationId, Seq},
+        conversation::{ConversationId, GroupId, Recipient, Seq},
         entry::Entry,
+        group::{GroupName, Role, Settings},
         message::{ClientMessageId, Message},
         time::Timestamp,
         user::UserId,
@@ -39,6 +40,8 @@ pub enum Reply {
     Conversations(InboxPage),
     /// `read`
     Read(ReadReceipt),
+    /// `group`
+    Group(GroupPage),
     /// `presence`
     Presence(PresenceList),
     /// `disconnected`
@@ -52,6 +55,8 @@ pub enum Reply {
 pub struct Sent {
     pub message_id: Uuid,
     pub conversation_id: ConversationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<GroupId>,
     pub seq: Seq,
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +77,7 @@ impl Sent {
         Self {
             message_id: *entry.message_id(),
             conversation_id: entry.conversation_id().clone(),
+            group_id: entry.recipient().group(),
             seq: *entry.seq(),
             created_at: *entry.created_at(),
             client_message_id: entry.client_message_id().clone(),
@@ -86,8 +92,14 @@ impl Sent {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
-    /// The conversation of the caller and the peer that the request names.
+    /// The conversation that the request names.
     pub conversation_id: ConversationId,
+    /// The group that the request names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<GroupId>,
+    /// The first entry that the caller may read, if it is not the conversation's first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Seq>,
     /// Entries of every kind: newest first; oldest first if the request has `after`. With `changed` at most [`PAGE_BYTES`]
     /// as JSON.
     pub messages: Vec<Entry>,
@@ -118,20 +130,108 @@ pub struct InboxPage {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
-    /// The conversation of the caller and `peer_id`.
+    /// The conversation's id.
     pub conversation_id: ConversationId,
-    /// The other user, or the caller.
-    pub peer_id: UserId,
-    /// The newest message.
-    pub last_message: Message,
-    /// The number of the newest entry.
+    /// What differs between direct conversations and groups.
+    #[serde(flatten)]
+    pub kind: SummaryKind,
+    /// The newest message that the caller may read. A direct conversation has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Message>,
+    /// The number of the newest entry that the caller may read.
     pub seq: Seq,
-    /// How far the caller has read: the entry that they marked or wrote last.
+    /// How far the caller has read: the entry that they marked or wrote last, or that added them to the group.
     pub read_seq: Seq,
-    /// How far the peer has read.
-    pub peer_read_seq: Seq,
     /// The count of messages after `read_seq`.
     pub unread: u64,
+}
+
+/// What differs between the summaries of direct conversations and of groups.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum SummaryKind {
+    /// A direct conversation.
+    Direct {
+        /// The other user, or the caller.
+        peer_id: UserId,
+        /// How far the peer has read.
+        peer_read_seq: Seq,
+    },
+    /// A group. If the caller has left it, all of this is as of the entry that removed them.
+    Group {
+        /// The group.
+        group_id: GroupId,
+        /// The name that members see.
+        name: GroupName,
+        /// The count of members.
+        members: usize,
+        /// The time that the inbox is sorted by: of the newest entry that is a message or changed the group.
+        listed_at: Timestamp,
+        /// Whether the caller is not a member any more.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        left: bool,
+    },
+}
+
+impl ConversationSummary {
+    /// To whom entries of the conversation go.
+    pub fn recipient(&self) -> Recipient {
+        match &self.kind {
+            SummaryKind::Direct { peer_id, .. } => Recipient::User(peer_id.clone()),
+            SummaryKind::Group { group_id, .. } => Recipient::Group(*group_id),
+        }
+    }
+}
+
+/// `group`: the settings of a group, and one page of its members.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupPage {
+    /// The conversation of the group.
+    pub conversation_id: ConversationId,
+    /// The group.
+    pub group_id: GroupId,
+    /// Name, history, posting and adding.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// When the group was created.
+    pub created_at: Timestamp,
+    /// The newest entry that changed the group. All of this is as of that entry.
+    pub seq: Seq,
+    /// The count of members.
+    pub count: usize,
+    /// The caller's membership; none for a backend that acts as a user who is not a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub you: Option<OwnMembership>,
+    /// Sorted by user id. At most [`PAGE_BYTES`] as JSON.
+    pub members: Vec<GroupMember>,
+    /// The last member of the page; present if and only if more follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluated_key: Option<UserId>,
+}
+
+/// The caller's membership in a group.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct OwnMembership {
+    /// What the caller may do.
+    pub role: Role,
+    /// The first entry that the caller may read.
+    pub seen: Seq,
+}
+
+/// A member, as other members see them.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupMember {
+    /// The member.
+    pub user_id: UserId,
+    /// What the member may do.
+    pub role: Role,
+    /// The entry that added the member.
+    pub at: Seq,
+    /// How far the member has read, if the request asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_seq: Option<Seq>,
 }
 
 /// `typing`: a user is typing.
@@ -140,6 +240,9 @@ pub struct ConversationSummary {
 pub struct Typing {
     /// The conversation of `user_id` and the receiver of the frame.
     pub conversation_id: ConversationId,
+    /// The group, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<GroupId>,
     /// The user who is typing.
     pub user_id: UserId,
 }
@@ -182,8 +285,19 @@ pub struct ReadReceipt {
     pub conversation_id: ConversationId,
     /// The user who has read.
     pub user_id: UserId,
-    /// The other user of the conversation, so that a receiver need not know the conversation's id.
-    pub peer_id: UserId,
+    /// `peerId`, the other user of the conversation, so that a receiver need not know the conversation's id; or `groupId`.
+    #[serde(flatten, serialize_with = "serialize_peer")]
+    pub recipient: Recipient,
     /// The newest entry that the user has read.
     pub seq: Seq,
+}
+
+/// As [`Recipient`] does, with `peerId` in place of `recipientId`.
+fn serialize_peer<S: Serializer>(recipient: &Recipient, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    match recipient {
+        Recipient::User(user) => map.serialize_entry("peerId", user)?,
+        Recipient::Group(group) => map.serialize_entry("groupId", group)?,
+    }
+    map.end()
 }

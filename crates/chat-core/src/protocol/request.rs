@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     model::{
@@ -28,7 +28,7 @@ pub enum Origin {
 /// One event of one connection, from a user that the authorizer proved; or a request of a backend that acts as the user.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The caller, taken from the authorizer's context and from nowhere else; for a backend, whom it acts as.
+    /// The caller, taken from the authorizer's context and from nowhere else; for a backend, the user that it acts as.
     pub user: UserId,
     /// Where the request comes from.
     pub origin: Origin,
@@ -61,6 +61,20 @@ impl Request {
     /// When a route that has not returned is dropped: half-way between [`Request::answer_by`] and the deadline.
     pub(crate) fn give_up_at(&self) -> Instant {
         self.deadline.checked_sub(TIME_TO_ANSWER / 2).unwrap_or(self.deadline)
+    }
+
+    /// The action that the frame names.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] if it names none.
+    pub fn action(&self) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        #[serde(expecting = "a JSON object")]
+        struct Action {
+            action: String,
+        }
+
+        Ok(self.body::<Action>()?.action)
     }
 
     /// Parses the frame as the type of an action.

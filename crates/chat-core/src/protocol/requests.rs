@@ -1,6 +1,6 @@
 //! The frames that a client sends, one type per action.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -9,8 +9,10 @@ use serde::{
 
 use crate::{
     model::{
-        conversation::{ConversationId, Seq},
+        conversation::{ConversationId, GroupId, Recipient, Seq},
         error::Error,
+        group::{GroupName, History, Right, Role},
+        group_change::GroupChange,
         message::{ClientMessageId, Mentions, Reaction},
         state::InboxHour,
         time::Timestamp,
@@ -23,8 +25,10 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct SendMessage {
-    /// The other user of the conversation, or the caller.
-    pub recipient_id: UserId,
+    /// The other user of the conversation, or the caller. Excludes `group_id`.
+    pub recipient_id: Option<UserId>,
+    /// The group.
+    pub group_id: Option<GroupId>,
     /// Not validated; [`Content::new`](crate::model::message::Content::new) does that.
     pub content: String,
     /// The same in every repeat, so that the message is stored once.
@@ -47,8 +51,10 @@ pub struct SendMessage {
 pub struct ChangeMessage {
     /// One of the three.
     pub action: String,
-    /// The other user of the conversation, or the caller.
-    pub target_id: UserId,
+    /// The other user of the conversation, or the caller. Excludes `group_id`.
+    pub target_id: Option<UserId>,
+    /// The group.
+    pub group_id: Option<GroupId>,
     /// The message to change.
     pub seq: Seq,
     pub client_message_id: Option<ClientMessageId>,
@@ -72,6 +78,109 @@ pub struct React {
     pub reaction: Reaction,
     /// Whether it is there from now on.
     pub on: bool,
+}
+
+/// `createGroup`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct CreateGroup {
+    /// The name that members see.
+    pub name: GroupName,
+    /// The first members besides the caller.
+    #[serde(default)]
+    pub members: Vec<UserId>,
+    /// Where the entries begin that new members may read; by default with the first.
+    pub history: Option<History>,
+    /// Who may send messages; by default every member.
+    pub posting: Option<Right>,
+    /// Who may add members; by default admins and owners.
+    pub adding: Option<Right>,
+    /// The same in every repeat, so that one group is created.
+    pub client_message_id: Option<ClientMessageId>,
+    /// The owner, if a backend creates the group for another user. Ignored in the frame of a client.
+    pub owner: Option<UserId>,
+}
+
+impl CreateGroup {
+    /// The first entry of the group. With an `owner`, the sender of the entry is not a member.
+    pub fn change(self, owner: Option<UserId>) -> GroupChange {
+        GroupChange {
+            created: true,
+            name: Some(self.name),
+            history: Some(self.history.unwrap_or_default()),
+            posting: Some(self.posting.unwrap_or(Right::All)),
+            adding: Some(self.adding.unwrap_or(Right::Admins)),
+            added: self.members,
+            roles: owner.into_iter().map(|owner| (owner, Role::Owner)).collect(),
+            ..GroupChange::default()
+        }
+    }
+}
+
+/// `changeGroup`. What is absent stays as it is. The fields that it shares with [`SendMessage`] mean the same.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+#[allow(missing_docs, reason = "the other fields are those of `SendMessage` and `CreateGroup`")]
+pub struct ChangeGroup {
+    pub group_id: GroupId,
+    /// Users who become members.
+    #[serde(default)]
+    pub add: Vec<UserId>,
+    /// Members who leave the group, or are removed from it.
+    #[serde(default)]
+    pub remove: Vec<UserId>,
+    /// Members, each with a new role.
+    #[serde(default)]
+    pub roles: BTreeMap<UserId, Role>,
+    pub name: Option<GroupName>,
+    pub posting: Option<Right>,
+    pub adding: Option<Right>,
+    pub client_message_id: Option<ClientMessageId>,
+    pub last_seq: Option<Seq>,
+    pub position: Option<Position>,
+}
+
+impl ChangeGroup {
+    /// What the entry changes.
+    pub fn change(self) -> GroupChange {
+        GroupChange {
+            name: self.name,
+            posting: self.posting,
+            adding: self.adding,
+            added: self.add,
+            removed: self.remove,
+            roles: self.roles,
+            ..GroupChange::default()
+        }
+    }
+}
+
+/// `getGroup`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "a JSON object")]
+pub struct GetGroup {
+    /// The group.
+    pub group_id: GroupId,
+    /// Whether the reply shows how far each member has read.
+    #[serde(default)]
+    pub read_positions: bool,
+    /// Continues an earlier page: its last member.
+    pub start_key: Option<UserId>,
+}
+
+/// The recipient that a frame names: the user of `field`, or a group.
+///
+/// # Errors
+/// [`Error::BadRequest`] if it names both or neither.
+pub fn recipient(field: &'static str, user: Option<UserId>, group: Option<GroupId>) -> Result<Recipient, Error> {
+    match (user, group) {
+        (Some(user), None) => Ok(Recipient::User(user)),
+        (None, Some(group)) => Ok(Recipient::Group(group)),
+        (None, None) => {
+            Err(Error::bad_request(format!("missing field `{field}`; name the other user, or a group with `groupId`")))
+        }
+        (Some(_), Some(_)) => Err(Error::bad_request(format!("give {field} or groupId, not both"))),
+    }
 }
 
 /// How far a client holds a conversation: every entry up to there.
@@ -102,8 +211,10 @@ impl KnownEnd {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct GetMessages {
-    /// The other user of the conversation.
-    pub target_id: UserId,
+    /// The other user of the conversation. Excludes `group_id`.
+    pub target_id: Option<UserId>,
+    /// The group.
+    pub group_id: Option<GroupId>,
     /// Maximum number of entries.
     pub limit: Option<Limit>,
     /// Continues an earlier page; excludes `after`.
@@ -126,8 +237,10 @@ pub struct GetConversations {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct MarkRead {
-    /// The other user of the conversation.
-    pub target_id: UserId,
+    /// The other user of the conversation. Excludes `group_id`.
+    pub target_id: Option<UserId>,
+    /// The group.
+    pub group_id: Option<GroupId>,
     /// The newest entry that the caller has read.
     pub seq: Seq,
     /// A position that came with this entry or a later one.
@@ -138,16 +251,20 @@ pub struct MarkRead {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct StartTyping {
-    /// The other user of the conversation.
-    pub target_id: UserId,
+    /// The other user of the conversation. Excludes `group_id`.
+    pub target_id: Option<UserId>,
+    /// The group.
+    pub group_id: Option<GroupId>,
 }
 
 /// `getPresence`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct GetPresence {
-    /// The users that the caller asks about.
-    pub user_ids: UserIds,
+    /// The users that the caller asks about. Excludes `group_id`.
+    pub user_ids: Option<UserIds>,
+    /// The group whose members the caller asks about.
+    pub group_id: Option<GroupId>,
 }
 
 /// 1 to 20 users.
@@ -250,6 +367,7 @@ pub struct InboxCursor {
     /// The time of that message; absent if the hour has too many conversations to be sorted by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// The other user of the conversation.
-    pub peer_id: UserId,
+    /// The conversation: `peerId` or `groupId`.
+    #[serde(flatten)]
+    pub recipient: Recipient,
 }

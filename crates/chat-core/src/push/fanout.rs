@@ -40,12 +40,16 @@ impl Fanout {
         Self { connections, api }
     }
 
-    /// The connections of `peer` and of the caller, without the one that the request came from.
+    /// The connections of these users, without the one that the request came from.
     ///
     /// # Errors
     /// If the connections can't be read.
-    pub async fn recipients(&self, request: &Request, peer: &UserId) -> Result<Vec<Connection>, Error> {
-        let mut recipients = self.connections.of_users([&request.user, peer], request.received_at).await?;
+    pub async fn recipients<'a>(
+        &self,
+        request: &Request,
+        users: impl IntoIterator<Item = &'a UserId>,
+    ) -> Result<Vec<Connection>, Error> {
+        let mut recipients = self.connections.of_users(users, request.received_at).await?;
         recipients.retain(|connection| connection.connection_id != request.connection_id);
         Ok(recipients)
     }

@@ -6,7 +6,7 @@ use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client, config,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, KeysAndAttributes},
+    types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, WriteRequest},
 };
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,8 @@ pub(super) const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The maximum number of keys of one `BatchGetItem`.
 const BATCH_KEYS: usize = 100;
+/// The maximum number of writes of one `BatchWriteItem`.
+const BATCH_WRITES: usize = 25;
 
 /// The client that all repositories of a function share. Its calls end before the function's time is up.
 #[derive(Debug, Clone)]
@@ -85,6 +87,45 @@ pub fn random_wait() -> Duration {
 pub(super) enum Consistency {
     Strong,
     Eventual,
+}
+
+/// Writes that belong to an entry: they are stored in one transaction with it, or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Writes(pub(super) Vec<TransactWriteItem>);
+
+impl Writes {
+    /// These writes and `others`.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// One put without a condition: the entry that it belongs to is put only if nothing has changed since it was decided.
+    pub(super) fn add_put(&mut self, table: &str, item: Item) -> Result<(), Error> {
+        let put = Put::builder().table_name(table).set_item(Some(item)).build();
+        let put = put.map_err(|error| Error::Internal(error.into()))?;
+        self.0.push(TransactWriteItem::builder().put(put).build());
+        Ok(())
+    }
+}
+
+/// Writes in batches, in any order. After an error, some of them may have happened.
+pub(super) async fn batch_write(dynamodb: &Client, table: &str, writes: Vec<WriteRequest>) -> Result<(), Error> {
+    let batches = writes.chunks(BATCH_WRITES).map(|writes| write_batch(dynamodb, table, writes.to_vec()));
+    try_join_all(batches).await?;
+    Ok(())
+}
+
+/// Up to [`BATCH_WRITES`] writes. DynamoDB may leave some for another call.
+async fn write_batch(dynamodb: &Client, table: &str, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
+    loop {
+        let response = dynamodb.batch_write_item().request_items(table, writes).send().await.map_err(call_error)?;
+        match response.unprocessed_items.unwrap_or_default().remove(table) {
+            Some(unprocessed) if !unprocessed.is_empty() => writes = unprocessed,
+            _ => return Ok(()),
+        }
+        tokio::time::sleep(random_wait()).await;
+    }
 }
 
 /// The items with these keys, in any order, without the keys that have no item. No key may occur twice, because DynamoDB

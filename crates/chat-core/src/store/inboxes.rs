@@ -2,29 +2,32 @@
 //!
 //! A user has two kinds of items. An inbox entry `at:HOUR:PEER` lists a conversation under an hour. It is valid only if the
 //! conversation's newest message carries the same hour ([`ConversationState`](crate::model::state::ConversationState)), so
-//! an entry of an earlier hour, or one for a message that was never stored, is ignored. A read position `read:PEER` holds
-//! how far the user has read. Because these are separate items, no change of an entry can lose a read position.
+//! an entry of an earlier hour, or one for a message that was never stored, is ignored. An inbox entry of a user who was
+//! removed from a group says by which entry, and is valid whatever the hour. A read position `read:PEER` holds how far the
+//! user has read. Because these are separate items, no change of an entry can lose a read position.
+//!
+//! PEER is the id of the other user, or a line feed and the id of a group. No user id has a control character.
 
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::{
     Client,
     operation::update_item::UpdateItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, DeleteRequest, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest},
 };
-use futures_util::future::try_join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     model::{
-        conversation::Seq,
-        draft::Draft,
+        conversation::{ConversationId, Recipient, Seq},
         error::Error,
+        group::{Group, GroupName},
         state::{InboxHour, ReadPosition},
+        time::Timestamp,
         user::UserId,
     },
-    store::dynamodb::{Consistency, DynamoDbClient, Item, batch_get, call_error, from_item},
+    store::dynamodb::{Consistency, DynamoDbClient, Item, Writes, batch_get, batch_write, call_error, from_item},
 };
 
 /// The repository of inbox entries and read positions. Every error is [`Error::Unavailable`] or [`Error::Internal`].
@@ -39,12 +42,38 @@ pub struct Inboxes {
 pub struct InboxEntry {
     /// The first part of the sort key.
     pub hour: InboxHour,
-    /// The second part of the sort key: the other user of the conversation.
-    pub peer_id: UserId,
+    /// The second part of the sort key: the other user of the conversation, or the group.
+    pub recipient: Recipient,
+    /// What the user sees of a group that they were removed from.
+    pub left: Option<LeftGroup>,
+}
+
+/// A group as of the entry that removed a user from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftGroup {
+    /// The entry that removed the user.
+    pub to: Seq,
+    /// The time of that entry.
+    pub listed_at: Timestamp,
+    /// The name that members saw.
+    pub name: GroupName,
+    /// The count of the members who remained.
+    pub members: usize,
+}
+
+/// A user and one of their conversations.
+pub type Listing = (UserId, Recipient);
+
+impl InboxEntry {
+    /// The conversation. An inbox lists only conversations of its user.
+    pub fn conversation(&self, user: &UserId) -> ConversationId {
+        ConversationId::of(user, &self.recipient)
+    }
 }
 
 /// Where a read of inbox entries begins. It goes from the newest hour to the oldest, and within an hour from the largest
-/// user id to the smallest.
+/// peer to the smallest.
 #[derive(Debug, Clone)]
 pub enum EntriesFrom {
     /// At the newest hour.
@@ -55,14 +84,14 @@ pub enum EntriesFrom {
     After(InboxEntry),
 }
 
-/// The read positions of users, by reader and peer.
+/// The read positions of users.
 #[derive(Debug, Default)]
-pub struct ReadPositions(HashMap<(UserId, UserId), ReadPosition>);
+pub struct ReadPositions(HashMap<Listing, ReadPosition>);
 
 impl ReadPositions {
-    /// How far `reader` has marked the conversation with `peer` as read.
-    pub fn of(&self, reader: &UserId, peer: &UserId) -> ReadPosition {
-        self.0.get(&(reader.clone(), peer.clone())).copied().unwrap_or_default()
+    /// How far `reader` has marked the conversation with `recipient` as read.
+    pub fn of(&self, reader: &UserId, recipient: &Recipient) -> ReadPosition {
+        self.0.get(&(reader.clone(), recipient.clone())).copied().unwrap_or_default()
     }
 }
 
@@ -79,7 +108,8 @@ pub enum MarkOutcome {
 #[serde(rename_all = "camelCase")]
 struct ReadPositionRow {
     user_id: UserId,
-    peer_id: UserId,
+    #[serde(flatten)]
+    recipient: Recipient,
     read_seq: Seq,
     /// The count of messages up to there. In items without it, all entries up to there are messages.
     read_count: Option<u64>,
@@ -92,31 +122,57 @@ impl Inboxes {
         Self { dynamodb: dynamodb.0.clone(), table }
     }
 
-    /// Puts the entries of the draft's conversation for `hour` into the inboxes of both users. Idempotent.
+    /// Lists the conversations of these users under `hour`. Idempotent.
     ///
     /// # Errors
-    /// After an error, one of the two entries may be stored.
-    pub async fn add_entries(&self, draft: &Draft, hour: InboxHour) -> Result<(), Error> {
-        let puts = both(draft).map(async |(user, peer)| {
-            let put = self.dynamodb.put_item().table_name(&self.table);
-            let put = put.set_item(Some(key(user, entry_sort_key(hour, peer))));
-            put.item("peerId", AttributeValue::S(peer.to_string())).send().await.map_err(call_error)
+    /// After an error, some of the entries may be stored.
+    pub async fn add_entries(&self, listings: &[Listing], hour: InboxHour) -> Result<(), Error> {
+        let puts = listings.iter().map(|(user, recipient)| {
+            let put = PutRequest::builder().set_item(Some(item(user, hour, recipient, None)?)).build();
+            let put = put.map_err(|error| Error::Internal(error.into()))?;
+            Ok(WriteRequest::builder().put_request(put).build())
         });
-        try_join_all(puts).await?;
-        Ok(())
+        batch_write(&self.dynamodb, &self.table, puts.collect::<Result<_, Error>>()?).await
     }
 
-    /// Removes the entries of the draft's conversation for `hour` from the inboxes of both users. Idempotent.
+    /// Removes the conversations of these users from `hour`. Idempotent.
     ///
     /// # Errors
     /// An entry that stays is ignored, at the cost of one read in each listing that passes it.
-    pub async fn remove_entries(&self, draft: &Draft, hour: InboxHour) -> Result<(), Error> {
-        let deletes = both(draft).map(async |(user, peer)| {
-            let delete = self.dynamodb.delete_item().table_name(&self.table);
-            delete.set_key(Some(key(user, entry_sort_key(hour, peer)))).send().await.map_err(call_error)
+    pub async fn remove_entries(&self, listings: &[Listing], hour: InboxHour) -> Result<(), Error> {
+        let deletes = listings.iter().map(|(user, recipient)| {
+            let delete = DeleteRequest::builder().set_key(Some(key(user, entry_sort_key(hour, recipient)))).build();
+            let delete = delete.map_err(|error| Error::Internal(error.into()))?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
         });
-        try_join_all(deletes).await?;
-        Ok(())
+        batch_write(&self.dynamodb, &self.table, deletes.collect::<Result<_, Error>>()?).await
+    }
+
+    /// What must be stored with the entry that makes the group `after` of the group `before`, if its inbox entries have this
+    /// hour: an entry for each user who becomes a member, and another one for each who is removed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if an item can't be built.
+    pub fn writes(
+        &self,
+        before: Option<&Group>,
+        after: &Group,
+        hour: InboxHour,
+        listed_at: Timestamp,
+    ) -> Result<Writes, Error> {
+        let recipient = Recipient::Group(after.id);
+        let mut writes = Writes::default();
+        for user in after.members.keys() {
+            if before.is_none_or(|before| !before.members.contains_key(user)) {
+                writes.add_put(&self.table, item(user, hour, &recipient, None)?)?;
+            }
+        }
+        for (user, to) in after.departed.iter().filter(|(_, to)| **to == after.version) {
+            let (name, members) = (after.settings.name.clone(), after.members.len());
+            let left = LeftGroup { to: *to, listed_at, name, members };
+            writes.add_put(&self.table, item(user, hour, &recipient, Some(&left))?)?;
+        }
+        Ok(writes)
     }
 
     /// Up to `limit` entries of a user's inbox; fewer only if no more follow.
@@ -129,7 +185,7 @@ impl Inboxes {
         let bound = match from {
             EntriesFrom::Start => "at;".to_owned(),
             EntriesFrom::Hour(hour) => format!("at:{:010};", hour.number()),
-            EntriesFrom::After(InboxEntry { hour, peer_id }) => entry_sort_key(*hour, peer_id),
+            EntriesFrom::After(InboxEntry { hour, recipient, .. }) => entry_sort_key(*hour, recipient),
         };
         let response = self
             .dynamodb
@@ -147,19 +203,15 @@ impl Inboxes {
         response.items.unwrap_or_default().into_iter().map(entry).collect()
     }
 
-    /// How far `user` has read in the conversations with `peers`, and how far the peers have.
+    /// How far users have read.
     ///
     /// # Errors
     /// If the read positions can't be read.
-    pub async fn read_positions(
-        &self,
-        user: &UserId,
-        peers: impl IntoIterator<Item = &UserId>,
-    ) -> Result<ReadPositions, Error> {
+    pub async fn read_positions(&self, listings: impl IntoIterator<Item = Listing>) -> Result<ReadPositions, Error> {
         // A set, because DynamoDB refuses a batch with the same key twice: two entries can name the same peer, and a user
         // can be their own peer.
-        let pairs: HashSet<_> = peers.into_iter().flat_map(|peer| [(user, peer), (peer, user)]).collect();
-        let keys: Vec<_> = pairs.into_iter().map(|(reader, peer)| key(reader, read_sort_key(peer))).collect();
+        let listings: HashSet<_> = listings.into_iter().collect();
+        let keys: Vec<_> = listings.iter().map(|(reader, recipient)| key(reader, read_sort_key(recipient))).collect();
         let items = batch_get(&self.dynamodb, &self.table, &keys, Consistency::Strong).await?;
         let positions = items.into_iter().map(|item| {
             let row: ReadPositionRow = from_item(item)?;
@@ -167,26 +219,32 @@ impl Inboxes {
                 Some(messages) => ReadPosition { seq: row.read_seq, messages },
                 None => ReadPosition::at(row.read_seq, 0),
             };
-            Ok(((row.user_id, row.peer_id), position))
+            Ok(((row.user_id, row.recipient), position))
         });
         Ok(ReadPositions(positions.collect::<Result<_, Error>>()?))
     }
 
-    /// Moves the read position of `user` in the conversation with `peer` forward to `position`, an entry that must exist.
+    /// Moves the read position of `user` in the conversation with `recipient` forward to `position`, an entry that must exist.
     ///
     /// # Errors
     /// After an error, the position may have moved.
-    pub async fn mark_read(&self, user: &UserId, peer: &UserId, position: ReadPosition) -> Result<MarkOutcome, Error> {
+    pub async fn mark_read(
+        &self,
+        user: &UserId,
+        recipient: &Recipient,
+        position: ReadPosition,
+    ) -> Result<MarkOutcome, Error> {
         let ReadPosition { seq, messages } = position;
-        let attempt = Uuid::new_v4();
+        let (attempt, peer) = (Uuid::new_v4(), peer(recipient));
         let result = self
             .dynamodb
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(key(user, read_sort_key(peer))))
-            .update_expression("SET peerId = :peer, readSeq = :seq, readCount = :count, attempt = :attempt")
+            .set_key(Some(key(user, read_sort_key(recipient))))
+            .update_expression("SET #peer = :peer, readSeq = :seq, readCount = :count, attempt = :attempt")
             .condition_expression("attribute_not_exists(readSeq) OR readSeq < :seq")
-            .expression_attribute_values(":peer", AttributeValue::S(peer.to_string()))
+            .expression_attribute_names("#peer", peer.0)
+            .expression_attribute_values(":peer", peer.1)
             .expression_attribute_values(":seq", AttributeValue::N(seq.to_string()))
             .expression_attribute_values(":count", AttributeValue::N(messages.to_string()))
             .expression_attribute_values(":attempt", AttributeValue::S(attempt.to_string()))
@@ -208,39 +266,61 @@ impl Inboxes {
     }
 }
 
-/// Each user with their peer; one pair for a message to oneself.
-fn both(draft: &Draft) -> impl Iterator<Item = (&UserId, &UserId)> {
-    let (sender, recipient) = (draft.sender(), draft.recipient());
-    let recipients = (sender != recipient).then_some((recipient, sender));
-    [(sender, recipient)].into_iter().chain(recipients)
-}
-
 fn key(user: &UserId, sort_key: String) -> Item {
     [("userId", user.to_string()), ("entry", sort_key)]
         .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
         .into()
 }
 
+/// An inbox entry as an item.
+fn item(user: &UserId, hour: InboxHour, recipient: &Recipient, left: Option<&LeftGroup>) -> Result<Item, Error> {
+    let mut item = key(user, entry_sort_key(hour, recipient));
+    let (name, value) = peer(recipient);
+    item.insert(name.to_owned(), value);
+    if let Some(left) = left {
+        let left: Item = serde_dynamo::to_item(left).map_err(|error| Error::Internal(error.into()))?;
+        item.extend(left);
+    }
+    Ok(item)
+}
+
+/// The attribute that names the other user or the group.
+fn peer(recipient: &Recipient) -> (&'static str, AttributeValue) {
+    match recipient {
+        Recipient::User(user) => ("peerId", AttributeValue::S(user.to_string())),
+        Recipient::Group(group) => ("groupId", AttributeValue::S(group.to_string())),
+    }
+}
+
+/// The last part of a sort key. Keys of groups sort before those of users, as [`Recipient`] does.
+fn key_part(recipient: &Recipient) -> String {
+    match recipient {
+        Recipient::User(user) => user.to_string(),
+        Recipient::Group(group) => format!("\n{group}"),
+    }
+}
+
 /// Ten digits hold every hour, so the entries sort like the numbers.
-fn entry_sort_key(hour: InboxHour, peer: &UserId) -> String {
-    format!("at:{:010}:{peer}", hour.number())
+fn entry_sort_key(hour: InboxHour, recipient: &Recipient) -> String {
+    format!("at:{:010}:{}", hour.number(), key_part(recipient))
 }
 
-fn read_sort_key(peer: &UserId) -> String {
-    format!("read:{peer}")
+fn read_sort_key(recipient: &Recipient) -> String {
+    format!("read:{}", key_part(recipient))
 }
 
-/// The inverse of [`entry_sort_key`].
+/// The inverse of [`item`].
 fn entry(item: Item) -> Result<InboxEntry, Error> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Row {
         entry: String,
-        peer_id: UserId,
+        #[serde(flatten)]
+        recipient: Recipient,
     }
 
-    let Row { entry, peer_id } = from_item(item)?;
+    let left = item.contains_key("to").then(|| from_item(item.clone())).transpose()?;
+    let Row { entry, recipient } = from_item(item)?;
     let hour = entry.split(':').nth(1).and_then(|hour| hour.parse().ok());
     let hour = hour.map(InboxHour::from_number).ok_or_else(|| Error::Internal("an inbox entry has no hour".into()))?;
-    Ok(InboxEntry { hour, peer_id })
+    Ok(InboxEntry { hour, recipient, left })
 }

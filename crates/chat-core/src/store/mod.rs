@@ -3,4 +3,5 @@
 pub mod connections;
 pub mod dynamodb;
 pub mod inboxes;
+pub mod members;
 pub mod messages;

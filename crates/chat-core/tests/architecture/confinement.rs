@@ -93,13 +93,15 @@ fn public_signatures(code: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn repositories_know_neither_each_other_nor_the_rate_limit() {
-    let repositories = ["Connections", "Messages", "Inboxes"];
+    let repositories = ["Connections", "Messages", "Inboxes", "Members"];
     let files = [
         ("connections", "Connections"),
         ("messages/mod", "Messages"),
         ("messages/pages", "Messages"),
         ("messages/puts", "Messages"),
         ("inboxes", "Inboxes"),
+        ("members/mod", "Members"),
+        ("members/rows", "Members"),
     ];
     for (file, own) in files {
         let path = format!("{CORE}store/{file}.rs");
@@ -131,9 +133,29 @@ fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
 
 #[test]
 fn only_the_edge_of_the_api_makes_requests_of_backends() {
-    check_only(&["Origin::Backend"], &["crates/chat-core/src/lambda/backend.rs", "crates/edit/src/lib.rs"]);
-    let edit = fs::read_to_string(root().join("crates/edit/src/lib.rs")).unwrap();
-    assert!(edit.contains("request.origin == Origin::Backend"), "edit only asks where a request comes from");
+    let askers = ["crates/edit/src/lib.rs", "crates/group/src/lib.rs", "crates/chat-core/src/store/members/mod.rs"];
+    check_only(&["Origin::Backend"], &[&askers[..], &["crates/chat-core/src/lambda/backend.rs"]].concat());
+    for path in askers {
+        let code = fs::read_to_string(root().join(path)).unwrap();
+        let asks = code.matches("request.origin == Origin::Backend").count();
+        assert_eq!(code.matches("Origin::Backend").count(), asks, "{path} only asks where a request comes from");
+    }
+}
+
+#[test]
+fn a_conversation_is_named_only_by_its_users_or_a_membership() {
+    let makers = [
+        "crates/chat-core/src/model/conversation.rs",
+        // The log checks the membership of a draft's sender.
+        "crates/chat-core/src/model/draft.rs",
+        "crates/chat-core/src/store/members/mod.rs",
+    ];
+    check_only(&["ConversationId::of_group("], &makers[1..]);
+    check_only(&["Admission {"], &["crates/chat-core/src/store/members/mod.rs"]);
+    let core = fs::read_to_string(root().join(makers[0])).unwrap();
+    for maker in ["between", "of_group", "of"] {
+        assert!(core.contains(&format!("pub(crate) fn {maker}(")), "functions must not call ConversationId::{maker}");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ mod project;
 mod sources;
 
 /// The crates of the routes.
-const ROUTES: [&str; 9] = ["connect", "disconnect", "edit", "fallback", "history", "inbox", "presence", "read", "send"];
+const ROUTES: [&str; 10] =
+    ["connect", "disconnect", "edit", "fallback", "group", "history", "inbox", "presence", "read", "send"];
 
 /// The crates of the other functions.
 const OTHERS: [&str; 2] = ["api", "authorizer"];

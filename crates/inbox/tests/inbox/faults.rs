@@ -41,20 +41,17 @@ async fn walk_later(chat: &Chat, limit: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_send_that_fails_half_way_corrupts_nothing_and_the_next_one_repairs_the_inbox() {
-    // The two entries, then the message; in a new conversation, and in one that moves to another hour.
-    for (before, failed_put) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)] {
+    // The entries, then the message; in a new conversation, and in one that moves to another hour.
+    for (before, failed_put) in [(0, 1), (0, 2), (1, 1), (1, 2)] {
         let chat = Chat::start().await;
         for _ in 0..before {
             chat.send("alice", "bob", "before", NOW - HOUR).await;
         }
         let mut puts = 0;
         chat.aws.dynamodb.inject(move |call| {
-            puts += usize::from(call.operation == "PutItem");
-            if call.operation == "PutItem" && puts >= failed_put {
-                Outcome::Fail(400, "AccessDeniedException")
-            } else {
-                Outcome::Forward
-            }
+            let is_put = ["PutItem", "BatchWriteItem"].contains(&call.operation.as_str());
+            puts += usize::from(is_put);
+            if is_put && puts >= failed_put { Outcome::Fail(400, "AccessDeniedException") } else { Outcome::Forward }
         });
         let frame = json!({ "recipientId": "bob", "content": "Hi", "clientMessageId": "1", "lastSeq": before });
         assert_eq!(chat.try_send_frame("alice", frame.clone(), NOW).await["code"], "internal");

@@ -44,8 +44,8 @@ pub struct HeaderPage {
 pub struct Newest {
     /// The newest entry.
     pub end: End,
-    /// The newest message, which the newest entry may be.
-    pub message: Message,
+    /// The newest message, which the newest entry may be; none if a group has none yet.
+    pub message: Option<Message>,
 }
 
 /// The attribute that holds the state of the conversation.
@@ -60,19 +60,22 @@ impl Messages {
         Self { dynamodb: dynamodb.0.clone(), table }
     }
 
-    /// The newest entry and the newest message of a conversation; none if the conversation has none. One call; two if the
-    /// newest entry is not a message.
+    /// The newest entry and the newest message of a conversation, up to entry `to` or all; none if there is none. One call;
+    /// two if the newest entry is not a message.
     ///
     /// # Errors
     /// If an entry can't be read.
-    pub async fn newest(&self, conversation: &ConversationId) -> Result<Option<Newest>, Error> {
+    pub async fn newest(&self, conversation: &ConversationId, to: Option<Seq>) -> Result<Option<Newest>, Error> {
         let response = self
             .dynamodb
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("conversationId = :id")
-            .set_expression_attribute_values(bounded(conversation, None))
+            .key_condition_expression(match to {
+                None => "conversationId = :id",
+                Some(_) => "conversationId = :id AND seq <= :seq",
+            })
+            .set_expression_attribute_values(bounded(conversation, to))
             .scan_index_forward(false)
             .limit(1)
             .send()
@@ -81,16 +84,16 @@ impl Messages {
         let Some(item) = response.items.unwrap_or_default().pop() else { return Ok(None) };
         let stored = stored(item)?;
         let end = End::from(stored.header());
+        let seq = end.newest_message();
         let message = match stored.entry {
             Entry::Message(message) => Some(message),
-            Entry::Change(change) => {
-                let seq = end.newest_message();
-                let version = Some(change.seq).filter(|_| change.target == seq);
-                self.changed(conversation, &[(seq, version)].into()).await?.remove(&seq)
+            Entry::Change(_) | Entry::Group(_) if seq == Seq::NONE => None,
+            other => {
+                let version = Some(*other.seq()).filter(|_| other.target() == Some(seq));
+                let message = self.changed(conversation, &[(seq, version)].into()).await?.remove(&seq);
+                Some(message.ok_or_else(|| Error::Internal("the newest message of a conversation is missing".into()))?)
             }
         };
-        let message =
-            message.ok_or_else(|| Error::Internal("the newest message of a conversation is missing".into()))?;
         Ok(Some(Newest { end, message }))
     }
 
@@ -102,7 +105,7 @@ impl Messages {
         Ok(!self.headers(conversation, None, None, 1).await?.headers.is_empty())
     }
 
-    /// Those of `others` with whom `user` has a conversation, by one call each.
+    /// Those of `others` with whom `user` has a direct conversation, by one call each.
     ///
     /// # Errors
     /// If one of the conversations can't be read.
@@ -179,9 +182,11 @@ impl Messages {
 }
 
 fn entry(item: Item) -> Result<Entry, Error> {
-    match item.contains_key(KIND) {
-        false => from_item(item).map(Entry::Message),
-        true => from_item(item).map(Entry::Change),
+    match item.get(KIND).map(AttributeValue::as_s) {
+        None => from_item(item).map(Entry::Message),
+        Some(Ok(kind)) if kind == "change" => from_item(item).map(Entry::Change),
+        Some(Ok(kind)) if kind == "group" => from_item(item).map(Entry::Group),
+        Some(_) => Err(Error::Internal("an entry is of no known kind".into())),
     }
 }
 

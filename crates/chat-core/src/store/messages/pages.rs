@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::{Messages, STATE, bounded, entry, key};
 use crate::{
     model::{
-        conversation::{ConversationId, Seq},
+        conversation::{ConversationId, Readable, Seq},
         entry::Entry,
         error::Error,
         json::json_length,
@@ -37,27 +39,50 @@ pub struct PageRead {
     pub page: Page,
     /// The state of the conversation as of the newest entry of the page, if no newer one follows.
     pub state_at_end: Option<ConversationState>,
+    /// The newest change of the group as of the newest entry that was read; 0 in a direct conversation.
+    pub group_version: Seq,
 }
 
 impl Messages {
-    /// One page, cut to at most [`PAGE_BYTES`] as JSON.
+    /// One page of the readable entries, cut to at most [`PAGE_BYTES`] as JSON.
     ///
     /// # Errors
     /// If the page can't be read.
-    pub async fn page(&self, conversation: &ConversationId, range: Range, limit: Limit) -> Result<PageRead, Error> {
-        let (condition, bound, newer) = match range {
-            Range::Newest => ("conversationId = :id", None, false),
-            Range::Before(seq) => ("conversationId = :id AND seq < :seq", Some(seq), false),
-            Range::After(seq) => ("conversationId = :id AND seq > :seq", Some(seq), true),
+    pub async fn page(
+        &self,
+        conversation: &ConversationId,
+        readable: Readable,
+        range: Range,
+        limit: Limit,
+    ) -> Result<PageRead, Error> {
+        let last = readable.to.unwrap_or(Seq::MAX);
+        let (from, to, newer) = match range {
+            Range::Newest => (readable.from, last, false),
+            Range::Before(seq) => (readable.from, last.min(seq.before(1)), false),
+            Range::After(seq) => (readable.from.max(seq.next()), last, true),
         };
         let limit = limit.get();
+        let mut page = Page {
+            conversation_id: conversation.clone(),
+            group_id: None,
+            floor: Some(readable.from).filter(|first| *first > Seq::FIRST),
+            messages: Vec::new(),
+            changed: Vec::new(),
+            last_evaluated_key: None,
+            position: None,
+        };
+        if from > to {
+            return Ok(PageRead { page, state_at_end: None, group_version: Seq::NONE });
+        }
+        let mut values = bounded(conversation, Some(from));
+        values.get_or_insert_default().insert(":to".to_owned(), AttributeValue::N(to.to_string()));
         let response = self
             .dynamodb
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression(condition)
-            .set_expression_attribute_values(bounded(conversation, bound))
+            .key_condition_expression("conversationId = :id AND seq BETWEEN :seq AND :to")
+            .set_expression_attribute_values(values)
             .scan_index_forward(newer)
             // One more than requested shows whether more follow.
             .limit(limit as i32 + 1)
@@ -73,20 +98,14 @@ impl Messages {
             let state = item.remove(STATE);
             entries.push((entry(item)?, state));
         }
-        let needed = needed_versions(entries.iter().map(|(entry, _)| entry), newer);
+        let mut needed = needed_versions(entries.iter().map(|(entry, _)| entry), newer);
+        needed.retain(|target, _| *target >= readable.from);
         let mut changed = self.changed(conversation, &needed).await?;
         for (entry, _) in &mut entries {
             if let Some(message) = changed.remove(entry.seq()) {
                 *entry = Entry::Message(message);
             }
         }
-        let mut page = Page {
-            conversation_id: conversation.clone(),
-            messages: Vec::with_capacity(entries.len()),
-            changed: Vec::new(),
-            last_evaluated_key: None,
-            position: None,
-        };
         let mut states = Vec::with_capacity(entries.len());
         let mut bytes = 0;
         for (entry, state) in entries {
@@ -106,14 +125,20 @@ impl Messages {
             seq: *last.seq(),
             newer,
         });
-        let state_at_end = match range {
-            Range::Newest => states.into_iter().next(),
-            Range::After(_) if !more => states.pop(),
-            Range::Before(_) | Range::After(_) => None,
+        let state_of = |state: Option<AttributeValue>| {
+            let state = state.map(serde_dynamo::from_attribute_value::<_, ConversationState>).transpose();
+            state.map_err(|error| Error::Internal(error.into()))
         };
-        let state_at_end = state_at_end.flatten().map(serde_dynamo::from_attribute_value).transpose();
-        let state_at_end = state_at_end.map_err(|error| Error::Internal(error.into()))?;
-        Ok(PageRead { page, state_at_end })
+        let newest = if newer { states.pop() } else { states.into_iter().next() };
+        let newest = state_of(newest.flatten())?;
+        let is_end = match range {
+            Range::Newest => true,
+            Range::After(_) => !more,
+            Range::Before(_) => false,
+        };
+        let state_at_end = newest.filter(|_| is_end && readable.to.is_none());
+        let group_version = newest.map_or(Seq::NONE, ConversationState::group_version);
+        Ok(PageRead { page, state_at_end, group_version })
     }
 
     /// Messages as they are now, each with at least the version that is needed, if any.

@@ -15,7 +15,7 @@ use crate::{
         message::Message,
         state::ConversationState,
     },
-    store::dynamodb::{ATTEMPTS, Item, call_error, random_wait},
+    store::dynamodb::{ATTEMPTS, Item, Writes, call_error, random_wait},
 };
 
 /// The result of a conditional put.
@@ -30,17 +30,8 @@ pub enum PutOutcome {
     Contended,
 }
 
-/// A message that an entry replaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replacement {
-    /// What is stored, with its state, which stays.
-    pub before: StoredEntry,
-    /// What is stored in its place.
-    pub after: Message,
-}
-
 /// The parts of the state that are stored only if they are not 0, so that an item is no larger than before there were
-/// changes, until a message of its conversation changes.
+/// changes, until a message of its conversation changes. In a group, this holds for all parts.
 const COUNTS: [&str; 3] = ["changes", "theirChanges", "trailing"];
 /// The condition on which an entry is put.
 const SLOT_IS_VACANT: &str = "attribute_not_exists(seq)";
@@ -56,16 +47,17 @@ struct Row<'a, E> {
 impl<E: Serialize> Row<'_, E> {
     fn item(&self) -> Result<Item, Error> {
         let mut item: Item = serde_dynamo::to_item(self).map_err(|error| Error::Internal(error.into()))?;
+        let is_group = self.state.group.is_some();
         if let Some(AttributeValue::M(state)) = item.get_mut(STATE) {
             let zero = AttributeValue::N("0".to_owned());
-            state.retain(|name, value| !(COUNTS.contains(&name.as_str()) && *value == zero));
+            state.retain(|name, value| !((is_group || COUNTS.contains(&name.as_str())) && *value == zero));
         }
         Ok(item)
     }
 }
 
 impl Messages {
-    /// Stores an entry, with the state of its conversation, unless its slot is occupied; with a replacement, both or nothing.
+    /// Stores an entry, with the state of its conversation, unless its slot is occupied; with `writes`, all or nothing.
     ///
     /// # Errors
     /// After an error the entry may be stored, because the response may have been lost.
@@ -73,13 +65,31 @@ impl Messages {
         &self,
         entry: &Entry,
         state: ConversationState,
-        replacement: Option<&Replacement>,
+        writes: Writes,
     ) -> Result<PutOutcome, Error> {
         let item = Row { entry, state }.item()?;
-        match replacement {
-            None => self.put(item).await,
-            Some(replacement) => self.put_and_replace(item, replacement).await,
+        match writes.0.is_empty() {
+            true => self.put(item).await,
+            false => self.put_with(item, writes).await,
         }
+    }
+
+    /// What must be stored with the entry that announces the change: the message `after` in place of `before`, if no other
+    /// change was stored since that was read. The state stays.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the item can't be built.
+    pub fn replacement(&self, before: &StoredEntry, after: &Message) -> Result<Writes, Error> {
+        let item = Row { entry: after, state: before.state }.item()?;
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = match before.entry.version() {
+            None => put.condition_expression("attribute_exists(seq) AND attribute_not_exists(version)"),
+            Some(version) => put
+                .condition_expression("version = :version")
+                .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
+        };
+        let put = put.build().map_err(|error| Error::Internal(error.into()))?;
+        Ok(Writes(vec![TransactWriteItem::builder().put(put).build()]))
     }
 
     async fn put(&self, item: Item) -> Result<PutOutcome, Error> {
@@ -108,27 +118,17 @@ impl Messages {
     }
 
     /// The SDK repeats a lost transaction with the same token, so that a repeat of one that took effect succeeds.
-    async fn put_and_replace(
-        &self,
-        item: Item,
-        Replacement { before, after }: &Replacement,
-    ) -> Result<PutOutcome, Error> {
-        let put = |item, condition: &str| {
-            let put = Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(condition);
-            put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        };
-        let entry = put(item, SLOT_IS_VACANT);
-        let target = Row { entry: after, state: before.state }.item()?;
-        let target = match before.entry.version() {
-            None => put(target, "attribute_exists(seq) AND attribute_not_exists(version)"),
-            Some(version) => put(target, "version = :version")
-                .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
-        };
-        let mut transaction = self.dynamodb.transact_write_items();
-        for put in [entry, target] {
-            let put = put.build().map_err(|error| Error::Internal(error.into()))?;
-            transaction = transaction.transact_items(TransactWriteItem::builder().put(put).build());
-        }
+    async fn put_with(&self, item: Item, writes: Writes) -> Result<PutOutcome, Error> {
+        let entry = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(SLOT_IS_VACANT)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|error| Error::Internal(error.into()))?;
+        let entry = TransactWriteItem::builder().put(entry).build();
+        let items = [entry].into_iter().chain(writes.0).collect();
+        let transaction = self.dynamodb.transact_write_items().set_transact_items(Some(items));
         for attempt in 1.. {
             let error = match transaction.clone().send().await {
                 Ok(_) => return Ok(PutOutcome::Stored),
