@@ -24,11 +24,11 @@ use crate::{
         conversation::Seq,
         decision::Decision,
         draft::Draft,
-        entry::{End, StoredEntry},
+        entry::{End, EntryHeader, StoredEntry},
         error::Error,
         group::Group,
         message::Message,
-        state::InboxHour,
+        state::{ConversationState, InboxHour},
     },
     protocol::{deadline::in_time, request::Request},
     store::{
@@ -78,7 +78,7 @@ impl Log {
             let (newest, state) = match lookup {
                 Lookup::Fresh { newest, state } => (newest, state),
                 Lookup::Duplicate(header) => {
-                    return in_time(request, self.found(request, draft, header.seq, target, group, attempts)).await;
+                    return in_time(request, self.found(request, draft, header, target, group, attempts)).await;
                 }
             };
             let from = Some(seq_of(newest.as_ref()));
@@ -183,18 +183,19 @@ impl Log {
         Ok(writes)
     }
 
-    /// The result if entry `seq` is the draft.
+    /// The result if the entry with this header is the draft.
     async fn found(
         &self,
         request: &Request,
         draft: &Draft,
-        seq: Seq,
+        header: EntryHeader,
         target: Option<StoredEntry>,
         group: Option<Arc<Group>>,
         attempts: u32,
     ) -> Result<Appended, Error> {
-        let audience = Audience::of_stored(draft, seq, group.as_deref());
-        let stored = self.messages.get(draft.conversation(), seq);
+        let group = self.group_at(draft, header.state, group).await?;
+        let audience = Audience::of_stored(draft, header.seq, group.as_deref());
+        let stored = self.messages.get(draft.conversation(), header.seq);
         let (stored, recipients) = tokio::join!(stored, self.recipients(request, &audience));
         let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
         Ok(Appended { recipients, ..self.repeat(draft, stored, target, group, attempts).await? })
@@ -210,10 +211,7 @@ impl Log {
         group: Option<Arc<Group>>,
         attempts: u32,
     ) -> Result<Appended, Error> {
-        let group = match draft.group() {
-            Some(id) if group.is_none() => self.members.group(id).await?,
-            _ => group,
-        };
+        let group = self.group_at(draft, stored.state, group).await?;
         let shows_change = |target: &StoredEntry| {
             stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
         };
@@ -226,6 +224,25 @@ impl Log {
         let duplicate = !draft.is_own_attempt(&stored.header());
         let audience = Audience::of_stored(draft, *stored.entry.seq(), group.as_deref());
         Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, audience, recipients: None })
+    }
+
+    /// The group that the draft goes to, as of an entry with this state or a later one: an older group may have members who
+    /// were removed before that entry.
+    async fn group_at(
+        &self,
+        draft: &Draft,
+        state: ConversationState,
+        known: Option<Arc<Group>>,
+    ) -> Result<Option<Arc<Group>>, Error> {
+        let known = match (draft.group(), known) {
+            (None, _) => return Ok(None),
+            (Some(id), None) => self.members.group(id).await?,
+            (Some(_), known) => known,
+        };
+        match known {
+            Some(known) => self.group_from(known, state.group_version()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The connections of the audience; none if they can't be read.

@@ -1,0 +1,133 @@
+//! What readers see: pages while the group changes, read positions, receipts, presence and typing.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use support::Outcome;
+use tokio::sync::Notify;
+
+use crate::{Chat, message, receivers, seqs};
+
+/// The page is read after the membership. What comes in between must not be on it.
+#[tokio::test]
+async fn a_member_who_is_removed_while_a_page_is_read_sees_nothing_after_the_removal() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob"]).await;
+    let released = Arc::new(Notify::new());
+    let held = released.clone();
+    let mut queries = 0;
+    chat.aws.dynamodb.take_calls();
+    chat.aws.dynamodb.inject(move |call| {
+        let is_page = call.operation == "Query"
+            && call.body["KeyConditionExpression"].as_str().is_some_and(|text| text.contains("BETWEEN"));
+        queries += usize::from(is_page);
+        if is_page && queries == 1 { Outcome::Hold(held.clone()) } else { Outcome::Forward }
+    });
+    let remove = async {
+        chat.aws.dynamodb.wait_for_calls("Query", 1).await;
+        chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+        chat.send("alice", &group, "without bob").await;
+        released.notify_one();
+    };
+    let (page, ()) = tokio::join!(chat.page("bob", &group, json!({})), remove);
+    assert_eq!(seqs(&page), [2, 1], "{page}");
+    assert_eq!(page.get("position"), None);
+}
+
+#[tokio::test]
+async fn unread_messages_are_counted_from_the_entry_that_added_the_member() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob"]).await;
+    for content in ["1", "2", "3"] {
+        chat.send("alice", &group, content).await;
+    }
+    chat.change("alice", &group, json!({ "add": ["carol"] })).await;
+    chat.send("alice", &group, "4").await;
+    let unread = async |user: &str| {
+        chat.accepted(user, json!({ "action": "getConversations" })).await["conversations"][0]["unread"].clone()
+    };
+    assert_eq!((unread("alice").await, unread("bob").await, unread("carol").await), (json!(0), json!(4), json!(1)));
+    chat.accepted("bob", json!({ "action": "markRead", "groupId": group, "seq": 3 })).await;
+    assert_eq!(unread("bob").await, 2);
+    chat.send("bob", &group, "5").await;
+    assert_eq!((unread("bob").await, unread("carol").await), (json!(0), json!(2)));
+}
+
+#[tokio::test]
+async fn read_receipts_reach_the_members_of_a_small_group_and_else_the_readers_own_devices() {
+    let many: Vec<_> = (0..19).map(|number| format!("user-{number}")).collect();
+    for (members, expected) in [(&many[..18], vec!["alice", "bob-2"]), (&many[..], vec!["bob-2"])] {
+        let chat = Chat::start().await;
+        chat.aws.put_connection("bob", "bob-2", crate::NOW - 1);
+        let members: Vec<_> = members.iter().map(String::as_str).chain(["bob"]).collect();
+        let group = chat.group(&members).await;
+        let read = chat.accepted("bob", json!({ "action": "markRead", "groupId": group, "seq": 1 })).await;
+        let receipt =
+            json!({ "conversationId": format!("group:{group}"), "userId": "bob", "groupId": group, "seq": 1 });
+        assert_eq!(read, receipt);
+        assert_eq!(receivers(&chat), expected);
+        let page = json!({ "action": "getGroup", "groupId": group, "readPositions": true });
+        let page = chat.accepted("alice", page).await;
+        let bob = page["members"].as_array().unwrap().iter().find(|member| member["userId"] == "bob").unwrap();
+        assert_eq!(*bob, json!({ "userId": "bob", "role": "member", "at": 1, "readSeq": 1 }));
+    }
+}
+
+#[tokio::test]
+async fn typing_and_presence_are_for_the_members_of_a_small_group() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob", "carol"]).await;
+    let typing = json!({ "action": "typing", "groupId": group });
+    assert_eq!(chat.request("alice", &typing).await, json!(null));
+    let pushes = chat.aws.connections.take_pushes();
+    let value = json!({ "conversationId": format!("group:{group}"), "groupId": group, "userId": "alice" });
+    assert!(pushes.iter().all(|push| push.frame == json!({ "type": "typing", "value": value })), "{pushes:?}");
+    assert_eq!(pushes.len(), 2);
+    chat.change("alice", &group, json!({ "remove": ["carol"] })).await;
+    receivers(&chat);
+    chat.request("bob", &typing).await;
+    assert_eq!(receivers(&chat), ["alice"], "not to those who left");
+    let presence = chat.accepted("bob", json!({ "action": "getPresence", "groupId": group })).await;
+    let expected = json!([{ "userId": "alice", "online": true }, { "userId": "bob", "online": true }]);
+    assert_eq!(presence["users"], expected);
+
+    let chat = Chat::start_with(&[("TYPING", "direct")]).await;
+    let group = chat.group(&["bob"]).await;
+    let typing = json!({ "action": "typing", "groupId": group });
+    chat.refused("alice", typing, "forbidden", "in groups").await;
+}
+
+#[tokio::test]
+async fn all_members_of_a_large_group_are_listed_on_pages_that_fit_a_frame() {
+    let chat = Chat::start().await;
+    let name = |number: usize| format!("{number:03}{}", "\"\\".repeat(62));
+    let names: Vec<_> = (0..249).map(name).collect();
+    let first: Vec<_> = names[..48].iter().map(String::as_str).collect();
+    let group = chat.group(&first).await;
+    for part in names[48..].chunks(48) {
+        chat.change("alice", &group, json!({ "add": part })).await;
+    }
+    let (mut listed, mut key) = (Vec::new(), json!(null));
+    loop {
+        let frame = match key.is_null() {
+            true => json!({ "action": "getGroup", "groupId": group, "readPositions": true }),
+            false => json!({ "action": "getGroup", "groupId": group, "readPositions": true, "startKey": key }),
+        };
+        let page = chat.accepted("alice", frame).await;
+        assert!(page.to_string().len() < 30_000, "{}", page.to_string().len());
+        assert_eq!(page["count"], 250);
+        listed.extend(
+            page["members"].as_array().unwrap().iter().map(|member| member["userId"].as_str().unwrap().to_owned()),
+        );
+        match page.get("lastEvaluatedKey") {
+            Some(next) => key = next.clone(),
+            None => break,
+        }
+    }
+    let mut expected: Vec<_> = names.into_iter().chain(["alice".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(listed, expected);
+    chat.refused("alice", json!({ "action": "changeGroup", "groupId": group, "add": ["bob"] }), "bad_request", "250")
+        .await;
+    assert_eq!(chat.accepted("alice", message(&group, "to 250")).await["seq"], 7);
+}

@@ -1,0 +1,124 @@
+//! Sending to a group: cached members, lost slots, positions, the rate of a group.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use support::{Call, Outcome};
+use tokio::sync::Notify;
+
+use crate::{Chat, NOT_A_MEMBER, message, receivers, with};
+
+fn is_message_put(call: &Call) -> bool {
+    call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
+}
+
+/// Holds the next put of a message until it is notified.
+fn hold_next_put(chat: &Chat) -> Arc<Notify> {
+    let released = Arc::new(Notify::new());
+    let (hold, mut puts) = (released.clone(), 0);
+    chat.aws.dynamodb.inject(move |call| {
+        puts += usize::from(is_message_put(call));
+        if is_message_put(call) && puts == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
+    });
+    released
+}
+
+#[tokio::test]
+async fn a_sender_who_is_removed_before_the_put_takes_effect_is_refused() {
+    for known in [json!({}), json!({ "lastSeq": 1 }), json!({ "position": null })] {
+        let chat = Chat::start().await;
+        let group = chat.group(&["bob"]).await;
+        let position = chat.page("bob", &group, json!({})).await["position"].clone();
+        let known = if known.get("position").is_some() { json!({ "position": position }) } else { known };
+        chat.send("bob", &group, "so that the process knows the group").await;
+        chat.aws.dynamodb.take_calls();
+        let released = hold_next_put(&chat);
+        let remove = async {
+            chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
+            chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+            receivers(&chat);
+            released.notify_one();
+        };
+        let frame = with(message(&group, "too late"), known);
+        let (reply, ()) = tokio::join!(chat.request("bob", &frame), remove);
+        assert_eq!((&reply["code"], &reply["message"]), (&json!("forbidden"), &json!(NOT_A_MEMBER)), "{frame}");
+        assert_eq!(chat.aws.rows("MessagesTable").len(), 3);
+        assert_eq!(receivers(&chat), [] as [&str; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_member_who_is_added_before_the_put_takes_effect_gets_the_message() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob"]).await;
+    chat.aws.dynamodb.take_calls();
+    let released = hold_next_put(&chat);
+    let add = async {
+        chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
+        chat.change("alice", &group, json!({ "add": ["carol"] })).await;
+        receivers(&chat);
+        released.notify_one();
+    };
+    let frame = message(&group, "hello");
+    let (reply, ()) = tokio::join!(chat.request("bob", &frame), add);
+    assert_eq!(reply["value"]["seq"], 3);
+    assert_eq!(receivers(&chat), ["alice", "carol"]);
+}
+
+/// Another process has changed the group since this one read it.
+#[tokio::test]
+async fn a_process_notices_that_the_group_has_changed() {
+    for with_position in [false, true] {
+        let chat = Chat::start().await;
+        let group = chat.group(&["bob", "carol"]).await;
+        let other: send::Context = chat.aws.context();
+        let send = async |frame: &Value| {
+            let event = support::Fixture::named("send").user("bob").frame(frame);
+            support::invoke(&other, send::handle, event).await
+        };
+        assert_eq!(send(&message(&group, "1")).await["type"], "sent");
+        chat.change("alice", &group, json!({ "remove": ["carol"], "add": ["dave"] })).await;
+        let position = chat.page("bob", &group, json!({})).await["position"].clone();
+        receivers(&chat);
+        let known = if with_position { json!({ "position": position }) } else { json!({ "lastSeq": 3 }) };
+        assert_eq!(send(&with(message(&group, "2"), known)).await["value"]["seq"], 4);
+        assert_eq!(receivers(&chat), ["alice", "dave"]);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_is_recognised_after_the_sender_was_removed() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob"]).await;
+    let frame = with(message(&group, "once"), json!({ "clientMessageId": "1", "lastSeq": 1 }));
+    let first = chat.accepted("bob", frame.clone()).await;
+    chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+    chat.send("alice", &group, "without bob").await;
+    receivers(&chat);
+    let second = chat.accepted("bob", frame).await;
+    assert_eq!((&second["seq"], &second["duplicate"]), (&first["seq"], &json!(true)));
+    assert_eq!(receivers(&chat), ["alice"]);
+    // It goes to those only who were members when it was stored.
+    chat.change("alice", &group, json!({ "add": ["carol"] })).await;
+    let frame = with(message(&group, "once"), json!({ "clientMessageId": "1", "lastSeq": 1 }));
+    receivers(&chat);
+    chat.accepted("bob", frame).await;
+    assert_eq!(receivers(&chat), ["alice"]);
+}
+
+#[tokio::test]
+async fn the_members_of_a_group_share_its_rate() {
+    let chat = Chat::start_with(&[("GROUP_RATE", "1")]).await;
+    let group = chat.group(&["bob"]).await;
+    let mut accepted = 0;
+    for number in 0..10 {
+        let user = ["alice", "bob"][number % 2];
+        let reply: Value = chat.request(user, &message(&group, "x")).await;
+        accepted += usize::from(reply["type"] == "sent");
+        if reply["type"] == "error" {
+            assert_eq!((&reply["code"], reply["retryAfter"].as_u64() > Some(0)), (&json!("rate_limited"), true));
+        }
+    }
+    assert_eq!(accepted, 4, "a burst of five, with the creation of the group");
+    chat.accepted("alice", json!({ "action": "sendMessage", "recipientId": "bob", "content": "direct" })).await;
+}
