@@ -18,7 +18,7 @@ const REFUSALS: [&str; 8] = [
     "rate_limited",
 ];
 /// Types of all replies other than `error`.
-const REPLIES: [&str; 6] = ["sent", "messages", "conversations", "read", "presence", "pong"];
+const REPLIES: [&str; 7] = ["sent", "messages", "conversations", "read", "group", "presence", "pong"];
 
 /// A route bound to its context, ready to handle events.
 pub(crate) struct Route {
@@ -37,6 +37,7 @@ pub(crate) fn all(aws: &FakeAws) -> Vec<Route> {
         Route::new(aws, "inbox", inbox::handle),
         Route::new(aws, "read", read::handle),
         Route::new(aws, "edit", edit::handle),
+        Route::new(aws, "group", group::handle),
         Route::new(aws, "presence", presence::handle),
         Route::new(aws, "fallback", fallback::handle),
         Route::new(aws, "connect", connect::handle),
