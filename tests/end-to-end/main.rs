@@ -4,4 +4,5 @@
 mod changes;
 mod connecting;
 mod conversations;
+mod groups;
 mod limits;

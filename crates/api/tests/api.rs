@@ -51,6 +51,46 @@ async fn it_sends_as_any_user_and_recognises_a_repeat() {
 }
 
 #[tokio::test]
+async fn it_creates_changes_and_reads_groups_as_a_user_who_is_not_a_member() {
+    let (aws, context) = start().await;
+    let create = json!({
+        "as": "system", "action": "createGroup", "name": "Order 17", "owner": "alice", "members": ["bob"],
+        "clientMessageId": "order-17",
+    });
+    let first = call(&context, create.clone()).await;
+    let group = &first["value"]["groupId"];
+    assert_eq!(aws.connections.take_receivers(), ["alice", "alice-2", "bob"]);
+    let second = call(&context, create).await;
+    assert_eq!((&second["value"]["groupId"], &second["value"]["duplicate"]), (group, &json!(true)));
+    let in_group = async |frame: Value| {
+        let mut payload = frame;
+        payload["groupId"] = group.clone();
+        call(&context, payload).await
+    };
+    let page = in_group(json!({ "as": "system", "action": "getGroup" })).await["value"].clone();
+    let members = json!([
+        { "userId": "alice", "role": "owner", "at": 1 }, { "userId": "bob", "role": "member", "at": 1 },
+    ]);
+    assert_eq!((&page["members"], page.get("you")), (&members, None));
+    let rude = in_group(json!({ "as": "bob", "action": "sendMessage", "content": "rude" })).await;
+    let seq = &rude["value"]["seq"];
+    let deleted = in_group(json!({ "as": "system", "action": "deleteMessage", "seq": seq })).await;
+    assert_eq!(deleted["value"]["changed"]["deleted"]["by"], "system", "{deleted}");
+    let changed =
+        in_group(json!({ "as": "system", "action": "changeGroup", "remove": ["bob"], "add": ["carol"] })).await;
+    assert_eq!(changed["type"], "sent", "{changed}");
+    let page = in_group(json!({ "as": "system", "action": "getMessages" })).await;
+    assert_eq!(page["value"]["messages"].as_array().unwrap().len(), 4, "{page}");
+    // It acts as the user in all that only members do.
+    for action in ["sendMessage", "react", "typing", "editMessage"] {
+        let frame = json!({ "as": "system", "action": action, "content": "x", "seq": 2, "reaction": "x", "on": true });
+        assert_eq!(in_group(frame).await["code"], "forbidden", "{action}");
+    }
+    let unknown = json!({ "as": "system", "action": "getMessages", "groupId": "00000000-0000-4000-8000-000000000000" });
+    assert_eq!(call(&context, unknown).await["code"], "forbidden");
+}
+
+#[tokio::test]
 async fn every_action_of_the_protocol_works() {
     let (_aws, context) = start().await;
     for (frame, kind) in [

@@ -88,7 +88,9 @@ impl Log {
                 let order = exact.version.cmp(&version);
                 group = Some(exact);
                 if order == Ordering::Greater {
-                    // The group has changed since the look, so more entries follow.
+                    // The group has changed since the look, so more entries follow. After a restore of tables of different
+                    // ages they never come; then the caller gives up in the end.
+                    tokio::time::sleep(random_wait()).await;
                     lookup = in_time(request, self.search(draft, from, true)).await?;
                     continue;
                 }

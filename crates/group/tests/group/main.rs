@@ -1,6 +1,7 @@
 //! Groups with the template's tables, a fake `@connections` endpoint, and a proxy that fails and holds calls.
 
 mod changing;
+mod costs;
 mod creating;
 mod model;
 mod reading;
