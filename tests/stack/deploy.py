@@ -129,7 +129,7 @@ def test_deployments(template, architecture, smoke, environment, of_sam):
     run(environment, smoke, changed["WebSocketUrl"])
 
     print_step("sam delete")
-    retained = {first["MessagesTableName"], first["ConversationsTableName"]}
+    retained = {first[f"{table}TableName"] for table in ["Messages", "Conversations", "Members"]}
     sam(
         of_sam,
         "delete",
@@ -145,7 +145,7 @@ def test_deployments(template, architecture, smoke, environment, of_sam):
     tables = clients["dynamodb"].list_tables()["TableNames"]
     check(
         set(tables) == retained,
-        f"only messages and read positions are retained: {tables}",
+        f"all tables but that of connections are retained: {tables}",
     )
 
 

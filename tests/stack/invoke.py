@@ -150,6 +150,23 @@ def check_all(function_invoker, url):
     check_equal((presence["type"], presence["value"]), ("presence", {"users": [{"userId": "bob", "online": False}]}))
     check_equal(invoke("PresenceFunction", "typing"), {"statusCode": 200})
 
+    # The group's id is made from the request, so the events of the other two actions name this group.
+    created = [frame(invoke("GroupFunction", "group")) for _ in range(2)]
+    check_equal([(sent["type"], sent["ref"], sent["value"]["seq"]) for sent in created], [("sent", "11", 1)] * 2)
+    check_equal([sent["value"]["duplicate"] for sent in created], [False, True])
+    group = {name: created[0]["value"][name] for name in ["conversationId", "groupId"]}
+    check_equal(group["conversationId"], f"group:{group['groupId']}")
+    changed = frame(invoke("GroupFunction", "change-group"))
+    check_equal((changed["type"], changed["ref"], changed["value"]["seq"]), ("sent", "12", 2))
+
+    shown = frame(invoke("GroupFunction", "get-group"))
+    members = [(user, "owner", 1), ("bob", "member", 1), ("carol", "member", 2)]
+    settings = {"name": "Climbing", "history": "all", "posting": "all", "adding": "admins"}
+    expected = group | settings | {"createdAt": created[0]["value"]["createdAt"], "seq": 2, "count": 3}
+    expected |= {"you": {"role": "owner", "seen": 1}}
+    expected |= {"members": [{"userId": name, "role": role, "at": at} for name, role, at in members]}
+    check_equal((shown["type"], shown["ref"], shown["value"]), ("group", "13", expected))
+
     # A backend gets the frame itself, because no gateway unwraps it.
     sent = [invoke("ApiFunction", "api") for _ in range(2)]
     check_equal([(frame["type"], frame["ref"], frame["value"]["seq"]) for frame in sent], [("sent", "10", 1)] * 2)

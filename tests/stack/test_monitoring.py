@@ -24,6 +24,7 @@ ALARMS = {
     "BackendAlarm",
     "FunctionErrorsAlarm",
     "FunctionThrottlesAlarm",
+    "GroupAlarm",
     "TableThrottlesAlarm",
 }
 PRICES = json.loads((ROOT / "tools/bench/prices.json").read_text())
@@ -93,7 +94,7 @@ class Alarms(MonitoringTest):
 
     def test_alarms_and_dashboard_cover_every_function_and_table(self):
         alarms = self.alarms()
-        names = ["FunctionErrorsAlarm", "FunctionThrottlesAlarm", "BackendAlarm"]
+        names = ["FunctionErrorsAlarm", "FunctionThrottlesAlarm", "BackendAlarm", "GroupAlarm"]
         function_alarms = "".join(json.dumps(alarms[name]) for name in names)
         for function in FUNCTIONS:
             count = 1 if function == "AuthorizerFunction" else 2

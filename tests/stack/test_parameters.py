@@ -1,14 +1,28 @@
-"""Parameters: console groups, rules, and the authentication modes that they select."""
+"""Parameters: console groups, rules, the functions that get them, and the authentication modes that they select."""
 
 import copy
+import re
 
-from stack_template import COMMON_VARIABLES, TemplateTest, chat_template, monitoring_template
+from stack_template import COMMON_VARIABLES, ROOT, TemplateTest, chat_template, monitoring_template
 
 JWT = {
     "AuthMode": "jwt",
     "JwtJwksUrl": "https://id.example/keys",
     "JwtIssuer": "https://id.example",
     "JwtAudience": "chat",
+}
+# Functions that store entries. They enforce the limits of users and groups.
+STORING = {"SendFunction", "EditFunction", "GroupFunction", "ApiFunction"}
+# The parameter of each variable with a limit or a choice, and the functions that read it. Without it, they don't start.
+VARIABLES = {
+    "MAX_CONNECTIONS": ("MaxConnections", {"ConnectFunction"}),
+    "MESSAGE_RATE": ("MessageRate", STORING),
+    "MESSAGE_BURST": ("MessageBurst", STORING),
+    "GROUP_RATE": ("GroupRate", STORING),
+    "MAX_GROUP_MEMBERS": ("MaxGroupMembers", {"GroupFunction", "ApiFunction"}),
+    "EDIT_WINDOW_MINUTES": ("EditWindow", {"EditFunction", "ApiFunction"}),
+    "TYPING": ("Typing", {"PresenceFunction", "ApiFunction"}),
+    "PRESENCE": ("Presence", {"PresenceFunction", "ApiFunction"}),
 }
 
 
@@ -74,6 +88,32 @@ class Rules(TemplateTest):
         self.assertIn("needs CertificateArn", message)
         message = self.violations(HostedZoneId="Z1")[0]
         self.assertIn("needs DomainName", message)
+
+
+class Variables(TemplateTest):
+    def test_each_function_gets_exactly_the_limits_and_choices_that_it_reads(self):
+        found = {variable: (parameter, set()) for variable, (parameter, _) in VARIABLES.items()}
+        for name, function in self.of_type("AWS::Lambda::Function").items():
+            for variable, value in function["Properties"]["Environment"]["Variables"].items():
+                if variable in found:
+                    self.assertEqual(value, {"Ref": found[variable][0]}, name)
+                    found[variable][1].add(name)
+        self.assertEqual(found, VARIABLES)
+
+    def test_a_parameter_accepts_no_number_with_which_a_function_does_not_start(self):
+        source = (ROOT / "crates/chat-core/src/configuration/wiring.rs").read_text()
+        checked = set()
+        # Each function there names a range in a constant, and reads variables with it.
+        for part in source.split("fn from_configuration"):
+            ranges = {
+                name: (int(least), int(most))
+                for name, least, most in re.findall(r'const (\w+): &str = ".* from (\d+) to (\d+)";', part)
+            }
+            for variable, name in re.findall(r'\.number\("(\w+)", [^,]+, (\w+)\)', part):
+                parameter = self.template["Parameters"][VARIABLES[variable][0]]
+                self.assertEqual((parameter["MinValue"], parameter["MaxValue"]), ranges[name], variable)
+                checked.add(variable)
+        self.assertEqual(checked, set(VARIABLES) - {"TYPING", "PRESENCE"})
 
 
 class Modes(TemplateTest):

@@ -29,8 +29,10 @@ ALLOWED = {
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:PutItem", "MessagesTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
-        ("dynamodb:PutItem", "ConversationsTable.Arn"),
-        ("dynamodb:DeleteItem", "ConversationsTable.Arn"),
+        ("dynamodb:BatchWriteItem", "ConversationsTable.Arn"),
+        ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -39,6 +41,7 @@ ALLOWED = {
     "HistoryFunction": {
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:BatchGetItem", "MessagesTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
         POST,
         DELETE,
     },
@@ -47,12 +50,16 @@ ALLOWED = {
         ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:BatchGetItem", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "MembersTable.Arn"),
         POST,
         DELETE,
     },
     "ReadFunction": {
         ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
+        ("dynamodb:BatchGetItem", "MembersTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -62,6 +69,26 @@ ALLOWED = {
         ("dynamodb:Query", "MessagesTable.Arn"),
         ("dynamodb:GetItem", "MessagesTable.Arn"),
         ("dynamodb:PutItem", "MessagesTable.Arn"),
+        ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
+        ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
+        ("dynamodb:UpdateItem", "ClientsTable.Arn"),
+        POST,
+        DELETE,
+    },
+    "GroupFunction": {
+        ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:GetItem", "MessagesTable.Arn"),
+        ("dynamodb:PutItem", "MessagesTable.Arn"),
+        ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
+        ("dynamodb:PutItem", "ConversationsTable.Arn"),
+        ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
+        ("dynamodb:BatchWriteItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
+        ("dynamodb:BatchGetItem", "MembersTable.Arn"),
+        ("dynamodb:PutItem", "MembersTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -69,6 +96,9 @@ ALLOWED = {
     },
     "PresenceFunction": {
         ("dynamodb:Query", "MessagesTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
+        ("dynamodb:BatchGetItem", "MembersTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -83,7 +113,11 @@ ALLOWED = {
         ("dynamodb:BatchGetItem", "ConversationsTable.Arn"),
         ("dynamodb:PutItem", "ConversationsTable.Arn"),
         ("dynamodb:UpdateItem", "ConversationsTable.Arn"),
-        ("dynamodb:DeleteItem", "ConversationsTable.Arn"),
+        ("dynamodb:BatchWriteItem", "ConversationsTable.Arn"),
+        ("dynamodb:Query", "MembersTable.Arn"),
+        ("dynamodb:GetItem", "MembersTable.Arn"),
+        ("dynamodb:BatchGetItem", "MembersTable.Arn"),
+        ("dynamodb:PutItem", "MembersTable.Arn"),
         ("dynamodb:BatchGetItem", "ClientsTable.Arn"),
         ("dynamodb:UpdateItem", "ClientsTable.Arn"),
         POST,
@@ -141,6 +175,15 @@ class Permissions(TemplateTest):
             with self.subTest(function):
                 self.assertEqual(self.granted(function), allowed | LOGS | TRACES)
 
+    def test_each_function_has_the_names_of_exactly_the_tables_that_it_may_use(self):
+        tables = self.of_type("AWS::DynamoDB::Table")
+        for name, function in self.of_type("AWS::Lambda::Function").items():
+            variables = function["Properties"]["Environment"]["Variables"]
+            named = {variable: value["Ref"] for variable, value in variables.items() if variable.endswith("_TABLE")}
+            usable = {resource.removesuffix(".Arn") for _, resource in ALLOWED[name]} & set(tables)
+            expected = {f"{table.removesuffix('Table').upper()}_TABLE": table for table in usable}
+            self.assertEqual(named, expected, name)
+
     def test_only_the_functions_that_use_positions_get_their_key(self):
         value = {"Fn::Sub": "{{resolve:secretsmanager:${PositionKey}}}"}
         users = {
@@ -148,7 +191,8 @@ class Permissions(TemplateTest):
             for name, function in self.of_type("AWS::Lambda::Function").items()
             if value in function["Properties"]["Environment"]["Variables"].values()
         }
-        self.assertEqual(users, {"SendFunction", "HistoryFunction", "ReadFunction", "EditFunction", "ApiFunction"})
+        using = ["SendFunction", "HistoryFunction", "ReadFunction", "EditFunction", "GroupFunction", "ApiFunction"]
+        self.assertEqual(users, set(using))
         generated = self.resources["PositionKey"]["Properties"]["GenerateSecretString"]
         self.assertEqual(generated, {"PasswordLength": 64, "ExcludePunctuation": True})
 
