@@ -160,7 +160,7 @@ async fn it_deletes_what_anybody_wrote_and_a_client_does_not() {
     let deleted = call(&context, delete).await;
     assert_eq!(deleted["value"]["changed"]["deleted"]["by"], "alice");
     assert!(!json!(aws.rows("MessagesTable")).to_string().contains("Sekrit"));
-    // Not more than that: nobody edits what others wrote.
+    // Not more than that: a backend does not edit what another user wrote.
     call(&context, json!({ "as": "bob", "action": "sendMessage", "recipientId": "alice", "content": "x" })).await;
     let edit = json!({ "as": "alice", "action": "editMessage", "targetId": "bob", "seq": 3, "content": "y" });
     assert_eq!(call(&context, edit).await["code"], "forbidden");

@@ -118,15 +118,15 @@ async fn get_presence(context: &Context, request: &Request) -> Result<Reply, Err
     if !context.is_presence_on {
         return Err(Error::Forbidden("presence is turned off here"));
     }
-    match (user_ids, group_id) {
-        (Some(users), None) => of_contacts(context, request, users.into_iter().collect()).await,
-        (None, Some(group)) => of_group(context, request, group).await,
+    let users: Option<BTreeSet<UserId>> = user_ids.map(|users| users.into_iter().collect());
+    match (users, group_id) {
+        (users, Some(group)) => of_members(context, request, group, users).await,
+        (Some(users), None) => of_contacts(context, request, users).await,
         (None, None) => Err(Error::bad_request("missing field `userIds`; name users, or a group with `groupId`")),
-        (Some(_), Some(_)) => Err(Error::bad_request("give userIds or groupId, not both")),
     }
 }
 
-/// The presence of those users with whom the caller has a conversation. Others are left out, whether they exist or not.
+/// The presence of the users that the caller has a conversation with. Others are left out, whether they exist or not.
 async fn of_contacts(context: &Context, request: &Request, users: BTreeSet<UserId>) -> Result<Reply, Error> {
     let contacts = context.messages.with_conversation(&request.user, &users);
     let presence = context.connections.presence(&users, request.received_at);
@@ -135,15 +135,21 @@ async fn of_contacts(context: &Context, request: &Request, users: BTreeSet<UserI
     Ok(Reply::Presence(PresenceList { users: presence }))
 }
 
-/// The presence of the members of a group.
-async fn of_group(context: &Context, request: &Request, group: GroupId) -> Result<Reply, Error> {
+/// The presence of all members of a group, or of those among `users`.
+async fn of_members(
+    context: &Context,
+    request: &Request,
+    group: GroupId,
+    users: Option<BTreeSet<UserId>>,
+) -> Result<Reply, Error> {
     let (_, group) = context.members.admit_with_group(request, group).await?;
-    if group.members.len() > MAX_PRESENCE_MEMBERS {
-        return Err(Error::bad_request(
-            "groupId: the group has more than 50 members; name up to 20 of them in userIds",
-        ));
-    }
-    let users: BTreeSet<_> = group.members.keys().cloned().collect();
-    let users = context.connections.presence(&users, request.received_at).await?;
+    let members: BTreeSet<_> = match users {
+        Some(users) => users.into_iter().filter(|user| group.members.contains_key(user)).collect(),
+        None if group.members.len() > MAX_PRESENCE_MEMBERS => {
+            return Err(Error::bad_request("the group has more than 50 members; name up to 20 of them in userIds"));
+        }
+        None => group.members.keys().cloned().collect(),
+    };
+    let users = context.connections.presence(&members, request.received_at).await?;
     Ok(Reply::Presence(PresenceList { users }))
 }

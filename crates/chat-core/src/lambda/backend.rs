@@ -11,11 +11,7 @@ use crate::{
         request_log::{Handled, LogEntry},
         route::deadline,
     },
-    model::{
-        error::{Error, chain},
-        time::Timestamp,
-        user::UserId,
-    },
+    model::{error::Error, time::Timestamp, user::UserId},
     protocol::{
         codec::{self, Envelope},
         deadline::until,
@@ -73,19 +69,12 @@ pub async fn handle_backend<C>(
             (reference, Box::pin(until(end, route(context, request))).await)
         }
     };
-    if let Err(error) = &result {
-        entry.outcome = error.code();
-        if matches!(error, Error::UnknownAction) {
-            // Anything can be in there.
-            entry.route = None;
-        }
-        if error.is_fault_of_service() {
-            tracing::error!(code = error.code(), cause = chain(error), "a request failed");
-        }
+    if let Err(Error::UnknownAction) = &result {
+        // Anything can be in there.
+        entry.route = None;
     }
     let frame = codec::encode_reply(&result, reference.as_ref());
-    entry.metrics = metrics.snapshot();
-    entry.metrics.bytes += frame.as_ref().map_or(0, |frame| frame.len() as u64);
+    entry.end(&result, &metrics, frame.as_deref());
     let response = frame.map_or(Value::Null, |frame| serde_json::from_str(&frame).expect("a frame is JSON"));
     Handled { response, entry }
 }

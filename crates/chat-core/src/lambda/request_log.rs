@@ -17,7 +17,14 @@ use serde::Serialize;
 use serde_json::Map;
 use tracing::Level;
 
-use crate::{lambda::log_settings::LogSettings, protocol::metrics::Metrics};
+use crate::{
+    lambda::log_settings::LogSettings,
+    model::error::{self, chain},
+    protocol::{
+        metrics::{Metrics, MetricsRecorder},
+        replies::Reply,
+    },
+};
 
 /// The response to an invocation, and the log entry about it.
 #[derive(Debug, Serialize)]
@@ -54,6 +61,21 @@ impl LogEntry {
             outcome: "ok",
             metrics: Metrics::default(),
         }
+    }
+}
+
+impl LogEntry {
+    /// The request has ended with this result, and its reply is this frame. A fault of the service is logged with its cause.
+    pub(super) fn end(&mut self, result: &Result<Reply, error::Error>, metrics: &MetricsRecorder, frame: Option<&str>) {
+        if let Err(error) = result {
+            self.outcome = error.code();
+            if error.is_fault_of_service() {
+                let connection_id = self.connection_id.as_deref();
+                tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
+            }
+        }
+        self.metrics = metrics.snapshot();
+        self.metrics.bytes += frame.map_or(0, |frame| frame.len() as u64);
     }
 }
 

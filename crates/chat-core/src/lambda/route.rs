@@ -12,10 +12,7 @@ use crate::{
         response::RouteResponse,
         subprotocols,
     },
-    model::{
-        error::{Error, chain},
-        time::Timestamp,
-    },
+    model::{error::Error, time::Timestamp},
     protocol::{
         codec::{self, Envelope, Ref},
         deadline::until,
@@ -52,18 +49,8 @@ pub async fn handle_event<C>(
             Box::pin(until(end, route(context, request))).await
         }
     };
-    if let Err(error) = &result {
-        entry.outcome = error.code();
-        if error.is_fault_of_service() {
-            let connection_id = entry.connection_id.as_deref().unwrap_or_default();
-            tracing::error!(connection_id, code = error.code(), cause = chain(error), "a request failed");
-        }
-    }
     let response = respond(is_connect, &result, reference.as_ref());
-    entry.metrics = metrics.snapshot();
-    if let Some(frame) = &response.body {
-        entry.metrics.bytes += frame.len() as u64;
-    }
+    entry.end(&result, &metrics, response.body.as_deref());
     Handled { response, entry }
 }
 

@@ -17,8 +17,8 @@ use crate::{
 pub(super) struct Audience(BTreeMap<UserId, Seq>);
 
 impl Audience {
-    /// Of an entry that is stored next. In a group these are exactly the members at that entry: `before` it, and those whom
-    /// it adds.
+    /// Of an entry that is stored next. In a group these are exactly the members at that entry: those `before` it, and those
+    /// that it adds.
     pub(super) fn of_next(draft: &Draft, before: Option<&Group>, after: Option<&Group>) -> Self {
         match draft.recipient() {
             Recipient::User(recipient) => Self::of_users([draft.sender().clone(), recipient]),

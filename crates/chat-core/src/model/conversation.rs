@@ -38,7 +38,7 @@ impl fmt::Display for GroupId {
     }
 }
 
-/// To whom an entry goes besides its sender. In frames and items: `recipientId` or `groupId`.
+/// The user or the group that an entry is sent to. In frames and items: `recipientId` or `groupId`.
 ///
 /// Groups sort before users, as their keys do in an inbox.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::model::{
     user::UserId,
 };
 
-/// The maximum number of users whom one entry adds, removes or gives a role: with the group and an inbox entry of each, they
+/// The maximum number of users that one entry adds, removes or gives a role: with the group and an inbox entry of each, they
 /// fit the 100 items of a transaction.
 pub const MAX_USERS_OF_CHANGE: usize = 48;
 
@@ -81,7 +81,7 @@ impl GroupChange {
         }
     }
 
-    /// The users whom the change is about.
+    /// The users that the change is about.
     fn users(&self) -> impl Iterator<Item = &UserId> {
         self.added.iter().chain(&self.removed).chain(self.roles.keys())
     }

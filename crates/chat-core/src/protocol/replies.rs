@@ -174,7 +174,7 @@ pub enum SummaryKind {
 }
 
 impl ConversationSummary {
-    /// To whom entries of the conversation go.
+    /// The user or the group that entries of the conversation are sent to.
     pub fn recipient(&self) -> Recipient {
         match &self.kind {
             SummaryKind::Direct { peer_id, .. } => Recipient::User(peer_id.clone()),

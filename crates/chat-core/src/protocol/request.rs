@@ -19,7 +19,7 @@ const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 /// Where a request comes from, which decides what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A connection of the user, whom the authorizer proved.
+    /// A connection of the user. The authorizer has proved the user's id.
     Connection,
     /// A backend that acts as the user, by IAM. Only the edge of the function `api` makes such requests.
     Backend,

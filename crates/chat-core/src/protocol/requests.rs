@@ -261,9 +261,9 @@ pub struct StartTyping {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "a JSON object")]
 pub struct GetPresence {
-    /// The users that the caller asks about. Excludes `group_id`.
+    /// The users that the caller asks about: users that the caller has a direct conversation with, or members of the group.
     pub user_ids: Option<UserIds>,
-    /// The group whose members the caller asks about.
+    /// The group whose members the caller asks about; all of them, if there are no `user_ids`.
     pub group_id: Option<GroupId>,
 }
 

@@ -3,6 +3,7 @@
 
 mod changing;
 mod costs;
+mod fold;
 mod model;
 mod races;
 mod refusals;

@@ -90,6 +90,12 @@ async fn typing_and_presence_are_for_the_members_of_a_small_group() {
     let presence = chat.accepted("bob", json!({ "action": "getPresence", "groupId": group })).await;
     let expected = json!([{ "userId": "alice", "online": true }, { "userId": "bob", "online": true }]);
     assert_eq!(presence["users"], expected);
+    let some = json!({ "action": "getPresence", "groupId": group, "userIds": ["alice", "carol", "dave"] });
+    assert_eq!(
+        chat.accepted("bob", some).await["users"],
+        json!([{ "userId": "alice", "online": true }]),
+        "members only"
+    );
 
     let chat = Chat::start_with(&[("TYPING", "direct")]).await;
     let group = chat.group(&["bob"]).await;
@@ -129,5 +135,9 @@ async fn all_members_of_a_large_group_are_listed_on_pages_that_fit_a_frame() {
     assert_eq!(listed, expected);
     chat.refused("alice", json!({ "action": "changeGroup", "groupId": group, "add": ["bob"] }), "bad_request", "250")
         .await;
+    let presence = json!({ "action": "getPresence", "groupId": group });
+    chat.refused("alice", presence.clone(), "bad_request", "more than 50 members; name up to 20").await;
+    let some = crate::with(presence, json!({ "userIds": [&listed[0], &listed[249]] }));
+    assert_eq!(chat.accepted("alice", some).await["users"].as_array().unwrap().len(), 2);
     assert_eq!(chat.accepted("alice", message(&group, "to 250")).await["seq"], 7);
 }

@@ -105,7 +105,7 @@ impl Messages {
         Ok(!self.headers(conversation, None, None, 1).await?.headers.is_empty())
     }
 
-    /// Those of `others` with whom `user` has a direct conversation, by one call each.
+    /// Those of `others` that `user` has a direct conversation with, by one call each.
     ///
     /// # Errors
     /// If one of the conversations can't be read.
