@@ -26,7 +26,7 @@ import { Typing } from './client/typing.js';
 export { ChatError };
 
 /**
- * @typedef {import('./client/conversation.js').Message} Message
+ * @typedef {import('./client/entries.js').Message} Message
  * @typedef {import('./chat-client.js').Options} Options
  * @typedef {import('./chat-client.js').Events} Events
  */

@@ -15,8 +15,8 @@ import { hasCode, within } from './errors.js';
  *
  * @typedef {{ kind: 'queued' | 'failed', entry: Entry }
  *   | { kind: 'gone', clientMessageId: string }
- *   | { kind: 'sent', clientMessageId: string, message: import('./conversation.js').LogEntry,
- *       changed?: import('./conversation.js').Message }} TabMessage
+ *   | { kind: 'sent', clientMessageId: string, message: import('./entries.js').LogEntry,
+ *       changed?: import('./entries.js').Message }} TabMessage
  */
 
 const STORE = 'outbox';

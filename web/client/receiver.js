@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // `Receiver`: takes every entry in once and in order, fills gaps, and asks for what was missed.
 
-import { isEntry, isMessage } from './conversation.js';
+import { isEntry, isMessage } from './entries.js';
 import { ChatError } from './errors.js';
 import { Walk } from './walk.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
-/** @typedef {import('./conversation.js').Message} Message */
-/** @typedef {import('./conversation.js').LogEntry} LogEntry */
+/** @typedef {import('./entries.js').Message} Message */
+/** @typedef {import('./entries.js').LogEntry} LogEntry */
 
 /** Milliseconds before a gap is asked for, because pushes overtake each other. */
 const GAP_DELAY = 200;

@@ -8,8 +8,8 @@ import { newId } from './id.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
- * @typedef {import('./conversation.js').Message} Message
- * @typedef {import('./conversation.js').LogEntry} LogEntry
+ * @typedef {import('./entries.js').Message} Message
+ * @typedef {import('./entries.js').LogEntry} LogEntry
  * @typedef {import('./conversation.js').Entry} Entry
  * @typedef {import('./outbox.js').Outbox} Outbox
  * @typedef {import('../chat-client.js').Status} Status
