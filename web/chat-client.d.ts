@@ -98,7 +98,7 @@ export class ChatClient extends EventTarget {
    */
   typing(peer: string): void;
 
-  /** Which users are online. Those with whom this user has no conversation are left out. */
+  /** Which users are online. Users without a conversation with this user are left out. */
   presence(peers: readonly string[]): Promise<Presence[]>;
 
   /**
@@ -273,7 +273,7 @@ export interface SendOptions {
 /** Whether a user is online. */
 export interface Presence {
   userId: string;
-  /** Whether the user has a connection. After a loss that nobody noticed it may be true for two hours. */
+  /** Whether the user has a connection. After a loss that the service has not noticed yet it may be true for two hours. */
   online: boolean;
   /** When the last connection ended, in milliseconds since the Unix epoch; absent after 30 days. */
   lastSeenAt?: number;
@@ -317,7 +317,7 @@ export interface Message {
   version?: number;
   /** When the content was replaced last. */
   editedAt?: number;
-  /** When the message was deleted, and by whom. */
+  /** When the message was deleted, and the user who did it. */
   deleted?: { at: number; by: string };
   /** Each reaction with the users who reacted with it, in the order in which they did. */
   reactions?: Record<string, string[]>;

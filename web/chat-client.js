@@ -358,7 +358,7 @@ export class ChatClient extends Target {
   }
 
   /**
-   * Returns which users are online. Those with whom this user has no conversation are left out.
+   * Returns which users are online. Users without a conversation with this user are left out.
    *
    * @param {readonly string[]} peers
    */

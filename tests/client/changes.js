@@ -1,4 +1,4 @@
-// What the scripted service makes of a message when it is edited, deleted, or reacted to: the rules of docs/protocol.md.
+// Changes of messages in the scripted service: edits, deletions and reactions, by the rules of docs/protocol.md.
 
 /** @param {string} code @param {string} message */
 const refuse = (code, message) => Object.assign(new Error(message), { code });

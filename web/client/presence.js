@@ -49,7 +49,7 @@ export class Presence {
     this.refresh();
   }
 
-  /** Asks about the watched users that are due, unless nobody can see or give the answer. */
+  /** Asks about the watched users that are due, unless the page is hidden or the service can't answer. */
   async refresh() {
     const { connection, isClosed, emit } = this.session;
     const isOff = this.options.presence === false || this.isRefused || isClosed;

@@ -132,7 +132,7 @@ export class Drawing {
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
-    // Without a scroll bar, nobody can scroll. A page may consist of changes, which take no place.
+    // Without a scroll bar, the user can't scroll. A page may consist of changes, which take no place.
     if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
   }
 

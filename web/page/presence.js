@@ -42,7 +42,7 @@ export class Presence {
     chat.addEventListener('message', ({ detail: { senderId, createdAt } }) => {
       if (Math.abs(Date.now() - createdAt) < RECENT) this.#see(senderId);
     });
-    // The service says nothing of those with whom there is no message yet.
+    // The service says nothing of users without a conversation.
     chat.addEventListener('conversation', () => this.refresh());
   }
 
