@@ -19,7 +19,7 @@ export async function use(): Promise<number> {
   const onChange = ({ detail }: CustomEvent<Conversation>) => console.log(detail.messages.at(-1)?.content);
   chat.addEventListener('conversation', onChange, { once: true });
   chat.removeEventListener('conversation', onChange);
-  chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => console.log(peer.trim(), isTyping === true));
+  chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => console.log(peer?.trim(), isTyping === true));
   chat.addEventListener('presence', ({ detail: [first] }) => console.log(first?.online, first?.lastSeenAt?.toFixed()));
   chat.watchPresence(['bob']);
   for (const { userId, online } of await chat.presence(['bob'] as const)) console.log(userId.trim(), online);
@@ -43,7 +43,7 @@ export async function use(): Promise<number> {
   // @ts-expect-error a change names the number of a message
   await chat.delete('bob', 'm1');
   try {
-    return (await chat.send(conversation.peer, 'Hello')).seq;
+    return (await chat.send(conversation, 'Hello')).seq;
   } catch (error) {
     if (!(error instanceof ChatError)) throw error;
     const code: ErrorCode = error.code;

@@ -2,7 +2,7 @@
 // Checks what a caller passes, and finds what the environment has in its place.
 
 import { ChatError } from './errors.js';
-import { byteLength, excessOf, MAX_REACTION_BYTES, problemOf } from './limits.js';
+import { byteLength, excessOf, isName, MAX_REACTION_BYTES, MAX_USERS, problemOf } from './limits.js';
 import { TIMES } from './times.js';
 
 /** @typedef {import('../chat-client.js').Options} Options */
@@ -45,10 +45,44 @@ export function addressOf(url) {
   throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
 }
 
-/** @param {string} peer */
-export function checkPeer(peer) {
-  const problem = problemOf(peer);
-  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
+const GROUP_ID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+/** @param {unknown} user */
+export function checkUser(user) {
+  const problem = problemOf(user);
+  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(user)}: ${problem}`);
+}
+
+/** @param {any} peer */
+export const checkPeer = (peer) =>
+  peer?.groupId === undefined ? checkUser(typeof peer === 'object' ? peer?.peer : peer) : checkGroupPeer(peer);
+
+/** @param {any} peer */
+export const checkGroupPeer = (peer) =>
+  checkThat(GROUP_ID.test(peer?.groupId), 'A group is named by { groupId }, which is a UUID in lower case.');
+
+/**
+ * @template {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} T
+ * @param {T} fields what a new group is like, or what changes in a group
+ * @returns {T} a copy without what is undefined
+ * @throws {ChatError} if it is not valid
+ */
+export function groupOf(fields) {
+  const { name, members = [], add = [], remove = [], roles = {} } = fields;
+  const users = [...members, ...add, ...remove, ...Object.keys(roles)];
+  for (const user of users) checkUser(user);
+  checkThat(new Set(users).size === users.length, 'Name each user once.');
+  checkThat(users.length <= MAX_USERS, `Name at most ${MAX_USERS} users at once.`);
+  checkThat(name === undefined || isName(name), 'The name of a group has 1 to 256 bytes, and no control characters.');
+  return JSON.parse(JSON.stringify(fields));
+}
+
+/**
+ * @param {unknown} holds
+ * @param {string} message
+ */
+function checkThat(holds, message) {
+  if (!holds) throw new ChatError('bad_request', message);
 }
 
 /** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */

@@ -33,11 +33,13 @@ export class Presence {
 
   /**
    * @param {readonly string[]} peers
+   * @param {string} [groupId] whose members it asks about, too
    * @returns {Promise<import('../chat-client.js').Presence[]>}
    */
-  async ask(peers) {
+  async ask(peers, groupId) {
     if (this.options.presence === false) return [];
-    const parts = [];
+    /** @type {object[]} */
+    const parts = groupId ? [{ groupId }] : [];
     for (let n = 0; n < peers.length; n += PART) parts.push({ userIds: peers.slice(n, n + PART) });
     const replies = await Promise.all(parts.map((part) => this.session.connection.request('getPresence', part)));
     return replies.flatMap(({ users }) => users);

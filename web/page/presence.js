@@ -37,7 +37,7 @@ export class Presence {
       onChange();
     });
     chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => {
-      if (isTyping) this.#see(peer);
+      if (isTyping && peer !== undefined) this.#see(peer);
     });
     chat.addEventListener('message', ({ detail: { senderId, createdAt } }) => {
       if (Math.abs(Date.now() - createdAt) < RECENT) this.#see(senderId);

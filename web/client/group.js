@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// `Group`: name, settings and members of a group. They are known as they were at one entry of the conversation, from the
+// service or from the entry that created the group. The entries of kind `group` after that one keep them up to date.
+
+/**
+ * @typedef {import('./entries.js').LogEntry} LogEntry
+ * @typedef {import('../chat-client.js').GroupView} GroupView
+ * @typedef {import('../chat-client.js').Role} Role
+ * @typedef {Omit<GroupView, 'members'>} Facts
+ */
+
+/** What a new group is like if its creator says nothing else. */
+const DEFAULTS = { history: 'all', posting: 'all', adding: 'admins' };
+
+/**
+ * Whether an entry makes a user a member.
+ *
+ * @param {LogEntry} m
+ * @param {string} userId
+ */
+export const adds = (m, userId) =>
+  m.kind === 'group' && ((m.created && m.senderId === userId) || m.added?.includes(userId)) === true;
+
+/**
+ * What the entry of an own change says: the fields of the request, under the names that an entry has for them.
+ *
+ * @param {import('./conversation.js').Entry} entry
+ */
+export const entryOf = ({ kind, group = {} }) => {
+  const { members, add = members, remove: removed, ...rest } = group;
+  const created = kind === 'create' && { created: true, ...DEFAULTS };
+  return { kind: 'group', ...created, ...rest, added: add, removed };
+};
+
+export class Group {
+  /** The entry after which the group is as it is known here. */
+  #seq = 0;
+  /** @type {Map<string, Role> | undefined} */
+  #roles;
+  /**
+   * What callers see. Replaced by each change.
+   *
+   * @type {GroupView}
+   */
+  view;
+
+  /** @param {Partial<Facts>} [facts] what is known for good */
+  constructor({ name, history } = {}) {
+    this.view = { name, history, left: false };
+  }
+
+  /** Whether the entries that follow keep it up to date. */
+  get isKnown() {
+    return this.view.count !== undefined;
+  }
+
+  /**
+   * Takes in what the service says.
+   *
+   * @param {number} seq of the entry after which it is so
+   * @param {Partial<Facts>} facts
+   * @param {readonly { userId: string, role: Role }[]} [members] all of them
+   */
+  load(seq, facts, members) {
+    this.#seq = seq;
+    if (members) this.#roles = new Map(members.map(({ userId, role }) => [userId, role]));
+    this.view = { ...this.view, ...facts };
+  }
+
+  /**
+   * Takes in an entry that follows the one before it without a gap. Does nothing if it is known already.
+   *
+   * @param {LogEntry} m
+   * @param {string} me this user
+   * @returns {boolean} whether something is different now
+   */
+  fold(m, me) {
+    if (m.kind !== 'group' || m.seq <= this.#seq) return false;
+    const { created, senderId = '', added = [], removed = [], roles = {} } = m;
+    if (created) this.#roles = new Map();
+    /** @type {[string, Role?][]} */
+    const changes = [
+      ...added.map((user) => /** @type {[string, Role]} */ ([user, 'member'])),
+      ...Object.entries(roles),
+    ];
+    for (const user of removed) changes.push([user]);
+    if (created) changes.push([senderId, 'owner']);
+    const next = { ...this.view };
+    for (const [user, role] of changes) {
+      if (user === me) Object.assign(next, { you: role, left: !role });
+      if (role) this.#roles?.set(user, role);
+      else this.#roles?.delete(user);
+    }
+    if (created || this.isKnown) {
+      this.#seq = m.seq;
+      const { name = next.name, history = next.history, posting = next.posting, adding = next.adding } = m;
+      const count = this.#roles?.size ?? (next.count ?? 0) + added.length - removed.length;
+      Object.assign(next, { name, history, posting, adding, count });
+    }
+    this.view = next;
+    return true;
+  }
+
+  /** @param {string} userId @returns {boolean | undefined} undefined if the members are not known */
+  has(userId) {
+    return this.#roles?.has(userId);
+  }
+
+  /**
+   * Shows the members, with the read positions that are known.
+   *
+   * @param {ReadonlyMap<string, number>} readBy
+   */
+  show(readBy) {
+    if (!this.#roles) return;
+    const members = [...this.#roles].map(([userId, role]) => ({ userId, role, readSeq: readBy.get(userId) }));
+    members.sort((a, b) => (a.userId < b.userId ? -1 : 1));
+    this.view = { ...this.view, members };
+  }
+}
