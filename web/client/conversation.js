@@ -37,6 +37,15 @@ import { nameOf } from './peers.js';
  * @typedef {Entry & import('../chat-client.js').PendingGroupChange} PendingGroupChange
  */
 
+/**
+ * The first list, if the second one has the same entries.
+ *
+ * @template T
+ * @param {readonly T[]} before
+ * @param {readonly T[]} now
+ */
+const sameOr = (before, now) => (now.length === before.length && now.every((m, n) => m === before[n]) ? before : now);
+
 /** The fields of a snapshot. */
 const SHOWN = /** @type {const} */ ([
   'key',
@@ -108,8 +117,6 @@ export class Conversation {
   high = null;
   /** Up to where this user has read. */
   readSeq = 0;
-  /** Up to where the peer has read; in a group, the member who has read most. */
-  peerReadSeq = 0;
   /**
    * The other users who are typing. Replaced by each change.
    *
@@ -207,7 +214,7 @@ export class Conversation {
     this.key = key;
     this.me = me;
     Object.assign(this, nameOf(key));
-    if (this.groupId) this.state = new Group();
+    if (this.groupId) this.state = new Group(this.readBy);
   }
 
   /**
@@ -226,6 +233,11 @@ export class Conversation {
 
   get group() {
     return this.state?.view;
+  }
+
+  /** Up to where the peer has read; in a group, the member who has read most. */
+  get peerReadSeq() {
+    return Math.max(0, ...this.readBy.values());
   }
 
   get isTyping() {
@@ -492,7 +504,6 @@ export class Conversation {
   addGroup(...state) {
     this.state?.load(...state);
     for (const m of this.#entries) this.state?.fold(m, this.me);
-    this.state?.show(this.readBy);
   }
 
   /**
@@ -516,7 +527,7 @@ export class Conversation {
 
   /** The state of the group is another one, of which nothing is known but what never changes. */
   #forgetGroup() {
-    if (this.state) this.state = new Group(this.state.view);
+    if (this.state) this.state = new Group(this.readBy, this.state.view);
   }
 
   /** Takes an unknown conversation as new, because it did not exist when the client knew all of them. */
@@ -553,7 +564,6 @@ export class Conversation {
     this.older = undefined;
     this.loaded = false;
     this.readSeq = 0;
-    this.peerReadSeq = 0;
     this.impliedReadSeq = 0;
     this.assumedReadSeq = 0;
     this.acknowledgedReadSeq = 0;
@@ -589,11 +599,11 @@ export class Conversation {
   }
 
   #show() {
-    const messages = this.#entries.filter((m) => m.kind === undefined);
-    const isSame = messages.length === this.messages.length && messages.every((m, n) => m === this.messages[n]);
-    if (!isSame) this.messages = messages;
-    const notices = this.#entries.filter(isNotice);
-    if (notices.length !== this.notices.length || notices.some((m, n) => m !== this.notices[n])) this.notices = notices;
+    this.messages = sameOr(
+      this.messages,
+      this.#entries.filter((m) => m.kind === undefined),
+    );
+    this.notices = sameOr(this.notices, this.#entries.filter(isNotice));
   }
 
   /**
@@ -604,7 +614,7 @@ export class Conversation {
   #record(m) {
     const { senderId, seq, kind } = m;
     this.#recordMember(m);
-    if (this.state?.fold(m, this.me)) this.state.show(this.readBy);
+    this.state?.fold(m, this.me);
     if (senderId === this.me) this.impliedReadSeq = Math.max(this.impliedReadSeq, seq);
     else if (senderId && (kind !== 'group' || this.state?.has(senderId))) this.addReadPosition(senderId, seq);
   }
@@ -627,7 +637,6 @@ export class Conversation {
   addReadPosition(userId, seq) {
     if (seq <= (this.readBy.get(userId) ?? 0)) return;
     this.readBy.set(userId, seq);
-    this.peerReadSeq = Math.max(this.peerReadSeq, seq);
-    this.state?.show(this.readBy);
+    this.state?.show();
   }
 }

@@ -11,29 +11,25 @@ import { keyOfValue, recipientOf, targetOf } from './peers.js';
  * @typedef {import('./conversation.js').Entry} Entry
  */
 
+/** The actions of changes. */
+const ACTIONS = {
+  edit: 'editMessage',
+  delete: 'deleteMessage',
+  react: 'react',
+  group: 'changeGroup',
+  create: 'createGroup',
+};
+
 /**
- * The action of an entry of the outbox, and what is special about its fields.
+ * The action of an entry of the outbox, and what is special about its fields. Each kind of entry has some of them.
  *
  * @param {Entry} entry
  * @returns {[string, object]}
  */
 const actionOf = (entry) => {
   const { kind, target: seq, content, reaction, on, replyTo, mentions, group } = entry;
-  const target = targetOf(entry);
-  switch (kind) {
-    case 'edit':
-      return ['editMessage', { ...target, seq, content }];
-    case 'delete':
-      return ['deleteMessage', { ...target, seq }];
-    case 'react':
-      return ['react', { ...target, seq, reaction, on }];
-    case 'group':
-      return ['changeGroup', { ...group, ...target }];
-    case 'create':
-      return ['createGroup', group ?? {}];
-    default:
-      return ['sendMessage', { ...recipientOf(entry), content, replyTo, mentions }];
-  }
+  const name = kind ? targetOf(entry) : recipientOf(entry);
+  return [kind ? ACTIONS[kind] : 'sendMessage', { ...group, ...name, seq, content, reaction, on, replyTo, mentions }];
 };
 
 /** More than the clocks of a device and of the service differ, in milliseconds. */

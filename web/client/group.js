@@ -44,8 +44,12 @@ export class Group {
    */
   view;
 
-  /** @param {Partial<Facts>} [facts] what is known for good */
-  constructor({ name, history } = {}) {
+  /**
+   * @param {ReadonlyMap<string, number>} readBy up to where other users have read
+   * @param {Partial<Facts>} [facts] what is known for good
+   */
+  constructor(readBy, { name, history } = {}) {
+    this.readBy = readBy;
     this.view = { name, history, left: false };
   }
 
@@ -65,6 +69,7 @@ export class Group {
     this.#seq = seq;
     if (members) this.#roles = new Map(members.map(({ userId, role }) => [userId, role]));
     this.view = { ...this.view, ...facts };
+    this.show();
   }
 
   /**
@@ -72,10 +77,9 @@ export class Group {
    *
    * @param {LogEntry} m
    * @param {string} me this user
-   * @returns {boolean} whether something is different now
    */
   fold(m, me) {
-    if (m.kind !== 'group' || m.seq <= this.#seq) return false;
+    if (m.kind !== 'group' || m.seq <= this.#seq) return;
     const { created, senderId = '', added = [], removed = [], roles = {} } = m;
     if (created) this.#roles = new Map();
     /** @type {[string, Role?][]} */
@@ -98,7 +102,7 @@ export class Group {
       Object.assign(next, { name, history, posting, adding, count });
     }
     this.view = next;
-    return true;
+    this.show();
   }
 
   /** @param {string} userId @returns {boolean | undefined} undefined if the members are not known */
@@ -106,14 +110,10 @@ export class Group {
     return this.#roles?.has(userId);
   }
 
-  /**
-   * Shows the members, with the read positions that are known.
-   *
-   * @param {ReadonlyMap<string, number>} readBy
-   */
-  show(readBy) {
+  /** Shows the members, with the read positions that are known. */
+  show() {
     if (!this.#roles) return;
-    const members = [...this.#roles].map(([userId, role]) => ({ userId, role, readSeq: readBy.get(userId) }));
+    const members = [...this.#roles].map(([userId, role]) => ({ userId, role, readSeq: this.readBy.get(userId) }));
     members.sort((a, b) => (a.userId < b.userId ? -1 : 1));
     this.view = { ...this.view, members };
   }

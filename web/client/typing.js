@@ -75,8 +75,9 @@ export class Typing {
     const { userId, conversationId } = value ?? {};
     if (typeof userId !== 'string' || userId === this.session.userId) return;
     const c = this.session.conversations.get(keyOfValue(value));
-    const last = c && this.#received.get(idOf(c, userId));
-    if (c?.id === conversationId && !(last && since(last) < LATE)) this.#set(c, userId, true);
+    if (!c || c.id !== conversationId) return;
+    const last = this.#received.get(idOf(c, userId));
+    if (!last || since(last) >= LATE) this.#set(c, userId, true);
   }
 
   /**
@@ -93,12 +94,11 @@ export class Typing {
   }
 
   /**
-   * @param {Conversation | undefined} c
+   * @param {Conversation} c
    * @param {string} userId
    * @param {boolean} isTyping
    */
   #set(c, userId, isTyping) {
-    if (!c) return;
     const id = idOf(c, userId);
     clearTimeout(this.#timers.get(id));
     if (isTyping)
