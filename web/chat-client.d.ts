@@ -115,9 +115,6 @@ export class ChatClient extends EventTarget {
   /** Which other users have read a message, as far as the client knows: user ids. */
   readersOf(message: Message): string[];
 
-  /** Whether a message mentions this user. */
-  isMention(message: Message): boolean;
-
   /**
    * Tells a peer that the user is typing. Call it for each key: it sends a frame at most every 8 seconds, and nothing
    * without a connection. Never throws.

@@ -25,7 +25,7 @@ import {
   storageOf,
 } from './client/options.js';
 import { Outbox } from './client/outbox.js';
-import { keyOf, keyOfValue, NEW_GROUP } from './client/peers.js';
+import { keyOf, NEW_GROUP } from './client/peers.js';
 import { Presence } from './client/presence.js';
 import { Receiver } from './client/receiver.js';
 import { Sender } from './client/sender.js';
@@ -256,7 +256,7 @@ export class ChatClient extends Target {
    */
   async send(peer, content, { replyTo, mentions } = {}) {
     if (replyTo !== undefined) checkSeq(replyTo);
-    for (const user of mentions ?? []) checkUser(user);
+    mentions?.forEach(checkUser);
     return this.#queue(peer, {
       content: contentOf(content),
       replyTo,
@@ -312,8 +312,8 @@ export class ChatClient extends Target {
    * @returns {Promise<string>} resolves with the id of the group when it is stored
    * @throws {ChatError} if the group is not valid, or the service refuses it
    */
-  async createGroup(group) {
-    const fields = groupOf({ ...group, name: group.name ?? '' });
+  async createGroup({ name = '', ...group }) {
+    const fields = groupOf({ name, ...group });
     this.#reconnect();
     return (await this.#sender.add(NEW_GROUP, { kind: 'create', group: fields })).groupId;
   }
@@ -412,7 +412,7 @@ export class ChatClient extends Target {
    * @returns {'sent' | 'read'}
    */
   stateOf(message) {
-    return message.seq <= this.#conversationOf(message).peerReadSeq ? 'read' : 'sent';
+    return message.seq <= this.#session.conversationOf(message).peerReadSeq ? 'read' : 'sent';
   }
 
   /**
@@ -421,24 +421,10 @@ export class ChatClient extends Target {
    * @param {Message} message
    */
   readersOf(message) {
-    const { readBy, state } = this.#conversationOf(message);
+    const { readBy, state } = this.#session.conversationOf(message);
     return [...readBy]
       .filter(([user, seq]) => seq >= message.seq && user !== message.senderId && state?.has(user) !== false)
       .map(([user]) => user);
-  }
-
-  /**
-   * Returns whether a message mentions this user.
-   *
-   * @param {Message} message
-   */
-  isMention({ mentions = [] }) {
-    return mentions.includes(this.userId ?? '');
-  }
-
-  /** @param {Message} message */
-  #conversationOf(message) {
-    return this.#session.conversation(keyOfValue(message, this.userId));
   }
 
   /**
@@ -458,11 +444,9 @@ export class ChatClient extends Target {
    * @param {readonly string[] | { groupId?: string | undefined }} peers
    */
   async presence(peers) {
-    const { groupId } = /** @type {{ groupId?: string }} */ (peers);
-    const users = groupId ? [] : /** @type {readonly string[]} */ (peers);
-    if (groupId) checkGroupPeer(peers);
-    for (const user of users) checkUser(user);
-    return this.#untilConnected(() => this.#presence.ask(users, groupId));
+    if (Array.isArray(peers)) peers.forEach(checkUser);
+    else checkGroupPeer(peers);
+    return this.#untilConnected(() => this.#presence.ask(peers));
   }
 
   /**
@@ -472,7 +456,7 @@ export class ChatClient extends Target {
    * @param {readonly string[]} peers
    */
   watchPresence(peers) {
-    for (const peer of peers) checkUser(peer);
+    peers.forEach(checkUser);
     this.#presence.watch(peers);
   }
 

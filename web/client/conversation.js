@@ -455,8 +455,8 @@ export class Conversation {
     if (this.peer) this.addReadPosition(this.peer, peerReadSeq);
     this.listedAt = listedAt;
     // Otherwise the entries that follow say it.
-    if (this.state?.isKnown === false)
-      this.addGroup(end, { name: row.name, count: row.members, left: row.left === true });
+    if (this.state && !this.state.isKnown)
+      this.addGroup(end, { name: row.name, count: row.members, left: Boolean(row.left) });
     // What follows the newest message is not shown as a message, and the message is as it is after that. A group may have
     // no message.
     const first = last?.seq ?? (this.state ? end - 1 : end);
@@ -525,9 +525,9 @@ export class Conversation {
     this.#show();
   }
 
-  /** The state of the group is another one, of which nothing is known but what never changes. */
+  /** The group may be different now. Its old name is shown until more is known. */
   #forgetGroup() {
-    if (this.state) this.state = new Group(this.readBy, this.state.view);
+    if (this.state) this.state = new Group(this.readBy, this.state.view.name);
   }
 
   /** Takes an unknown conversation as new, because it did not exist when the client knew all of them. */

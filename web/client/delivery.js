@@ -4,7 +4,7 @@
 
 import { hasCode, isConnectionError, isRetryable } from './errors.js';
 import { entryOf } from './group.js';
-import { keyOfValue, recipientOf, targetOf } from './peers.js';
+import { recipientOf, targetOf } from './peers.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -143,10 +143,9 @@ export class Delivery {
     const { duplicate: _, position: next, changed, ...sent } = reply;
     const change = group ? entryOf(entry) : { kind: 'change', target };
     const said = kind ? change : { content, replyTo, mentions };
-    const { userId } = this.session;
-    const stored = { ...recipientOf(entry), ...sent, senderId: userId, clientMessageId, ...said };
+    const stored = { ...recipientOf(entry), ...sent, senderId: this.session.userId, clientMessageId, ...said };
     // A new group has its conversation from now on.
-    this.receiver.receive(this.session.conversation(keyOfValue(stored, userId)), stored, changed, next);
+    this.receiver.receive(this.session.conversationOf(stored), stored, changed, next);
   }
 
   /**

@@ -9,6 +9,9 @@
  * @typedef {Omit<GroupView, 'members'>} Facts
  */
 
+/** The fields of an entry that a group has, too. */
+const SETTINGS = /** @type {const} */ (['name', 'history', 'posting', 'adding']);
+
 /** What a new group is like if its creator says nothing else. */
 const DEFAULTS = { history: 'all', posting: 'all', adding: 'admins' };
 
@@ -19,7 +22,7 @@ const DEFAULTS = { history: 'all', posting: 'all', adding: 'admins' };
  * @param {string} userId
  */
 export const adds = (m, userId) =>
-  m.kind === 'group' && ((m.created && m.senderId === userId) || m.added?.includes(userId)) === true;
+  m.kind === 'group' && ((m.created && m.senderId === userId) || m.added?.includes(userId));
 
 /**
  * What the entry of an own change says: the fields of the request, under the names that an entry has for them.
@@ -46,11 +49,11 @@ export class Group {
 
   /**
    * @param {ReadonlyMap<string, number>} readBy up to where other users have read
-   * @param {Partial<Facts>} [facts] what is known for good
+   * @param {string} [name] shown until more is known
    */
-  constructor(readBy, { name, history } = {}) {
+  constructor(readBy, name) {
     this.readBy = readBy;
-    this.view = { name, history, left: false };
+    this.view = { name, left: false };
   }
 
   /** Whether the entries that follow keep it up to date. */
@@ -89,17 +92,20 @@ export class Group {
     ];
     for (const user of removed) changes.push([user]);
     if (created) changes.push([senderId, 'owner']);
+    /** @type {any} */
     const next = { ...this.view };
     for (const [user, role] of changes) {
-      if (user === me) Object.assign(next, { you: role, left: !role });
+      if (user === me) {
+        next.you = role;
+        next.left = !role;
+      }
       if (role) this.#roles?.set(user, role);
       else this.#roles?.delete(user);
     }
     if (created || this.isKnown) {
       this.#seq = m.seq;
-      const { name = next.name, history = next.history, posting = next.posting, adding = next.adding } = m;
-      const count = this.#roles?.size ?? (next.count ?? 0) + added.length - removed.length;
-      Object.assign(next, { name, history, posting, adding, count });
+      next.count = this.#roles?.size ?? next.count + added.length - removed.length;
+      for (const field of SETTINGS) next[field] = m[field] ?? next[field];
     }
     this.view = next;
     this.show();

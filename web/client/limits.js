@@ -12,8 +12,6 @@ const MAX_JSON_BYTES = 24_000;
 export const MAX_REACTION_BYTES = 64;
 /** Of a group's name, in bytes of UTF-8. */
 const MAX_NAME_BYTES = 256;
-/** Users that one request adds to a group, removes, or gives a role. */
-export const MAX_USERS = 48;
 /** Of a user id, in bytes of UTF-8. */
 const MAX_USER_ID_BYTES = 128;
 

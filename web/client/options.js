@@ -2,7 +2,7 @@
 // Checks what a caller passes, and finds what the environment has in its place.
 
 import { ChatError } from './errors.js';
-import { byteLength, excessOf, isName, MAX_REACTION_BYTES, MAX_USERS, problemOf } from './limits.js';
+import { byteLength, excessOf, isName, MAX_REACTION_BYTES, problemOf } from './limits.js';
 import { TIMES } from './times.js';
 
 /** @typedef {import('../chat-client.js').Options} Options */
@@ -16,7 +16,7 @@ export function checkOptions(
 ) {
   checkThat(token || userId, 'Set the option userId or token.');
   checkThat(!token || typeof token === 'function', 'The option token is a function that returns a JWT: () => jwt.');
-  const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
+  const hint = 'Use Node.js 22 or later, or the option WebSocket, for example that of the npm package ws.';
   checkThat(Socket, `This environment has no WebSocket. ${hint}`);
   checkThat(
     Number.isInteger(pageSize) && pageSize >= 1 && pageSize <= 100,
@@ -40,7 +40,7 @@ export function addressOf(url) {
   throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
 }
 
-const GROUP_ID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+const GROUP_ID = /^[\da-f]{8}(-[\da-f]{4}){4}[\da-f]{8}$/;
 
 /** @param {unknown} user */
 export function checkUser(user) {
@@ -54,7 +54,7 @@ export const checkPeer = (peer) =>
 
 /** @param {any} peer */
 export const checkGroupPeer = (peer) =>
-  checkThat(GROUP_ID.test(peer?.groupId), 'A group is named by { groupId }, which is a UUID in lower case.');
+  checkThat(GROUP_ID.test(peer?.groupId), 'A group is named by { groupId }, a UUID.');
 
 /**
  * @template {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} T
@@ -64,10 +64,7 @@ export const checkGroupPeer = (peer) =>
  */
 export function groupOf(fields) {
   const { name, members = [], add = [], remove = [], roles = {} } = fields;
-  const users = [...members, ...add, ...remove, ...Object.keys(roles)];
-  for (const user of users) checkUser(user);
-  const isOnce = new Set(users).size === users.length;
-  checkThat(isOnce && users.length <= MAX_USERS, `Name at most ${MAX_USERS} users, and each once.`);
+  [...members, ...add, ...remove, ...Object.keys(roles)].forEach(checkUser);
   checkThat(name === undefined || isName(name), 'A name has 1 to 256 bytes, and no control characters.');
   return JSON.parse(JSON.stringify(fields));
 }

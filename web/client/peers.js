@@ -30,14 +30,10 @@ export const nameOf = (key) => (/^\n/.test(key) ? { groupId: key.slice(1) || und
  *
  * @param {{ groupId?: string, senderId?: string, recipientId?: string, userId?: string, peerId?: string }} value
  * @param {string} [me] this user
- * @returns {string} empty if it is the conversation of other users
+ * @returns {string}
  */
-export function keyOfValue({ groupId, senderId, recipientId, userId, peerId = userId }, me) {
-  if (groupId !== undefined) return keyOf({ groupId });
-  if (senderId === undefined) return peerId ?? '';
-  if (senderId === me) return recipientId ?? '';
-  return recipientId === me ? senderId : '';
-}
+export const keyOfValue = ({ groupId, senderId, recipientId, userId, peerId = userId ?? senderId }, me) =>
+  groupId === undefined ? keyOf({ peer: (senderId === me && recipientId) || peerId }) : keyOf({ groupId });
 
 /**
  * The conversation, as `sendMessage` names it.

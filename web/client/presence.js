@@ -32,14 +32,13 @@ export class Presence {
   }
 
   /**
-   * @param {readonly string[]} peers
-   * @param {string} [groupId] whose members it asks about, too
+   * @param {any} peers users, or a group
    * @returns {Promise<import('../chat-client.js').Presence[]>}
    */
-  async ask(peers, groupId) {
+  async ask(peers) {
     if (this.options.presence === false) return [];
     /** @type {object[]} */
-    const parts = groupId ? [{ groupId }] : [];
+    const parts = peers.groupId ? [{ groupId: peers.groupId }] : [];
     for (let n = 0; n < peers.length; n += PART) parts.push({ userIds: peers.slice(n, n + PART) });
     const replies = await Promise.all(parts.map((part) => this.session.connection.request('getPresence', part)));
     return replies.flatMap(({ users }) => users);

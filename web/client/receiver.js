@@ -3,7 +3,7 @@
 
 import { isEntry, isMessage, isNotice } from './entries.js';
 import { ChatError } from './errors.js';
-import { keyOfValue, nameOf, targetOf } from './peers.js';
+import { nameOf, targetOf } from './peers.js';
 import { Walk } from './walk.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
@@ -88,7 +88,7 @@ export class Receiver {
   /** @param {any} row of the inbox */
   #takeInboxEntry(row) {
     const { session } = this;
-    const c = session.conversation(keyOfValue(row));
+    const c = session.conversationOf(row);
     if (session.knowsAll) c.startEmpty();
     if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
     const before = c.peerReadSeq;
@@ -109,8 +109,8 @@ export class Receiver {
   onFrame({ type, value, changed, position }) {
     const { userId, conversations } = this.session;
     if (type === 'message' && isEntry(value)) {
-      const key = keyOfValue(value, userId);
-      if (key) this.receive(this.session.conversation(key), value, changed, position);
+      const isOwn = value.groupId || value.senderId === userId || value.recipientId === userId;
+      if (isOwn) this.receive(this.session.conversationOf(value), value, changed, position);
     } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
       for (const c of conversations.values()) if (c.id === value.conversationId) this.#receiveReadPosition(c, value);
     }

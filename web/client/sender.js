@@ -5,7 +5,7 @@
 import { Delivery } from './delivery.js';
 import { ChatError } from './errors.js';
 import { newId } from './id.js';
-import { keyOf, keyOfValue, nameOf } from './peers.js';
+import { keyOf, nameOf } from './peers.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
@@ -347,8 +347,7 @@ export class Sender {
     if (message.kind === 'gone') return this.#drop(message.clientMessageId);
     if (message.kind === 'sent') {
       const { message: stored, changed } = message;
-      const key = keyOfValue(stored, this.session.userId);
-      return this.receiver.receive(this.session.conversation(key), stored, changed);
+      return this.receiver.receive(this.session.conversationOf(stored), stored, changed);
     }
     const entry = this.#trackForeign(message.entry);
     if (!entry) return;

@@ -3,7 +3,7 @@
 
 import { Conversation } from './conversation.js';
 import { delayAfter, isRetryable, pause } from './errors.js';
-import { NEW_GROUP, nameOf } from './peers.js';
+import { keyOfValue, NEW_GROUP, nameOf } from './peers.js';
 
 /** @typedef {import('../chat-client.js').Events} Events */
 
@@ -58,6 +58,15 @@ export class Session {
       this.conversations.set(key, c);
     }
     return c;
+  }
+
+  /**
+   * Returns the conversation of an entry, or of a row of the inbox.
+   *
+   * @param {Parameters<typeof keyOfValue>[0]} value
+   */
+  conversationOf(value) {
+    return this.conversation(keyOfValue(value, this.userId));
   }
 
   /** @param {string} userId */
