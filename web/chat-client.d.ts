@@ -325,7 +325,7 @@ export interface GroupView {
   readonly left: boolean;
   /** The role of this user. */
   readonly you?: Role;
-  /** Sorted by user id, with the read positions that are known. */
+  /** In any order, with the read positions that are known. */
   readonly members?: readonly { userId: string; role: Role; readSeq?: number }[];
 }
 

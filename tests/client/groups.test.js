@@ -48,7 +48,7 @@ function silently(service, work) {
   return result;
 }
 
-const roles = ({ group }) => group.members?.map(({ userId, role }) => `${userId} ${role}`);
+const roles = ({ group }) => group.members?.map(({ userId, role }) => `${userId} ${role}`).sort();
 
 test('a group is created, and known from its first entry', async () => {
   const service = new Service();

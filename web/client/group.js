@@ -85,23 +85,20 @@ export class Group {
     if (m.kind !== 'group' || m.seq <= this.#seq) return;
     const { created, senderId = '', added = [], removed = [], roles = {} } = m;
     if (created) this.#roles = new Map();
-    /** @type {[string, Role?][]} */
-    const changes = [
-      ...added.map((user) => /** @type {[string, Role]} */ ([user, 'member'])),
-      ...Object.entries(roles),
-    ];
-    for (const user of removed) changes.push([user]);
-    if (created) changes.push([senderId, 'owner']);
     /** @type {any} */
     const next = { ...this.view };
-    for (const [user, role] of changes) {
+    const set = (/** @type {string} */ user, /** @type {Role | undefined} */ role) => {
       if (user === me) {
         next.you = role;
         next.left = !role;
       }
       if (role) this.#roles?.set(user, role);
       else this.#roles?.delete(user);
-    }
+    };
+    if (created) set(senderId, 'owner');
+    for (const user of added) set(user, 'member');
+    for (const [user, role] of Object.entries(roles)) set(user, role);
+    for (const user of removed) set(user, undefined);
     if (created || this.isKnown) {
       this.#seq = m.seq;
       next.count = this.#roles?.size ?? next.count + added.length - removed.length;
@@ -120,7 +117,6 @@ export class Group {
   show() {
     if (!this.#roles) return;
     const members = [...this.#roles].map(([userId, role]) => ({ userId, role, readSeq: this.readBy.get(userId) }));
-    members.sort((a, b) => (a.userId < b.userId ? -1 : 1));
     this.view = { ...this.view, members };
   }
 }

@@ -49,8 +49,7 @@ export function checkUser(user) {
 }
 
 /** @param {any} peer */
-export const checkPeer = (peer) =>
-  peer?.groupId === undefined ? checkUser(typeof peer === 'object' ? peer?.peer : peer) : checkGroupPeer(peer);
+export const checkPeer = (peer) => (peer?.groupId === undefined ? checkUser(peer?.peer ?? peer) : checkGroupPeer(peer));
 
 /** @param {any} peer */
 export const checkGroupPeer = (peer) =>

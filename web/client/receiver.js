@@ -2,7 +2,7 @@
 // `Receiver`: takes every entry in once and in order, fills gaps, and asks for what was missed.
 
 import { isEntry, isMessage, isNotice } from './entries.js';
-import { ChatError } from './errors.js';
+import { ChatError, isConnectionError, isRetryable } from './errors.js';
 import { nameOf, targetOf } from './peers.js';
 import { Walk } from './walk.js';
 
@@ -316,15 +316,16 @@ export class Receiver {
   }
 
   /**
-   * A message as it is now.
+   * A message as it is now. Nothing else asks for it on the next connection.
    *
    * @param {Conversation} c
    * @param {number} seq
-   * @returns {Promise<Message>}
+   * @returns {Promise<LogEntry | undefined>} undefined if it is not for this user any more
    */
   async message(c, seq) {
-    const { entries } = await this.session.persist(() => this.page(c, { limit: 1, after: seq - 1 }));
-    return /** @type {Message} */ (entries[0]);
+    const load = () => this.page(c, { limit: 1, after: seq - 1 });
+    const { entries } = await this.session.persist(load, (error) => isRetryable(error) || isConnectionError(error));
+    return entries.find((m) => m.seq === seq);
   }
 
   /**

@@ -76,19 +76,20 @@ export class Session {
   }
 
   /**
-   * Repeats `work` after retryable errors. An error of the connection ends it, because the next connection starts all
+   * Repeats `work` after retryable errors. An error of the connection ends it, because the next connection starts most
    * work again.
    *
    * @template T
    * @param {() => Promise<T>} work
+   * @param {(error: unknown) => boolean} [isTemporary] whether it is repeated after an error
    * @returns {Promise<T>}
    */
-  async persist(work) {
+  async persist(work, isTemporary = isRetryable) {
     for (let failures = 0; ; failures += 1) {
       try {
         return await work();
       } catch (error) {
-        if (!isRetryable(error) || this.isClosed) throw error;
+        if (!isTemporary(error) || this.isClosed) throw error;
         await this.backOff(error, failures);
       }
     }
