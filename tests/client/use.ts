@@ -5,7 +5,9 @@ import {
   ChatError,
   type Conversation,
   type ErrorCode,
+  type GroupView,
   type Message,
+  type Peer,
   type PendingChange,
 } from '../../web/chat-client.js';
 
@@ -40,6 +42,19 @@ export async function use(): Promise<number> {
   await chat.delete('bob', changed.seq);
   const [change]: readonly PendingChange[] = chat.conversation('bob').changes;
   if (change?.kind === 'react') console.log(change.target.toFixed(), change.on === true, change.failed?.code);
+  const groupId = await chat.createGroup({ name: 'Team', members: ['bob'], history: 'joined' });
+  const team: Peer = { groupId };
+  const { added } = await chat.changeGroup(team, { add: ['carol'], roles: { bob: 'admin' } });
+  const { group }: { group: GroupView | undefined } = await chat.loadGroup(team, { readPositions: true });
+  console.log(added?.length, group?.members?.[0]?.role, chat.newGroups[0]?.group.name, chat.readersOf(changed)[0]);
+  for (const { seq: place, senderId } of (await chat.open(team)).notices) console.log(place.toFixed(), senderId);
+  chat.addEventListener('group', ({ detail }) => chat.send(detail, detail.removed?.join() ?? ''));
+  for (const { online } of await chat.presence({ groupId })) console.log(online);
+  await chat.leave(team);
+  // @ts-expect-error there is no such role
+  await chat.changeGroup(team, { roles: { bob: 'boss' } });
+  // @ts-expect-error a group needs a name
+  await chat.createGroup({ members: ['bob'] });
   // @ts-expect-error a change names the number of a message
   await chat.delete('bob', 'm1');
   try {
