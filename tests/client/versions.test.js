@@ -326,6 +326,21 @@ test('the newest message and its time come from messages, so a change moves no c
   );
 });
 
+test('a change resolves with its message, although the connection is lost while the client asks for that', async () => {
+  const service = told(60);
+  const chat = await join(service, { pageSize: 50 });
+  service.changedBy = () => undefined;
+  let lost = 0;
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getMessages' || frame.after !== 4 || lost) return undefined;
+    lost += 1;
+    socket.drop(1006);
+    return 'ignore';
+  };
+  assert.deepEqual((await chat.react('bob', 5, '👍')).reactions, { '👍': ['alice'] });
+  assert.equal(lost, 1);
+});
+
 test('a deletion leaves no text in a snapshot', async () => {
   const service = told(60);
   const chat = await join(service, { pageSize: 50 });

@@ -258,8 +258,8 @@ export class Conversation {
   }
 
   /**
-   * After the newest own entry, and the entry that made this user a member, all messages are those of others. Those before `low` are not held: of them, the client knows the
-   * number that the inbox reported.
+   * After the newest own entry, and the entry that made this user a member, all messages are those of others. Those before
+   * `low` are not held: of them, the client knows the number that the inbox reported.
    */
   get unread() {
     if (this.peer === this.me) return 0;
@@ -288,7 +288,8 @@ export class Conversation {
    */
   add(m) {
     this.id ??= m.conversationId;
-    if (this.high === null && adds(m, this.me)) {
+    // What follows that is new, unless something before it was pushed, too.
+    if (this.high === null && !this.hasGap && adds(m, this.me)) {
       this.low = m.seq;
       this.high = m.seq - 1;
     }

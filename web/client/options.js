@@ -16,7 +16,7 @@ export function checkOptions(
 ) {
   checkThat(token || userId, 'Set the option userId or token.');
   checkThat(!token || typeof token === 'function', 'The option token is a function that returns a JWT: () => jwt.');
-  const hint = 'Use Node.js 22 or later, or the option WebSocket, for example that of the npm package ws.';
+  const hint = 'Use Node.js 22 or later, or the option WebSocket with that of the npm package ws.';
   checkThat(Socket, `This environment has no WebSocket. ${hint}`);
   checkThat(
     Number.isInteger(pageSize) && pageSize >= 1 && pageSize <= 100,
@@ -53,7 +53,7 @@ export const checkPeer = (peer) => (peer?.groupId === undefined ? checkUser(peer
 
 /** @param {any} peer */
 export const checkGroupPeer = (peer) =>
-  checkThat(GROUP_ID.test(peer?.groupId), 'A group is named by { groupId }, a UUID.');
+  checkThat(GROUP_ID.test(peer?.groupId), 'A group is { groupId }, a UUID.');
 
 /**
  * @template {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} T
