@@ -52,8 +52,7 @@ export function checkUser(user) {
 export const checkPeer = (peer) => (peer?.groupId === undefined ? checkUser(peer?.peer ?? peer) : checkGroupPeer(peer));
 
 /** @param {any} peer */
-export const checkGroupPeer = (peer) =>
-  checkThat(GROUP_ID.test(peer?.groupId), 'A group is { groupId }, a UUID.');
+export const checkGroupPeer = (peer) => checkThat(GROUP_ID.test(peer?.groupId), 'A group is { groupId }, a UUID.');
 
 /**
  * @template {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} T
