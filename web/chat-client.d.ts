@@ -18,8 +18,11 @@ export class ChatClient extends EventTarget {
   /** The state of the connection, as in the event `connection`. */
   readonly connection: ConnectionStatus;
 
-  /** All known conversations, the one with the newest message first. */
+  /** All known conversations, the one with the newest message or change of a group first. */
   readonly conversations: Conversation[];
+
+  /** New groups that are queued or failed. */
+  readonly newGroups: readonly PendingGroupChange[];
 
   /** Number of unread messages in all conversations. */
   readonly unread: number;
@@ -43,16 +46,16 @@ export class ChatClient extends EventTarget {
   close(): void;
 
   /** The conversation as the client knows it. Loads nothing. */
-  conversation(peer: string): Conversation;
+  conversation(peer: Peer): Conversation;
 
   /** Loads the newest messages of a conversation. From then on it stays up to date. Waits for a connection. */
-  open(peer: string): Promise<Conversation>;
+  open(peer: Peer): Promise<Conversation>;
 
   /** Loads one page of older messages: oldest first, and empty if there are none. */
-  older(peer: string): Promise<Message[]>;
+  older(peer: Peer): Promise<Message[]>;
 
   /** Iterates over a conversation, newest page first. In a page the oldest message is first. */
-  history(peer: string): AsyncGenerator<Message[], void, void>;
+  history(peer: Peer): AsyncGenerator<Message[], void, void>;
 
   /**
    * Queues a message. It is sent when there is a connection: in order, once, and also after a reload.
@@ -60,7 +63,7 @@ export class ChatClient extends EventTarget {
    * @returns the message, when it is stored
    * @throws {ChatError} if the message is not valid, or the service refuses it
    */
-  send(peer: string, content: string, options?: SendOptions): Promise<Message>;
+  send(peer: Peer, content: string, options?: SendOptions): Promise<Message>;
 
   /**
    * Replaces the content of an own message. Queued like a message.
@@ -68,13 +71,30 @@ export class ChatClient extends EventTarget {
    * @returns the message as it then is, when the change is stored
    * @throws {ChatError} if the content is not valid, or the service refuses it
    */
-  edit(peer: string, seq: number, content: string): Promise<Message>;
+  edit(peer: Peer, seq: number, content: string): Promise<Message>;
 
   /** Removes the content of an own message for good. Queued like a message. */
-  delete(peer: string, seq: number): Promise<Message>;
+  delete(peer: Peer, seq: number): Promise<Message>;
 
   /** Adds a reaction to a message, or removes it with `on` false. Queued like a message. */
-  react(peer: string, seq: number, reaction: string, on?: boolean): Promise<Message>;
+  react(peer: Peer, seq: number, reaction: string, on?: boolean): Promise<Message>;
+
+  /**
+   * Creates a group, of which this user is the owner. Queued like a message.
+   *
+   * @returns the id of the group, when it is stored
+   * @throws {ChatError} if the group is not valid, or the service refuses it
+   */
+  createGroup(group: NewGroup): Promise<string>;
+
+  /** Changes the members, the name or the settings of a group. Queued like a message. */
+  changeGroup(peer: Peer, changes: GroupChanges): Promise<GroupEntry>;
+
+  /** Ends the membership of this user in a group. Queued like a message. */
+  leave(peer: Peer): Promise<GroupEntry>;
+
+  /** Loads the settings and the members of a group. From then on they stay up to date. Waits for a connection. */
+  loadGroup(peer: Peer, options?: { readPositions?: boolean }): Promise<Conversation>;
 
   /** Queues a failed message or change again. False if there is none. */
   retry(clientMessageId: string): Promise<boolean>;
@@ -87,19 +107,22 @@ export class ChatClient extends EventTarget {
    *
    * @returns whether the read position has moved
    */
-  markRead(peer: string, seq?: number): boolean;
+  markRead(peer: Peer, seq?: number): boolean;
 
-  /** Whether the peer has read an own message. */
+  /** Whether the peer, or another member of the group, has read an own message. */
   stateOf(message: Message): 'sent' | 'read';
+
+  /** Which other users have read a message, as far as the client knows: user ids. */
+  readersOf(message: Message): string[];
 
   /**
    * Tells a peer that the user is typing. Call it for each key: it sends a frame at most every 8 seconds, and nothing
    * without a connection. Never throws.
    */
-  typing(peer: string): void;
+  typing(peer: Peer): void;
 
-  /** Which users are online. Those with whom this user has no conversation are left out. */
-  presence(peers: readonly string[]): Promise<Presence[]>;
+  /** Which users are online: of some users those that have a conversation with this user, or all members of a group. */
+  presence(peers: readonly string[] | { groupId?: string | undefined }): Promise<Presence[]>;
 
   /**
    * Reports in events `presence` which of these users are online: at once, and every minute while the page is visible and
@@ -228,20 +251,103 @@ export interface Times {
   storage: number;
 }
 
+/** A user id; or an object that names a conversation, such as `{ groupId }` or a {@link Conversation}. */
+export type Peer = string | { peer?: string | undefined; groupId?: string | undefined };
+
+/** An owner may do everything; an admin adds users, and removes members. */
+export type Role = 'owner' | 'admin' | 'member';
+
+/** What a group is like when it is created. */
+export interface NewGroup {
+  /** 1 to 256 bytes of UTF-8. */
+  name: string;
+  /** User ids without this user, at most 48. */
+  members?: string[];
+  /** What new members see: all messages (the default), or those since they joined. */
+  history?: 'all' | 'joined';
+  /** Which members send messages; default `all`. */
+  posting?: 'all' | 'admins';
+  /** Which members add others; default `admins`. */
+  adding?: 'all' | 'admins';
+}
+
+/** What changes in a group. At most 48 users, none twice. */
+export interface GroupChanges {
+  /** User ids. */
+  add?: string[];
+  /** User ids. */
+  remove?: string[];
+  /** By user id. */
+  roles?: Record<string, Role>;
+  name?: string;
+  posting?: 'all' | 'admins';
+  adding?: 'all' | 'admins';
+}
+
+/** What has changed in a group. Only that is there. */
+export interface GroupEntry {
+  kind: 'group';
+  messageId: string;
+  conversationId: string;
+  groupId: string;
+  seq: number;
+  /** The user who changed it, who need not be a member. */
+  senderId: string;
+  /** In milliseconds since the Unix epoch. */
+  createdAt: number;
+  clientMessageId?: string;
+  /** The group is new. `senderId` is its owner. */
+  created?: true;
+  name?: string;
+  history?: 'all' | 'joined';
+  posting?: 'all' | 'admins';
+  adding?: 'all' | 'admins';
+  /** User ids. */
+  added?: string[];
+  /** User ids. If it is the sender alone: they have left. */
+  removed?: string[];
+  /** By user id. */
+  roles?: Record<string, Role>;
+}
+
+/** What the client knows of a group. What it does not know is undefined. */
+export interface GroupView {
+  readonly name?: string;
+  /** Number of members. */
+  readonly count?: number;
+  /** What new members see. */
+  readonly history?: 'all' | 'joined';
+  /** Which members send messages. */
+  readonly posting?: 'all' | 'admins';
+  /** Which members add others. */
+  readonly adding?: 'all' | 'admins';
+  /** Whether this user is not a member any more. */
+  readonly left: boolean;
+  /** The role of this user. */
+  readonly you?: Role;
+  /** In any order, with the read positions that are known. */
+  readonly members?: readonly { userId: string; role: Role; readSeq?: number }[];
+}
+
 /** The `detail` of each event. */
 export interface Events {
   /** The state of the connection has changed. */
   connection: ConnectionStatus;
   /** A message is new at the end of a conversation. Each once and in order, own ones included. */
   message: Message;
+  /** An entry that changes a group is new at the end of a conversation. Each once and in order, own ones included. */
+  group: GroupEntry;
   /** A message that the client holds is different now: edited, deleted, or with other reactions. */
   change: Message;
   /** An own message or change was queued, stored or refused, or an own message was read. */
   status: Status;
   /** The number of unread messages has changed. */
-  unread: { peer: string; unread: number; total: number };
-  /** A peer began or stopped typing. It ends 10 seconds after the last sign of it, and with the peer's next message. */
-  typing: { peer: string; isTyping: boolean };
+  unread: { peer?: string; groupId?: string; unread: number; total: number };
+  /**
+   * A user began or stopped typing: `peer`, or `userId` in a group. It ends 10 seconds after the last sign of it, and with
+   * that user's next message.
+   */
+  typing: { peer?: string; groupId?: string; userId?: string; isTyping: boolean };
   /** Who of the users of `watchPresence` is online. */
   presence: Presence[];
   /** Something in the conversation has changed: draw it again. */
@@ -273,20 +379,22 @@ export interface SendOptions {
 /** Whether a user is online. */
 export interface Presence {
   userId: string;
-  /** Whether the user has a connection. After a loss that nobody noticed it may be true for two hours. */
+  /** Whether the user has a connection. After a loss that the service has not noticed yet it may be true for two hours. */
   online: boolean;
   /** When the last connection ended, in milliseconds since the Unix epoch; absent after 30 days. */
   lastSeenAt?: number;
 }
 
-/** The state of an own message, or of an own change of one. */
+/** The state of an own message, or of an own change of a message or a group. */
 export interface Status {
   clientMessageId: string;
-  peer: string;
+  peer?: string;
+  /** In place of `peer`. Of a new group, only from `sent` on. */
+  groupId?: string;
   state: 'queued' | 'sent' | 'read' | 'failed';
   /** Of a change. */
-  kind?: 'edit' | 'delete' | 'react';
-  /** Of a change: `seq` of the message to change. */
+  kind?: 'edit' | 'delete' | 'react' | 'group' | 'create';
+  /** Of a change of a message: its `seq`. */
   target?: number;
   /** From `sent` on. */
   seq?: number;
@@ -303,7 +411,10 @@ export interface Message {
   /** Number in the conversation. It grows from message to message; what is between them are changes. */
   seq: number;
   senderId: string;
-  recipientId: string;
+  /** Absent in a group. */
+  recipientId?: string;
+  /** In place of `recipientId`. */
+  groupId?: string;
   /** Text. Show it as text, never as HTML. Empty if the message is deleted. */
   content: string;
   /** In milliseconds since the Unix epoch. */
@@ -317,31 +428,43 @@ export interface Message {
   version?: number;
   /** When the content was replaced last. */
   editedAt?: number;
-  /** When the message was deleted, and by whom. */
+  /** When the message was deleted, and the user who did it. */
   deleted?: { at: number; by: string };
   /** Each reaction with the users who reacted with it, in the order in which they did. */
   reactions?: Record<string, string[]>;
 }
 
-/** What the client knows of the conversation with one peer. */
+/** What the client knows of the conversation with one peer, or in one group. */
 export interface Conversation {
-  /** The other user. */
-  readonly peer: string;
+  /** Different from that of every other conversation of the user. */
+  readonly key: string;
+  /** The other user; undefined in a group. */
+  readonly peer: string | undefined;
+  /** The group; undefined with a peer. */
+  readonly groupId: string | undefined;
+  /** What is known of the group; undefined with a peer. */
+  readonly group: GroupView | undefined;
   /** Messages, oldest first, as they are now. None between them is missing. */
   readonly messages: readonly Message[];
+  /** What has changed in the group, oldest first. By `seq`, each belongs between two messages. */
+  readonly notices: readonly GroupEntry[];
   /** Own messages that are not in `messages` yet. Show them after `messages`. */
   readonly pending: readonly Entry[];
   /** Own changes of messages that are queued or failed. */
   readonly changes: readonly PendingChange[];
+  /** Own changes of the group that are queued or failed. */
+  readonly groupChanges: readonly PendingGroupChange[];
   readonly lastMessage: Message | undefined;
-  /** Number of messages of the peer that this user has not read. */
+  /** Number of messages of others that this user has not read. */
   readonly unread: number;
   /** Up to where this user has read. */
   readonly readSeq: number;
-  /** Up to where the peer has read. */
+  /** Up to where the peer has read; in a group, the member who has read most. */
   readonly peerReadSeq: number;
-  /** Whether the peer is typing. */
+  /** Whether another user is typing. */
   readonly isTyping: boolean;
+  /** The other users who are typing. */
+  readonly typing: readonly string[];
   /** Whether the newest page was loaded. */
   readonly loaded: boolean;
   /** Whether `older` may load more. */
@@ -355,8 +478,10 @@ export interface Conversation {
 /** An own message in the outbox. */
 export interface Entry {
   clientMessageId: string;
-  /** The recipient. */
-  peer: string;
+  /** The recipient; absent in a group. */
+  peer?: string;
+  /** In place of `peer`. */
+  groupId?: string;
   content: string;
   replyTo?: number;
   mentions?: string[];
@@ -371,7 +496,9 @@ export interface Entry {
 /** An own change in the outbox. */
 export interface PendingChange {
   clientMessageId: string;
-  peer: string;
+  peer?: string;
+  /** In place of `peer`. */
+  groupId?: string;
   kind: 'edit' | 'delete' | 'react';
   /** `seq` of the message. */
   target: number;
@@ -380,6 +507,20 @@ export interface PendingChange {
   reaction?: string;
   /** Whether the reaction is added. */
   on?: boolean;
+  /** In milliseconds since the Unix epoch. */
+  queuedAt: number;
+  /** Why the service refuses it. */
+  failed?: { code: ErrorCode; message: string };
+}
+
+/** An own change of a group in the outbox, or a new group. */
+export interface PendingGroupChange {
+  clientMessageId: string;
+  /** Absent for a new group. */
+  groupId?: string;
+  kind: 'group' | 'create';
+  /** What changes, or what the new group is like. */
+  group: GroupChanges & Partial<NewGroup>;
   /** In milliseconds since the Unix epoch. */
   queuedAt: number;
   /** Why the service refuses it. */

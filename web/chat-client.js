@@ -12,8 +12,20 @@
 import { Connection } from './client/connection.js';
 import { ChatError, isConnectionError } from './client/errors.js';
 import { newId } from './client/id.js';
-import { addressOf, checkOptions, checkPeer, checkReaction, checkSeq, contentOf, storageOf } from './client/options.js';
+import {
+  addressOf,
+  checkGroupPeer,
+  checkOptions,
+  checkPeer,
+  checkReaction,
+  checkSeq,
+  checkUser,
+  contentOf,
+  groupOf,
+  storageOf,
+} from './client/options.js';
 import { Outbox } from './client/outbox.js';
+import { keyOf, NEW_GROUP } from './client/peers.js';
 import { Presence } from './client/presence.js';
 import { Receiver } from './client/receiver.js';
 import { Sender } from './client/sender.js';
@@ -26,7 +38,8 @@ import { Typing } from './client/typing.js';
 export { ChatError };
 
 /**
- * @typedef {import('./client/conversation.js').Message} Message
+ * @typedef {import('./client/entries.js').Message} Message
+ * @typedef {import('./client/peers.js').Peer} Peer
  * @typedef {import('./chat-client.js').Options} Options
  * @typedef {import('./chat-client.js').Events} Events
  */
@@ -79,7 +92,7 @@ export class ChatClient extends Target {
     this.#receiver = new Receiver(this.#session, {
       pageSize: options.pageSize ?? 50,
       onReceived: (m, changed) => this.#sender.settle(m, changed),
-      onMessage: (m) => this.#typing.onMessage(m.senderId),
+      onMessage: (m) => this.#typing.onMessage(m),
     });
     this.#sender = new Sender(this.#session, this.#receiver, this.#openOutbox());
     this.#typing = new Typing(this.#session, options);
@@ -121,12 +134,18 @@ export class ChatClient extends Target {
     return this.#receiver.hasInbox;
   }
 
-  /** All known conversations, the one with the newest message first. */
+  /** All known conversations, the one with the newest message or change of a group first. */
   get conversations() {
     /** @param {import('./client/conversation.js').Conversation} c */
-    const latest = (c) => Math.max(c.pending.at(-1)?.queuedAt ?? 0, c.lastMessage?.createdAt ?? 0);
+    const latest = ({ pending, lastMessage, notices, listedAt }) =>
+      Math.max(pending.at(-1)?.queuedAt ?? 0, lastMessage?.createdAt ?? 0, notices.at(-1)?.createdAt ?? 0, listedAt);
     const sorted = [...this.#session.conversations.values()].sort((a, b) => latest(b) - latest(a));
     return sorted.map((c) => c.snapshot);
+  }
+
+  /** New groups that are queued or failed. */
+  get newGroups() {
+    return this.#session.newGroups.groupChanges;
   }
 
   /** Number of unread messages in all conversations. */
@@ -150,28 +169,28 @@ export class ChatClient extends Target {
   }
 
   /**
-   * Returns the conversation with a user; it is created if it does not exist.
+   * Returns the conversation with a user or in a group; it is created if it does not exist.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    */
   conversation(peer) {
-    return this.#session.conversation(peer).snapshot;
+    return this.#session.conversation(keyOf(peer)).snapshot;
   }
 
   /**
    * Loads the newest messages of a conversation. From then on it stays up to date.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @returns {Promise<import('./client/conversation.js').Snapshot>}
    */
   async open(peer) {
     return (await this.#follow(peer)).snapshot;
   }
 
-  /** @param {string} peer */
+  /** @param {Peer} peer */
   async #follow(peer) {
     checkPeer(peer);
-    const c = this.#session.conversation(peer);
+    const c = this.#session.conversation(keyOf(peer));
     c.isOpened = true;
     while (!c.loaded || c.stale) await this.#untilConnected(() => this.#receiver.catchUp(c));
     return c;
@@ -200,7 +219,7 @@ export class ChatClient extends Target {
   /**
    * Loads one page of older messages.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @returns {Promise<Message[]>} oldest first; empty if there are none
    */
   async older(peer) {
@@ -211,7 +230,7 @@ export class ChatClient extends Target {
   /**
    * Iterates over a conversation, newest page first. In a page the oldest message is first.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @returns {AsyncGenerator<Message[], void, void>}
    */
   async *history(peer) {
@@ -229,7 +248,7 @@ export class ChatClient extends Target {
   /**
    * Queues a message. It is sent when there is a connection: in order, once, and also after a reload.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @param {string} content
    * @param {{ replyTo?: number, mentions?: string[] }} [options]
    * @returns {Promise<Message>} resolves when the message is stored
@@ -237,7 +256,7 @@ export class ChatClient extends Target {
    */
   async send(peer, content, { replyTo, mentions } = {}) {
     if (replyTo !== undefined) checkSeq(replyTo);
-    for (const user of mentions ?? []) checkPeer(user);
+    mentions?.forEach(checkUser);
     return this.#queue(peer, {
       content: contentOf(content),
       replyTo,
@@ -248,7 +267,7 @@ export class ChatClient extends Target {
   /**
    * Replaces the content of an own message. Queued like a message.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @param {number} seq
    * @param {string} content
    * @returns {Promise<Message>} resolves with the message when the change is stored
@@ -262,7 +281,7 @@ export class ChatClient extends Target {
   /**
    * Removes the content of an own message for good. Queued like a message.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @param {number} seq
    * @returns {Promise<Message>} resolves with the message when the change is stored
    */
@@ -274,7 +293,7 @@ export class ChatClient extends Target {
   /**
    * Adds a reaction to a message, or removes it. Queued like a message.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @param {number} seq
    * @param {string} reaction any text of 1 to 64 bytes, such as 👍
    * @param {boolean} [on] whether it is added
@@ -287,13 +306,62 @@ export class ChatClient extends Target {
   }
 
   /**
-   * @param {string} peer
+   * Creates a group, of which this user is the owner. Queued like a message.
+   *
+   * @param {import('./chat-client.js').NewGroup} group
+   * @returns {Promise<string>} resolves with the id of the group when it is stored
+   * @throws {ChatError} if the group is not valid, or the service refuses it
+   */
+  async createGroup({ name = '', ...group }) {
+    const fields = groupOf({ name, ...group });
+    this.#reconnect();
+    return (await this.#sender.add(NEW_GROUP, { kind: 'create', group: fields })).groupId;
+  }
+
+  /**
+   * Changes the members, the name or the settings of a group. Queued like a message.
+   *
+   * @param {Peer} peer
+   * @param {import('./chat-client.js').GroupChanges} changes
+   * @returns {Promise<import('./chat-client.js').GroupEntry>} resolves when the change is stored
+   */
+  async changeGroup(peer, changes) {
+    checkGroupPeer(peer);
+    return this.#queue(peer, { kind: 'group', group: groupOf(changes) });
+  }
+
+  /**
+   * Ends the membership of this user in a group. Queued like a message.
+   *
+   * @param {Peer} peer
+   * @returns {Promise<import('./chat-client.js').GroupEntry>} resolves when the change is stored
+   */
+  async leave(peer) {
+    await this.ready; // with a token, it tells the user
+    return this.changeGroup(peer, { remove: [this.userId ?? ''] });
+  }
+
+  /**
+   * Loads the settings and the members of a group. From then on they stay up to date.
+   *
+   * @param {Peer} peer
+   * @param {{ readPositions?: boolean }} [options]
+   */
+  async loadGroup(peer, { readPositions } = {}) {
+    checkGroupPeer(peer);
+    const c = this.#session.conversation(keyOf(peer));
+    await this.#untilConnected(() => this.#receiver.loadGroup(c, readPositions || undefined));
+    return c.snapshot;
+  }
+
+  /**
+   * @param {Peer} peer
    * @param {Parameters<Sender['add']>[1]} fields
    */
   #queue(peer, fields) {
     checkPeer(peer);
     this.#reconnect();
-    return this.#sender.add(peer, fields);
+    return this.#sender.add(keyOf(peer), fields);
   }
 
   /**
@@ -319,7 +387,7 @@ export class ChatClient extends Target {
   /**
    * Marks a conversation as read up to a message; by default, up to the newest one that the client holds.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    * @param {number} [seq]
    * @returns {boolean} whether the read position has moved; false if the client holds no message of the peer
    */
@@ -327,7 +395,7 @@ export class ChatClient extends Target {
     if (seq !== undefined && !Number.isSafeInteger(seq)) {
       throw new ChatError('bad_request', `A seq is a whole number, and not ${JSON.stringify(seq)}.`);
     }
-    const c = this.#session.conversations.get(peer);
+    const c = this.#session.conversations.get(keyOf(peer));
     // Changes after the newest message need no read position.
     const upTo = Math.min(seq ?? c?.lastMessage?.seq ?? 0, c?.high ?? 0);
     if (!c || upTo <= c.readSeq) return false;
@@ -338,32 +406,46 @@ export class ChatClient extends Target {
   }
 
   /**
-   * Returns whether the peer has read an own message.
+   * Returns whether the peer, or another member of the group, has read an own message.
    *
    * @param {Message} message
    * @returns {'sent' | 'read'}
    */
   stateOf(message) {
-    return message.seq <= this.#session.conversation(message.recipientId).peerReadSeq ? 'read' : 'sent';
+    return message.seq <= this.#session.conversationOf(message).peerReadSeq ? 'read' : 'sent';
+  }
+
+  /**
+   * Returns which other users have read a message, as far as the client knows.
+   *
+   * @param {Message} message
+   */
+  readersOf(message) {
+    const { readBy, state } = this.#session.conversationOf(message);
+    return [...readBy]
+      .filter(([user, seq]) => seq >= message.seq && user !== message.senderId && state?.has(user) !== false)
+      .map(([user]) => user);
   }
 
   /**
    * Tells a peer that the user is typing. Call it for each key; it sends a frame at most every 8 seconds, and nothing
    * without a connection. Never throws.
    *
-   * @param {string} peer
+   * @param {Peer} peer
    */
   typing(peer) {
-    this.#typing.send(peer);
+    this.#typing.send(keyOf(peer));
   }
 
   /**
-   * Returns which users are online. Those with whom this user has no conversation are left out.
+   * Returns which users are online: of some users those that have a conversation with this user, or all members of a
+   * group.
    *
-   * @param {readonly string[]} peers
+   * @param {readonly string[] | { groupId?: string | undefined }} peers
    */
   async presence(peers) {
-    for (const peer of peers) checkPeer(peer);
+    if (Array.isArray(peers)) peers.forEach(checkUser);
+    else checkGroupPeer(peers);
     return this.#untilConnected(() => this.#presence.ask(peers));
   }
 
@@ -374,12 +456,12 @@ export class ChatClient extends Target {
    * @param {readonly string[]} peers
    */
   watchPresence(peers) {
-    for (const peer of peers) checkPeer(peer);
+    peers.forEach(checkUser);
     this.#presence.watch(peers);
   }
 
   #onOpen() {
-    this.#typing.isRefused = false;
+    this.#typing.refused.clear();
     this.#presence.isRefused = false;
     this.#presence.refresh();
     this.#receiver.refresh(this.#sender.ready);

@@ -1,7 +1,7 @@
-// What the scripted service makes of a message when it is edited, deleted, or reacted to: the rules of docs/protocol.md.
+// Changes of messages in the scripted service: edits, deletions and reactions, by the rules of docs/protocol.md.
 
 /** @param {string} code @param {string} message */
-const refuse = (code, message) => Object.assign(new Error(message), { code });
+export const refuse = (code, message) => Object.assign(new Error(message), { code });
 
 /** @param {string} text */
 const bytes = (text) => Buffer.byteLength(text);
@@ -26,9 +26,16 @@ export function checkExtras({ replyTo, mentions = [] }, newest) {
  * @param {any} frame of the action
  * @param {{ seq: number, senderId: string, createdAt: number }} entry that announces the change
  * @param {number} window for how many milliseconds a message may be edited
+ * @param {boolean} [mayDelete] whether the user may delete the messages of others
  * @throws an error with the code of the service, if it refuses the change
  */
-export function changeOf(target, { action, content, reaction, on }, { seq, senderId, createdAt }, window) {
+export function changeOf(
+  target,
+  { action, content, reaction, on },
+  { seq, senderId, createdAt },
+  window,
+  mayDelete = false,
+) {
   if (target?.kind !== undefined || !target) throw refuse('bad_request', 'seq: there is no such message');
   if (target.deleted) throw refuse('forbidden', 'the message is deleted');
   const { reactions, ...rest } = { ...target, version: seq };
@@ -36,7 +43,8 @@ export function changeOf(target, { action, content, reaction, on }, { seq, sende
     if (!reaction.trim() || bytes(reaction) > 64) throw refuse('bad_request', 'reaction: 1 to 64 bytes');
     return withReactions(rest, { ...reactions, [reaction]: usersOf(reactions?.[reaction], senderId, on) });
   }
-  if (target.senderId !== senderId) throw refuse('forbidden', 'it is not your message');
+  const isOwn = target.senderId === senderId || (action === 'deleteMessage' && mayDelete);
+  if (!isOwn) throw refuse('forbidden', 'it is not your message');
   if (action === 'editMessage') {
     if (createdAt - target.createdAt > window || window === 0) throw refuse('forbidden', 'it is too old to be edited');
     return { ...rest, reactions, content, editedAt: createdAt };

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
 import { Outbox } from '../../web/client/outbox.js';
-import { connect, contents, until } from './fixture.js';
+import { connect, contents, join, times, until } from './fixture.js';
 import { asReceived, position, Service } from './service.js';
 
 const CHANGES = ['editMessage', 'deleteMessage', 'react'];
@@ -13,7 +13,6 @@ const isChange = ({ action }) => CHANGES.includes(action);
 const changes = (service) => service.frames.filter(isChange);
 /** The entries of changes that the service stored. */
 const stored = (service) => service.of('alice', 'bob').filter(({ kind }) => kind);
-const times = { first: 20, longest: 20 };
 /** For tests in which replies are lost. */
 const impatient = { times: { ...times, answer: 50 } };
 
@@ -23,14 +22,6 @@ function talk() {
   service.append('alice', 'bob', 'Hi', 'c-1');
   service.append('bob', 'alice', 'Hello');
   return service;
-}
-
-/** Connects a client that holds the conversation. */
-async function join(service, options = {}) {
-  const chat = connect(service, 'alice', { times, ...options });
-  await chat.open('bob');
-  await until(() => chat.hasInbox);
-  return chat;
 }
 
 test('edit, react and delete resolve with the message as it now is', async () => {

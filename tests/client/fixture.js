@@ -28,6 +28,32 @@ export function connect(service, userId, options = {}) {
   return chat;
 }
 
+/** Short delays between attempts to connect. */
+export const times = { first: 20, longest: 20 };
+
+/** Connects a client of alice that holds her conversation with bob. */
+export async function join(service, options = {}) {
+  const chat = connect(service, 'alice', { times, ...options });
+  await chat.open('bob');
+  await until(() => chat.hasInbox);
+  return chat;
+}
+
+/** Number of pages of the inbox that were requested. */
+export const pagesOfWalk = (service) => service.frames.filter(({ action }) => action === 'getConversations').length;
+
+/** Renews the connection of the client, and loses it again after the third page of the walk through the inbox. */
+export async function interruptWalk(service) {
+  service.frames = [];
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getConversations' || pagesOfWalk(service) !== 4) return undefined;
+    socket.drop(1006);
+    return 'ignore';
+  };
+  for (const socket of service.sockets) socket.drop(1006);
+  await until(() => pagesOfWalk(service) === 4);
+}
+
 /** A clock that the test moves. The clients of the test end with it, because their timers are on this clock. */
 export function mockClock(t) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });

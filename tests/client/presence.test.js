@@ -1,4 +1,4 @@
-// Who is online.
+// Presence: which users are online, asked once or again and again.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -35,7 +35,7 @@ test('presence says who is online, and leaves strangers out', async (t) => {
   ]);
 });
 
-test('presence asks in parts of 20, and nothing for nobody', async (t) => {
+test('presence asks in parts of 20, and nothing for no users', async (t) => {
   const peers = Array.from({ length: 45 }, (_, n) => `user-${n}`);
   const { service, chat } = await start(t, {}, peers);
   assert.deepEqual(await chat.presence([]), []);
@@ -79,7 +79,7 @@ test('watched users are asked about at once, and every minute', async (t) => {
   assert.deepEqual(asked(service), [['bob'], ['bob']]);
 });
 
-test('who is added is asked about at once, and the others in their minute', async (t) => {
+test('a user who is added is asked about at once, and the others in their minute', async (t) => {
   const { service, chat, events, tick } = await start(t);
   chat.watchPresence(['bob']);
   await until(() => events.length === 1);

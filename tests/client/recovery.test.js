@@ -3,10 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IDBFactory } from 'fake-indexeddb';
-import { connect, contents, online, until } from './fixture.js';
+import { connect, contents, interruptWalk, online, pagesOfWalk, times, until } from './fixture.js';
 import { Service } from './service.js';
-
-const times = { first: 20, longest: 20 };
 
 async function away(service, chat, work) {
   service.refuses = () => true;
@@ -114,23 +112,14 @@ test('the open conversation catches up before the inbox is read, and a walk goes
   const chat = connect(service, 'alice', { times });
   await chat.open('peer 7');
   await until(() => chat.hasInbox);
-  const pages = () => service.frames.filter(({ action }) => action === 'getConversations').length;
-  assert.equal(pages(), 4);
+  assert.equal(pagesOfWalk(service), 4);
 
-  // The connection is lost after the third page.
-  service.frames = [];
-  service.script = (frame, socket) => {
-    if (frame.action !== 'getConversations' || pages() !== 4) return undefined;
-    socket.drop(1006);
-    return 'ignore';
-  };
-  for (const socket of service.sockets) socket.drop(1006);
-  await until(() => pages() === 4);
+  await interruptWalk(service);
   service.append('peer 9', 'alice', 'new');
   service.append('peer 7', 'alice', 'new, too');
   await until(() => chat.hasInbox);
   await until(() => chat.seen.length === 2);
   const actions = service.frames.map(({ action }) => action);
   assert.ok(actions.indexOf('getMessages') < 2, 'the open conversation does not wait for the inbox');
-  assert.equal(pages(), 6, 'four, of which one was lost; then the front, and the rest');
+  assert.equal(pagesOfWalk(service), 6, 'four, of which one was lost; then the front, and the rest');
 });

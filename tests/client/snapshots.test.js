@@ -1,4 +1,5 @@
-// What the client hands out never changes in place, so that frameworks which compare objects draw what is new.
+// Snapshots: no object that the client hands out changes in place, so that frameworks which compare objects draw what is
+// new.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// Who is typing: what is sent, and when the indicator ends.
+// Typing indicators: what is sent, and when the indicator ends.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

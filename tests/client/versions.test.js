@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, contents, online, until } from './fixture.js';
+import { connect, contents, interruptWalk, join, online, times, until } from './fixture.js';
 import { asReceived, Service } from './service.js';
 
-const times = { first: 20, longest: 20 };
 const asked = (service, action) => service.frames.filter((frame) => frame.action === action);
 const bob = (chat) => chat.conversation('bob');
 /** Bob's messages '1' to `count`. */
@@ -13,13 +12,6 @@ function told(count) {
   const service = new Service();
   for (let number = 1; number <= count; number += 1) service.append('bob', 'alice', `${number}`);
   return service;
-}
-
-async function join(service, options = {}) {
-  const chat = connect(service, 'alice', { times, ...options });
-  await chat.open('bob');
-  await until(() => chat.hasInbox);
-  return chat;
 }
 
 /** Stores a change that is not pushed, and returns its entry. */
@@ -334,6 +326,21 @@ test('the newest message and its time come from messages, so a change moves no c
   );
 });
 
+test('a change resolves with its message, although the connection is lost while the client asks for that', async () => {
+  const service = told(60);
+  const chat = await join(service, { pageSize: 50 });
+  service.changedBy = () => undefined;
+  let lost = 0;
+  service.script = (frame, socket) => {
+    if (frame.action !== 'getMessages' || frame.after !== 4 || lost) return undefined;
+    lost += 1;
+    socket.drop(1006);
+    return 'ignore';
+  };
+  assert.deepEqual((await chat.react('bob', 5, '👍')).reactions, { '👍': ['alice'] });
+  assert.equal(lost, 1);
+});
+
 test('a deletion leaves no text in a snapshot', async () => {
   const service = told(60);
   const chat = await join(service, { pageSize: 50 });
@@ -445,16 +452,8 @@ test('a change that a continued walk through the inbox does not see is there whe
   service.pageSize = 100;
   const chat = connect(service, 'alice', { times });
   await until(() => chat.hasInbox);
-  // The connection is lost after the third page. Then a message on the second page changes, which moves no conversation.
-  const pages = () => asked(service, 'getConversations').length;
-  service.frames = [];
-  service.script = (frame, socket) => {
-    if (frame.action !== 'getConversations' || pages() !== 4) return undefined;
-    socket.drop(1006);
-    return 'ignore';
-  };
-  for (const socket of service.sockets) socket.drop(1006);
-  await until(() => pages() === 4);
+  // Meanwhile a message on the second page changes, which moves no conversation.
+  await interruptWalk(service);
   service.delete('peer 200', 'alice', 1);
   await until(() => chat.hasInbox);
   const { messages } = await chat.open('peer 200');

@@ -1,49 +1,30 @@
 // SPDX-License-Identifier: MIT
 // `Conversation`: what the client knows of one conversation. It holds a range of entries without a gap, the entries that
-// arrived ahead of it, and both read positions. Entries are messages and what announces their changes. Of each message the
-// newest version counts, however it arrives. Callers get snapshots, which never change, so that frameworks that compare
+// arrived ahead of it, the read positions, and of a group what these entries say about it. Of each message the newest
+// version counts, however it arrives. Callers get snapshots, which never change, so that frameworks that compare
 // objects draw what is new.
 
+import { isMessage, isNotice, newestOf, versionOf } from './entries.js';
+import { adds, Group } from './group.js';
+import { nameOf } from './peers.js';
+
 /**
- * @typedef {object} Message
- * @property {string} messageId
- * @property {string} conversationId
- * @property {number} seq number of the entry in the conversation: 1, 2, 3, …
- * @property {string} senderId
- * @property {string} recipientId
- * @property {string} content empty if the message is deleted
- * @property {number} createdAt in milliseconds since the Unix epoch
- * @property {string} [clientMessageId]
- * @property {number} [replyTo] `seq` of the entry that it replies to
- * @property {string[]} [mentions] user ids
- * @property {number} [version] `seq` of its newest change; the larger one is newer
- * @property {number} [editedAt] in milliseconds since the Unix epoch
- * @property {{ at: number, by: string }} [deleted]
- * @property {Record<string, string[]>} [reactions] the users of each reaction
+ * @typedef {import('./entries.js').Message} Message
+ * @typedef {import('./entries.js').LogEntry} LogEntry
  *
- * @typedef {object} Announcement an entry that is not a message
- * @property {string} kind
- * @property {number} seq
- * @property {string} [messageId] absent if the client only knows that the entry is there
- * @property {string} [conversationId]
- * @property {string} [senderId]
- * @property {string} [recipientId]
- * @property {number} [createdAt]
- * @property {string} [clientMessageId]
- * @property {number} [target] `seq` of the message that has changed
- *
- * @typedef {(Message & { kind?: undefined }) | Announcement} LogEntry an entry of a conversation
- *
- * @typedef {object} Entry an own message, or an own change of one, that is not acknowledged yet
+ * @typedef {object} Entry an own message, or an own change of a message or a group, that is not acknowledged yet
  * @property {string} clientMessageId
- * @property {string} peer the recipient
- * @property {'edit' | 'delete' | 'react'} [kind] of a change
+ * @property {string} [peer] the recipient
+ * @property {string} [groupId] the group, in place of the recipient
+ * @property {'edit' | 'delete' | 'react' | 'group' | 'create'} [kind] of a change
  * @property {number} [target] `seq` of the message to change
  * @property {string} [content] of a message or an edit
  * @property {string} [reaction]
  * @property {boolean} [on] whether the reaction is added
  * @property {number} [replyTo]
  * @property {string[]} [mentions]
+ * @property {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} [group] what a new group is
+ *   like, or what changes in a group
  * @property {number} queuedAt in milliseconds since the Unix epoch
  * @property {number} n position in the outbox
  * @property {number} [lastSeq] it is stored after this entry; every attempt says the same
@@ -53,45 +34,35 @@
  *
  * @typedef {Entry & { content: string }} PendingMessage
  * @typedef {Entry & { kind: 'edit' | 'delete' | 'react', target: number }} PendingChange
+ * @typedef {Entry & import('../chat-client.js').PendingGroupChange} PendingGroupChange
  */
 
 /**
- * @param {any} m
- * @returns {m is LogEntry & { messageId: string, senderId: string, recipientId: string, createdAt: number }}
+ * The first list, if the second one has the same entries.
+ *
+ * @template T
+ * @param {readonly T[]} before
+ * @param {readonly T[]} now
  */
-export const isEntry = (m) =>
-  Number.isSafeInteger(m?.seq) &&
-  m.seq > 0 &&
-  Number.isFinite(m.createdAt) &&
-  [m.messageId, m.senderId, m.recipientId, m.kind ?? m.content].every((field) => typeof field === 'string');
-
-/**
- * @param {any} m
- * @returns {m is Message}
- */
-export const isMessage = (m) => isEntry(m) && m.kind === undefined;
-
-/** @param {LogEntry} m */
-const versionOf = (m) => (m.kind === undefined && m.version) || 0;
-
-/**
- * @template {LogEntry} M
- * @param {M} m
- * @param {M | undefined} other
- */
-const newestOf = (m, other) => (other && versionOf(other) > versionOf(m) ? other : m);
+const sameOr = (before, now) => (now.length === before.length && now.every((m, n) => m === before[n]) ? before : now);
 
 /** The fields of a snapshot. */
 const SHOWN = /** @type {const} */ ([
+  'key',
   'peer',
+  'groupId',
+  'group',
   'messages',
+  'notices',
   'pending',
   'changes',
+  'groupChanges',
   'lastMessage',
   'unread',
   'readSeq',
   'peerReadSeq',
   'isTyping',
+  'typing',
   'loaded',
   'hasOlder',
   'low',
@@ -103,12 +74,22 @@ const SHOWN = /** @type {const} */ ([
 export class Conversation {
   /** @type {string | undefined} */
   id;
+  /** @type {string | undefined} */
+  peer;
+  /** @type {string | undefined} */
+  groupId;
   /**
    * The messages among the entries, in order. Replaced by each change.
    *
    * @type {readonly Message[]}
    */
   messages = [];
+  /**
+   * The entries that say what has changed in the group, in order. Replaced by each change.
+   *
+   * @type {readonly import('../chat-client.js').GroupEntry[]}
+   */
+  notices = [];
   /**
    * Own messages that are not in `messages` yet: queued, failed, or just stored. Replaced by each change.
    *
@@ -121,6 +102,12 @@ export class Conversation {
    * @type {readonly PendingChange[]}
    */
   changes = [];
+  /**
+   * Own changes of the group that are queued or failed. Replaced by each change.
+   *
+   * @type {readonly PendingGroupChange[]}
+   */
+  groupChanges = [];
   low = 1;
   /**
    * The newest entry that was received without a gap; null before the first contact.
@@ -130,10 +117,12 @@ export class Conversation {
   high = null;
   /** Up to where this user has read. */
   readSeq = 0;
-  /** Up to where the peer has read. */
-  peerReadSeq = 0;
-  /** Whether the peer is typing. */
-  isTyping = false;
+  /**
+   * The other users who are typing. Replaced by each change.
+   *
+   * @type {readonly string[]}
+   */
+  typing = [];
   /** Whether the newest page was read, so that `older` is known. */
   loaded = false;
   /**
@@ -149,6 +138,22 @@ export class Conversation {
   isOpened = false;
   /** Whether messages may have been missed. */
   stale = true;
+  /** The newest entry that counts for the order of conversations, as the inbox says, in milliseconds since the Unix epoch. */
+  listedAt = 0;
+  /** Whether this user became a member while the client knew all conversations: what follows that is new. */
+  isNewGroup = false;
+  /**
+   * What is known of the group.
+   *
+   * @type {Group | undefined}
+   */
+  state;
+  /**
+   * Up to where each other user has read.
+   *
+   * @type {Map<string, number>}
+   */
+  readBy = new Map();
   /** Whether it was known once, so that an unknown one is not new. */
   wasReset = false;
   /** Whether the server holds other messages than the client, because its data was lost or replaced. */
@@ -162,7 +167,7 @@ export class Conversation {
   /** The unread count of the last event `unread`. */
   reportedUnread = 0;
   /**
-   * The newest position that the server gave, with the `seq` of its message. It proves what the client holds.
+   * The newest position that the server gave, with the `seq` of its entry. It proves what the client holds.
    *
    * @type {{ seq: number, position: string } | undefined}
    */
@@ -202,12 +207,14 @@ export class Conversation {
   #snapshot;
 
   /**
-   * @param {string} peer
+   * @param {string} key
    * @param {string} me
    */
-  constructor(peer, me) {
-    this.peer = peer;
+  constructor(key, me) {
+    this.key = key;
     this.me = me;
+    Object.assign(this, nameOf(key));
+    if (this.groupId) this.state = new Group(this.readBy);
   }
 
   /**
@@ -224,6 +231,19 @@ export class Conversation {
     return /** @type {Snapshot} */ (this.#snapshot);
   }
 
+  get group() {
+    return this.state?.view;
+  }
+
+  /** Up to where the peer has read; in a group, the member who has read most. */
+  get peerReadSeq() {
+    return Math.max(0, ...this.readBy.values());
+  }
+
+  get isTyping() {
+    return this.typing.length > 0;
+  }
+
   get hasOlder() {
     return !this.loaded || this.older !== undefined;
   }
@@ -238,8 +258,8 @@ export class Conversation {
   }
 
   /**
-   * After the newest own entry all messages are the peer's. Those before `low` are not held: of them, the client knows the
-   * number that the inbox reported.
+   * After the newest own entry, and the entry that made this user a member, all messages are those of others. Those before
+   * `low` are not held: of them, the client knows the number that the inbox reported.
    */
   get unread() {
     if (this.peer === this.me) return 0;
@@ -268,6 +288,11 @@ export class Conversation {
    */
   add(m) {
     this.id ??= m.conversationId;
+    // What follows that is new, unless something before it was pushed, too.
+    if (this.high === null && !this.hasGap && adds(m, this.me)) {
+      this.low = m.seq;
+      this.high = m.seq - 1;
+    }
     if (this.high !== null && m.seq <= this.high) {
       this.#compare(m);
       return [];
@@ -327,6 +352,7 @@ export class Conversation {
       if (held.messageId && versionOf(m) <= versionOf(held)) return;
       this.#entries[index] = m;
       if (isMessage(m)) this.#changed.set(m.seq, m);
+      this.#recordMember(m);
       this.#show();
     } else {
       if (held) this.contradicted = true;
@@ -343,7 +369,7 @@ export class Conversation {
    * @returns {LogEntry[]} as {@link add}
    */
   addNext(page, held) {
-    if (held && page[0]?.seq !== held) this.contradicted = true;
+    if (held && held >= this.low && page[0]?.seq !== held) this.contradicted = true;
     const news = page.flatMap((m) => (this.contradicted ? [] : this.add(m)));
     if (!this.contradicted) this.#doubtful.clear();
     return news;
@@ -363,8 +389,12 @@ export class Conversation {
       this.older = cursor;
     }
     if (this.high !== null) return this.addOlder(page);
-    const pushed = [...this.#ahead.keys()].map((seq) => seq - 1);
-    this.assumedReadSeq = Math.max(this.assumedReadSeq, Math.min(page.at(-1)?.seq ?? 0, ...pushed));
+    const joined = (this.isNewGroup && page.filter((m) => adds(m, this.me)).at(-1)?.seq) || Infinity;
+    const before = [...this.#ahead.keys(), joined].map((seq) => seq - 1);
+    this.#newsFrom = Math.min(this.#newsFrom, joined);
+    // What the inbox has reported is exact.
+    if (!this.#listed.seq)
+      this.assumedReadSeq = Math.max(this.assumedReadSeq, Math.min(page.at(-1)?.seq ?? 0, ...before));
     return this.#start(page);
   }
 
@@ -385,7 +415,7 @@ export class Conversation {
     this.high = firstPushed - 1;
     this.low = firstPushed - old.length;
     this.#show();
-    for (const m of old) this.#recordSender(m);
+    for (const m of old) this.#record(m);
     return this.#advance();
   }
 
@@ -404,6 +434,7 @@ export class Conversation {
     }
     this.low -= before.length;
     this.#entries.unshift(...before.reverse());
+    for (const m of before) this.#recordMember(m);
     if (before.length) this.#show();
     return this.#advance();
   }
@@ -411,10 +442,10 @@ export class Conversation {
   /**
    * Adds what the inbox reports.
    *
-   * @param {{ conversationId: string, lastMessage?: Message, seq?: number, readSeq: number, peerReadSeq: number,
-   *   unread: number }} row
+   * @param {{ conversationId: string, lastMessage?: Message, seq?: number, readSeq: number, peerReadSeq?: number,
+   *   unread: number, name?: string, members?: number, left?: boolean, listedAt?: number }} row
    */
-  addInboxEntry({ conversationId, lastMessage, seq, readSeq, peerReadSeq, unread }) {
+  addInboxEntry({ conversationId, lastMessage, seq, readSeq, peerReadSeq = 0, unread, listedAt = 0, ...row }) {
     this.id = conversationId;
     const last = isMessage(lastMessage) ? lastMessage : undefined;
     const end = seq ?? last?.seq ?? 0;
@@ -422,12 +453,19 @@ export class Conversation {
     this.impliedReadSeq = Math.max(this.impliedReadSeq, readSeq);
     this.assumedReadSeq = 0;
     this.readSeq = Math.max(this.readSeq, readSeq);
-    this.peerReadSeq = Math.max(this.peerReadSeq, peerReadSeq);
-    // What follows the newest message are changes, and the message is as it is after them.
-    const changes = last
-      ? Array.from({ length: end - last.seq }, (_, n) => ({ seq: last.seq + n + 1, kind: 'change' }))
-      : [];
-    const page = last ? [last, ...changes] : [];
+    if (this.peer) this.addReadPosition(this.peer, peerReadSeq);
+    this.listedAt = listedAt;
+    // Otherwise the entries that follow say it.
+    if (this.state && !this.state.isKnown)
+      this.addGroup(end, { name: row.name, count: row.members, left: Boolean(row.left) });
+    // What follows the newest message is not shown as a message, and the message is as it is after that. A group may have
+    // no message.
+    const first = last?.seq ?? (this.state ? end - 1 : end);
+    /** @type {LogEntry[]} */
+    const page = Array.from({ length: end - first }, (_, n) => ({ seq: first + n + 1, kind: 'change' }));
+    if (last) page.unshift(last);
+    // What is new in it is on the newest page.
+    if (this.high === null && this.isNewGroup) return [];
     if (this.high !== null) {
       // A smaller one may have been read before the newest entry was pushed; the catch-up tells.
       this.stale ||= end !== this.high;
@@ -459,9 +497,48 @@ export class Conversation {
     return seq === this.high ? { lastSeq: seq, position } : { lastSeq: this.high };
   }
 
+  /**
+   * Takes in what the service says about the group. The entries held that are newer change it.
+   *
+   * @param {Parameters<Group['load']>} state
+   */
+  addGroup(...state) {
+    this.state?.load(...state);
+    for (const m of this.#entries) this.state?.fold(m, this.me);
+  }
+
+  /**
+   * Drops the entries below `floor`. They are not for this user, who became a member again after them.
+   *
+   * @param {number} [floor]
+   */
+  raise(floor = 0) {
+    if (this.high === null || floor <= this.low) return;
+    if (floor > this.high + 1) {
+      this.#forgetGroup();
+      this.high = floor - 1;
+      this.stale = true;
+    }
+    this.#entries.splice(0, floor - this.low);
+    for (const seq of this.#ahead.keys()) if (seq < floor) this.#ahead.delete(seq);
+    this.low = floor;
+    this.older = undefined;
+    this.#show();
+  }
+
+  /** The group may be different now. Its old name is shown until more is known. */
+  #forgetGroup() {
+    if (this.state) this.state = new Group(this.readBy, this.state.view.name);
+  }
+
   /** Takes an unknown conversation as new, because it did not exist when the client knew all of them. */
   startEmpty() {
     if (this.high !== null || this.wasReset) return;
+    // A group may be older than the membership.
+    if (this.groupId) {
+      this.isNewGroup = true;
+      return;
+    }
     this.high = 0;
     this.stale = false;
   }
@@ -479,12 +556,15 @@ export class Conversation {
     this.wasReset = true;
     this.proof = undefined;
     this.messages = [];
+    this.notices = [];
+    this.isNewGroup = false;
+    this.#forgetGroup();
+    this.readBy.clear();
     this.low = 1;
     this.high = null;
     this.older = undefined;
     this.loaded = false;
     this.readSeq = 0;
-    this.peerReadSeq = 0;
     this.impliedReadSeq = 0;
     this.assumedReadSeq = 0;
     this.acknowledgedReadSeq = 0;
@@ -501,7 +581,7 @@ export class Conversation {
       this.#ahead.delete(m.seq);
       this.high = m.seq;
       this.#entries.push(m);
-      this.#recordSender(m);
+      this.#record(m);
       news.push(m);
     }
     if (news.length) this.#show();
@@ -520,18 +600,44 @@ export class Conversation {
   }
 
   #show() {
-    const messages = this.#entries.filter((m) => m.kind === undefined);
-    const isSame = messages.length === this.messages.length && messages.every((m, n) => m === this.messages[n]);
-    if (!isSame) this.messages = messages;
+    this.messages = sameOr(
+      this.messages,
+      this.#entries.filter((m) => m.kind === undefined),
+    );
+    this.notices = sameOr(this.notices, this.#entries.filter(isNotice));
   }
 
   /**
-   * A user who writes an entry has read everything before it.
+   * A user who writes an entry has read everything before it. A backend that changes a group need not be a member.
    *
    * @param {LogEntry} m
    */
-  #recordSender(m) {
-    if (m.senderId === this.me) this.impliedReadSeq = Math.max(this.impliedReadSeq, m.seq);
-    else if (m.senderId) this.peerReadSeq = Math.max(this.peerReadSeq, m.seq);
+  #record(m) {
+    const { senderId, seq, kind } = m;
+    this.#recordMember(m);
+    this.state?.fold(m, this.me);
+    if (senderId === this.me) this.impliedReadSeq = Math.max(this.impliedReadSeq, seq);
+    else if (senderId && (kind !== 'group' || this.state?.has(senderId))) this.addReadPosition(senderId, seq);
+  }
+
+  /**
+   * What was there before this user became a member is not unread.
+   *
+   * @param {LogEntry} m
+   */
+  #recordMember(m) {
+    if (adds(m, this.me)) this.impliedReadSeq = Math.max(this.impliedReadSeq, m.seq);
+  }
+
+  /**
+   * Takes in up to where another user has read.
+   *
+   * @param {string} userId
+   * @param {number} seq
+   */
+  addReadPosition(userId, seq) {
+    if (seq <= (this.readBy.get(userId) ?? 0)) return;
+    this.readBy.set(userId, seq);
+    this.state?.show();
   }
 }

@@ -10,6 +10,8 @@ const MAX_BYTES = 16 * 1024;
 const MAX_JSON_BYTES = 24_000;
 /** Of a reaction, in bytes of UTF-8. */
 export const MAX_REACTION_BYTES = 64;
+/** Of a group's name, in bytes of UTF-8. */
+const MAX_NAME_BYTES = 256;
 /** Of a user id, in bytes of UTF-8. */
 const MAX_USER_ID_BYTES = 128;
 
@@ -24,6 +26,10 @@ export function excessOf(content) {
   const share = Math.max(byteLength(content) / MAX_BYTES, byteLength(JSON.stringify(content)) / MAX_JSON_BYTES);
   return share > 1 ? Math.ceil([...content].length * (1 - 1 / share)) : 0;
 }
+
+/** @param {unknown} name of a group */
+export const isName = (name) =>
+  typeof name === 'string' && /\S/.test(name) && !/\p{Cc}/u.test(name) && byteLength(name) <= MAX_NAME_BYTES;
 
 /**
  * @param {unknown} id

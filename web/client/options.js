@@ -2,7 +2,7 @@
 // Checks what a caller passes, and finds what the environment has in its place.
 
 import { ChatError } from './errors.js';
-import { byteLength, excessOf, MAX_REACTION_BYTES, problemOf } from './limits.js';
+import { byteLength, excessOf, isName, MAX_REACTION_BYTES, problemOf } from './limits.js';
 import { TIMES } from './times.js';
 
 /** @typedef {import('../chat-client.js').Options} Options */
@@ -14,23 +14,18 @@ import { TIMES } from './times.js';
 export function checkOptions(
   { token, userId, pageSize = 50, times = {}, WebSocket: Socket = globalThis.WebSocket } = /** @type {any} */ ({}),
 ) {
-  if (!token && !userId) throw new ChatError('bad_request', 'Set the option userId or token.');
-  if (token && typeof token !== 'function') {
-    throw new ChatError('bad_request', 'The option token is a function that returns a JWT: () => jwt.');
-  }
-  if (!Socket) {
-    const hint = 'Use Node.js 22 or later, or set the option WebSocket, for example to that of the npm package ws.';
-    throw new ChatError('bad_request', `This environment has no WebSocket. ${hint}`);
-  }
-  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > 100) {
-    throw new ChatError('bad_request', `The option pageSize is from 1 to 100, and not ${JSON.stringify(pageSize)}.`);
-  }
-  for (const [name, value] of Object.entries(times)) {
-    const isTime = name in TIMES && Number.isFinite(value);
-    if (!isTime) throw new ChatError('bad_request', `The option times.${name} is not a time limit in milliseconds.`);
-  }
+  checkThat(token || userId, 'Set the option userId or token.');
+  checkThat(!token || typeof token === 'function', 'The option token is a function that returns a JWT: () => jwt.');
+  const hint = 'Use Node.js 22 or later, or the option WebSocket with that of the npm package ws.';
+  checkThat(Socket, `This environment has no WebSocket. ${hint}`);
+  checkThat(
+    Number.isInteger(pageSize) && pageSize >= 1 && pageSize <= 100,
+    `The option pageSize is from 1 to 100, and not ${JSON.stringify(pageSize)}.`,
+  );
+  for (const [name, value] of Object.entries(times))
+    checkThat(name in TIMES && Number.isFinite(value), `The option times.${name} is not a time limit in milliseconds.`);
   const problem = userId === undefined ? '' : problemOf(userId);
-  if (problem) throw new ChatError('bad_request', `userId: ${problem}`);
+  checkThat(!problem, `userId: ${problem}`);
   return /** @type {typeof WebSocket} */ (Socket);
 }
 
@@ -45,10 +40,39 @@ export function addressOf(url) {
   throw new ChatError('bad_request', `The option url is like wss://HOST/STAGE, and not ${JSON.stringify(url)}.`);
 }
 
-/** @param {string} peer */
-export function checkPeer(peer) {
-  const problem = problemOf(peer);
-  if (problem) throw new ChatError('bad_request', `The recipient can't be ${JSON.stringify(peer)}: ${problem}`);
+const GROUP_ID = /^[\da-f]{8}(-[\da-f]{4}){4}[\da-f]{8}$/;
+
+/** @param {unknown} user */
+export function checkUser(user) {
+  const problem = problemOf(user);
+  checkThat(!problem, `The recipient can't be ${JSON.stringify(user)}: ${problem}`);
+}
+
+/** @param {any} peer */
+export const checkPeer = (peer) => (peer?.groupId === undefined ? checkUser(peer?.peer ?? peer) : checkGroupPeer(peer));
+
+/** @param {any} peer */
+export const checkGroupPeer = (peer) => checkThat(GROUP_ID.test(peer?.groupId), 'A group is { groupId }, a UUID.');
+
+/**
+ * @template {Partial<import('../chat-client.js').NewGroup> & import('../chat-client.js').GroupChanges} T
+ * @param {T} fields what a new group is like, or what changes in a group
+ * @returns {T} a copy without what is undefined
+ * @throws {ChatError} if it is not valid
+ */
+export function groupOf(fields) {
+  const { name, members = [], add = [], remove = [], roles = {} } = fields;
+  [...members, ...add, ...remove, ...Object.keys(roles)].forEach(checkUser);
+  checkThat(name === undefined || isName(name), 'A name has 1 to 256 bytes, and no control characters.');
+  return JSON.parse(JSON.stringify(fields));
+}
+
+/**
+ * @param {unknown} holds
+ * @param {string} message
+ */
+function checkThat(holds, message) {
+  if (!holds) throw new ChatError('bad_request', message);
 }
 
 /** @returns {IDBFactory | undefined} undefined if the browser blocks storage: some then throw for a look at it */
@@ -70,7 +94,7 @@ export function contentOf(content) {
     throw new ChatError('bad_request', `A message is a string, and not of type ${typeof content}.`);
   }
   const text = content.toWellFormed?.() ?? content;
-  if (!text.trim()) throw new ChatError('bad_request', 'A message needs at least one visible character.');
+  checkThat(text.trim(), 'A message needs at least one visible character.');
   const excess = excessOf(text);
   if (!excess) return text;
   const hint = 'Shorten it, or send it in parts.';
@@ -79,15 +103,14 @@ export function contentOf(content) {
 
 /** @param {unknown} seq */
 export function checkSeq(seq) {
-  if (!Number.isSafeInteger(seq) || Number(seq) < 1) {
-    throw new ChatError('bad_request', `A seq is a whole number from 1, and not ${JSON.stringify(seq)}.`);
-  }
+  checkThat(
+    Number.isSafeInteger(seq) && Number(seq) >= 1,
+    `A seq is a whole number from 1, and not ${JSON.stringify(seq)}.`,
+  );
 }
 
 /** @param {unknown} reaction */
 export function checkReaction(reaction) {
   const bytes = typeof reaction === 'string' && reaction.trim() ? byteLength(reaction) : 0;
-  if (bytes < 1 || bytes > MAX_REACTION_BYTES) {
-    throw new ChatError('bad_request', `A reaction is a text of 1 to ${MAX_REACTION_BYTES} bytes.`);
-  }
+  checkThat(bytes >= 1 && bytes <= MAX_REACTION_BYTES, `A reaction is a text of 1 to ${MAX_REACTION_BYTES} bytes.`);
 }

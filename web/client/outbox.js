@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `Outbox`: messages and changes that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload, and all
-// tabs of a user share them. A Web Lock lets one tab at a time send the messages of a conversation.
+// `Outbox`: messages and changes that are not acknowledged yet. They are kept in IndexedDB, so that they survive a reload,
+// and all tabs of a user share them. A Web Lock lets one tab at a time send the messages of a conversation.
 //
 // Storage may fail at any time: a browser loses its connection to the database, a user clears the data of a site, a
 // frozen tab holds the lock. Then entries are kept in memory, and the storage is tried again with the next call. Two tabs
@@ -15,8 +15,8 @@ import { hasCode, within } from './errors.js';
  *
  * @typedef {{ kind: 'queued' | 'failed', entry: Entry }
  *   | { kind: 'gone', clientMessageId: string }
- *   | { kind: 'sent', clientMessageId: string, message: import('./conversation.js').LogEntry,
- *       changed?: import('./conversation.js').Message }} TabMessage
+ *   | { kind: 'sent', clientMessageId: string, message: import('./entries.js').LogEntry,
+ *       changed?: import('./entries.js').Message }} TabMessage
  */
 
 const STORE = 'outbox';

@@ -32,12 +32,13 @@ export class Presence {
   }
 
   /**
-   * @param {readonly string[]} peers
+   * @param {any} peers users, or a group
    * @returns {Promise<import('../chat-client.js').Presence[]>}
    */
   async ask(peers) {
     if (this.options.presence === false) return [];
-    const parts = [];
+    /** @type {object[]} */
+    const parts = peers.groupId ? [{ groupId: peers.groupId }] : [];
     for (let n = 0; n < peers.length; n += PART) parts.push({ userIds: peers.slice(n, n + PART) });
     const replies = await Promise.all(parts.map((part) => this.session.connection.request('getPresence', part)));
     return replies.flatMap(({ users }) => users);
@@ -49,7 +50,7 @@ export class Presence {
     this.refresh();
   }
 
-  /** Asks about the watched users that are due, unless nobody can see or give the answer. */
+  /** Asks about the watched users that are due, unless the page is hidden or the service can't answer. */
   async refresh() {
     const { connection, isClosed, emit } = this.session;
     const isOff = this.options.presence === false || this.isRefused || isClosed;

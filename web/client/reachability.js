@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether the service replies to HTTP, for telling a refused upgrade from a network failure.
+// Reachability of the service over HTTP, which tells a refused upgrade from a network failure.
 
 /**
  * Requests `address` without credentials, user or token.

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // `Receiver`: takes every entry in once and in order, fills gaps, and asks for what was missed.
 
-import { isEntry, isMessage } from './conversation.js';
-import { ChatError } from './errors.js';
+import { isEntry, isMessage, isNotice } from './entries.js';
+import { ChatError, isConnectionError, isRetryable } from './errors.js';
+import { nameOf, targetOf } from './peers.js';
 import { Walk } from './walk.js';
 
 /** @typedef {import('./conversation.js').Conversation} Conversation */
-/** @typedef {import('./conversation.js').Message} Message */
-/** @typedef {import('./conversation.js').LogEntry} LogEntry */
+/** @typedef {import('./entries.js').Message} Message */
+/** @typedef {import('./entries.js').LogEntry} LogEntry */
 
 /** Milliseconds before a gap is asked for, because pushes overtake each other. */
 const GAP_DELAY = 200;
@@ -70,7 +71,7 @@ export class Receiver {
         this.hasInbox = true;
         session.knowsAll = true;
         for (const c of session.conversations.values()) {
-          if (walk.peers.has(c.peer)) continue;
+          if (walk.keys.has(c.key)) continue;
           if (isBehind(c)) this.#catchUpLater(c);
           // Now known not to exist on the server.
           session.changed(c);
@@ -87,7 +88,7 @@ export class Receiver {
   /** @param {any} row of the inbox */
   #takeInboxEntry(row) {
     const { session } = this;
-    const c = session.conversation(row.peerId);
+    const c = session.conversationOf(row);
     if (session.knowsAll) c.startEmpty();
     if (isMessage(row.lastMessage)) this.onReceived(row.lastMessage);
     const before = c.peerReadSeq;
@@ -108,9 +109,8 @@ export class Receiver {
   onFrame({ type, value, changed, position }) {
     const { userId, conversations } = this.session;
     if (type === 'message' && isEntry(value)) {
-      const { senderId, recipientId } = value;
-      if (senderId !== userId && recipientId !== userId) return;
-      this.receive(this.session.conversation(senderId === userId ? recipientId : senderId), value, changed, position);
+      const isOwn = value.groupId || value.senderId === userId || value.recipientId === userId;
+      if (isOwn) this.receive(this.session.conversationOf(value), value, changed, position);
     } else if (type === 'read' && Number.isSafeInteger(value?.seq)) {
       for (const c of conversations.values()) if (c.id === value.conversationId) this.#receiveReadPosition(c, value);
     }
@@ -125,23 +125,23 @@ export class Receiver {
       c.readSeq = Math.max(c.readSeq, seq);
     } else {
       const before = c.peerReadSeq;
-      c.peerReadSeq = Math.max(before, seq);
+      c.addReadPosition(userId, seq);
       this.#reportRead(c, before);
     }
     this.session.changed(c);
   }
 
   /**
-   * Reports each own message that the peer has read since.
+   * Reports each own message that another user has read since.
    *
    * @param {Conversation} c
-   * @param {number} before the peer's earlier read position
+   * @param {number} before up to where it was read earlier
    */
   #reportRead(c, before) {
     for (const { senderId, clientMessageId, seq } of c.messages) {
       if (seq <= before || seq > c.peerReadSeq) continue;
       if (senderId !== this.session.userId || !clientMessageId) continue;
-      this.session.emit('status', { clientMessageId, peer: c.peer, state: 'read', seq });
+      this.session.emit('status', { clientMessageId, ...nameOf(c.key), state: 'read', seq });
     }
   }
 
@@ -190,6 +190,7 @@ export class Receiver {
     c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
     const changed = c.takeChanged();
     for (const m of news) {
+      if (isNotice(m)) this.session.emit('group', m);
       if (m.kind !== undefined) continue;
       this.onMessage(m);
       this.session.emit('message', m);
@@ -205,22 +206,68 @@ export class Receiver {
    */
   catchUp(c) {
     c.stale = true;
-    return this.session.run(`catch up ${c.peer}`, async () => {
+    return this.session.run(`catch up ${c.key}`, async () => {
       while (c.stale || c.hasGap || needsNewestPage(c)) {
         await this.session.persist(() =>
           c.high === null || needsNewestPage(c) ? this.#loadNewest(c) : this.#loadNext(c),
         );
       }
       this.session.changed(c);
+      if (c.state && !c.state.isKnown && !c.state.view.left) this.loadGroup(c).catch(() => {});
     });
+  }
+
+  /**
+   * Asks what the group is like. From then on its entries keep that up to date.
+   *
+   * @param {Conversation} c
+   * @param {boolean} [readPositions] whether it asks up to where the members have read, too
+   */
+  async loadGroup(c, readPositions) {
+    // What follows the answer must be held, so that no entry between is missed.
+    if (c.high === null) await this.catchUp(c);
+    await this.session.run(`group ${readPositions} ${c.key}`, async () => {
+      for (let isLoaded = false; !isLoaded; ) {
+        const { state } = c;
+        const pages = await this.session.persist(() => this.#groupPages(c, readPositions));
+        const [{ seq, name, count, history, posting, adding, you }] = pages;
+        // An answer to an earlier question says nothing about the state now.
+        isLoaded = c.state === state && pages.every((page) => page.seq === seq);
+        if (!isLoaded) continue;
+        const before = c.peerReadSeq;
+        const members = pages.flatMap((page) => page.members);
+        for (const { userId, readSeq = 0 } of members)
+          if (userId !== this.session.userId) c.addReadPosition(userId, readSeq);
+        c.addGroup(seq, { name, count, history, posting, adding, left: false, you: you.role }, members);
+        this.#afterUpdate(c, before);
+      }
+      this.session.changed(c);
+    });
+  }
+
+  /**
+   * @param {Conversation} c
+   * @param {boolean} [readPositions]
+   * @returns {Promise<any[]>}
+   */
+  async #groupPages({ groupId }, readPositions) {
+    const pages = [];
+    let startKey;
+    do {
+      const page = await this.session.connection.request('getGroup', { groupId, readPositions, startKey });
+      pages.push(page);
+      startKey = page.lastEvaluatedKey;
+    } while (startKey !== undefined);
+    return pages;
   }
 
   /** @param {Conversation} c */
   async #loadNewest(c) {
     const before = c.peerReadSeq;
-    const { entries, next } = await this.page(c.peer, { limit: c.isOpened ? this.pageSize : 1 });
+    const isWhole = c.isOpened || c.isNewGroup;
+    const { entries, next } = await this.page(c, { limit: isWhole ? this.pageSize : 1 });
     const wasKnown = c.high !== null;
-    this.#announce(c, c.addNewest(entries.reverse(), next, c.isOpened));
+    this.#announce(c, c.addNewest(entries.reverse(), next, isWhole));
     c.stale = wasKnown && c.hasGap;
     this.#afterUpdate(c, before);
     const few = Math.min(FEW, this.pageSize);
@@ -232,10 +279,10 @@ export class Receiver {
   async #loadNext(c) {
     const { high, peerReadSeq } = c;
     const held = (high ?? 0) >= c.low ? (high ?? 0) : 0;
-    let { entries, next } = await this.page(c.peer, { limit: 100, after: held ? held - 1 : high });
+    let { entries, next } = await this.page(c, { limit: 100, after: held ? held - 1 : high });
     // A long entry may fill a page alone.
     if (entries.at(-1)?.seq === high && next !== undefined) {
-      const more = await this.page(c.peer, { limit: 100, after: high });
+      const more = await this.page(c, { limit: 100, after: high });
       entries = [...entries, ...more.entries];
       next = more.next;
     }
@@ -247,13 +294,13 @@ export class Receiver {
   }
 
   /**
-   * @param {string} peer
+   * @param {Conversation} c
    * @param {object} fields of `getMessages`
    * @returns {Promise<{ entries: LogEntry[], next: unknown }>}
    */
-  async page(peer, fields) {
-    const page = await this.session.connection.request('getMessages', { targetId: peer, ...fields });
-    const c = this.session.conversation(peer);
+  async page(c, fields) {
+    const page = await this.session.connection.request('getMessages', { ...targetOf(c), ...fields });
+    c.raise(page.floor);
     /** @type {Message[]} */
     const changed = (page.changed ?? []).filter(isMessage);
     for (const m of changed) c.update(m);
@@ -269,15 +316,16 @@ export class Receiver {
   }
 
   /**
-   * A message as it is now.
+   * A message as it is now. Nothing else asks for it on the next connection.
    *
-   * @param {string} peer
+   * @param {Conversation} c
    * @param {number} seq
-   * @returns {Promise<Message>}
+   * @returns {Promise<LogEntry | undefined>} undefined if it is not for this user any more
    */
-  async message(peer, seq) {
-    const { entries } = await this.session.persist(() => this.page(peer, { limit: 1, after: seq - 1 }));
-    return /** @type {Message} */ (entries[0]);
+  async message(c, seq) {
+    const load = () => this.page(c, { limit: 1, after: seq - 1 });
+    const { entries } = await this.session.persist(load, (error) => isRetryable(error) || isConnectionError(error));
+    return entries.find((m) => m.seq === seq);
   }
 
   /**
@@ -295,7 +343,7 @@ export class Receiver {
       }
     };
     // After the next connection it is sent again.
-    this.session.run(`read ${c.peer}`, send).catch(() => {});
+    this.session.run(`read ${c.key}`, send).catch(() => {});
   }
 
   /**
@@ -306,7 +354,7 @@ export class Receiver {
   async older(c) {
     const { low } = c;
     const older = () => c.messages.filter((m) => m.seq < low);
-    await this.session.run(`older ${c.peer}`, async () => {
+    await this.session.run(`older ${c.key}`, async () => {
       while (!older().length && c.older !== undefined) await this.#loadOlder(c);
     });
     return older();
@@ -314,7 +362,10 @@ export class Receiver {
 
   /** @param {Conversation} c */
   async #loadOlder(c) {
-    const { entries, next } = await this.page(c.peer, { limit: this.pageSize, startKey: c.older });
+    const startKey = c.older;
+    const { entries, next } = await this.page(c, { limit: this.pageSize, startKey });
+    // What was older before is not, if it began again meanwhile.
+    if (c.older !== startKey) return c.stale ? this.#catchUpLater(c) : undefined;
     c.older = next;
     this.#announce(c, c.addOlder(entries.reverse()));
   }
@@ -326,10 +377,10 @@ export class Receiver {
  * @param {Conversation} c
  * @param {number} seq
  */
-const readMark = ({ peer, proof }, seq) => ({
-  targetId: peer,
+const readMark = (c, seq) => ({
+  ...targetOf(c),
   seq,
-  position: proof && proof.seq >= seq ? proof.position : undefined,
+  position: c.proof && c.proof.seq >= seq ? c.proof.position : undefined,
 });
 
 /**
@@ -337,7 +388,7 @@ const readMark = ({ peer, proof }, seq) => ({
  *
  * @param {Conversation} c
  */
-const isFollowed = (c) => c.isOpened || c.high !== null || c.hasGap;
+const isFollowed = (c) => c.isOpened || c.high !== null || c.hasGap || c.isNewGroup;
 
 /** @param {Conversation} c */
 const isBehind = (c) => (c.stale && isFollowed(c)) || c.hasGap;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT
 // `Sender`: own messages and changes, from the call to their settlement: queued in the outbox, shared with the other tabs,
-// and delivered in order for each recipient.
+// and delivered in order for each conversation.
 
 import { Delivery } from './delivery.js';
 import { ChatError } from './errors.js';
 import { newId } from './id.js';
+import { keyOf, nameOf } from './peers.js';
 
 /**
  * @typedef {import('./conversation.js').Conversation} Conversation
- * @typedef {import('./conversation.js').Message} Message
- * @typedef {import('./conversation.js').LogEntry} LogEntry
+ * @typedef {import('./entries.js').Message} Message
+ * @typedef {import('./entries.js').LogEntry} LogEntry
  * @typedef {import('./conversation.js').Entry} Entry
  * @typedef {import('./outbox.js').Outbox} Outbox
  * @typedef {import('../chat-client.js').Status} Status
  *
  * @typedef {object} Waiter a caller that waits for its message to be stored or changed
- * @property {(message: Message) => void} resolve
+ * @property {(message: any) => void} resolve
  * @property {(error: ChatError) => void} reject
  */
 
@@ -27,7 +28,7 @@ import { newId } from './id.js';
  * @param {(shown: readonly Entry[]) => Entry[]} change
  */
 const changeList = (c, entry, change) => {
-  const list = entry.kind ? 'changes' : 'pending';
+  const list = entry.group ? 'groupChanges' : entry.kind ? 'changes' : 'pending';
   c[list] = /** @type {any} */ (change(c[list]));
 };
 
@@ -105,24 +106,24 @@ export class Sender {
   /**
    * Queues a message or a change.
    *
-   * @param {string} peer
-   * @param {Pick<Entry, 'kind' | 'target' | 'content' | 'reaction' | 'on' | 'replyTo' | 'mentions'>} fields
-   * @returns {Promise<Message>} resolves when it is stored, with the message as it then is
+   * @param {string} key of the conversation
+   * @param {Pick<Entry, 'kind' | 'target' | 'content' | 'reaction' | 'on' | 'replyTo' | 'mentions' | 'group'>} fields
+   * @returns {Promise<any>} resolves when it is stored: with the message as it then is, or the entry of a group
    */
-  async add(peer, fields) {
+  async add(key, fields) {
     await this.ready;
     if (this.session.isClosed || !this.#outbox) throw new ChatError('closed', 'The client was closed.');
     const clientMessageId = newId();
     // All attempts in any tab name the same entry of the conversation, after which this one is stored. So it is stored with
     // the entry, if the conversation is known by now.
-    const { end } = this.session.conversation(peer);
-    const entry = await this.#outbox.add({ clientMessageId, peer, ...fields, queuedAt: Date.now(), ...end });
+    const { end } = this.session.conversation(key);
+    const entry = await this.#outbox.add({ clientMessageId, ...nameOf(key), ...fields, queuedAt: Date.now(), ...end });
     if (this.session.isClosed) {
       throw new ChatError('closed', 'The client was closed. The message stays queued if the outbox is durable.');
     }
     const stored = this.#settlement(entry);
     this.#outbox.broadcast({ kind: 'queued', entry });
-    this.pump(peer);
+    this.pump(key);
     return stored;
   }
 
@@ -138,7 +139,7 @@ export class Sender {
     await this.#outbox?.put(entry);
     this.#outbox?.broadcast({ kind: 'queued', entry });
     this.#report(entry, 'queued');
-    this.pump(entry.peer);
+    this.pump(keyOf(entry));
     return true;
   }
 
@@ -179,7 +180,7 @@ export class Sender {
     if (!tracked) {
       tracked = { entry, waiters: [] };
       this.#pending.set(entry.clientMessageId, tracked);
-      const c = this.session.conversation(entry.peer);
+      const c = this.#conversationOf(entry);
       changeList(c, entry, (shown) => [...shown, entry].sort((a, b) => a.n - b.n));
       this.#report(entry, entry.failed ? 'failed' : 'queued');
     }
@@ -204,7 +205,7 @@ export class Sender {
 
   /**
    * @param {Entry} entry
-   * @returns {Promise<Message>} resolves when the message is stored
+   * @returns {Promise<any>} resolves when it is stored
    */
   #settlement(entry) {
     return new Promise((resolve, reject) => {
@@ -212,36 +213,41 @@ export class Sender {
     });
   }
 
-  /** Sends what is queued, to every recipient. */
+  /** Sends what is queued, to every conversation. */
   pumpAll() {
-    for (const peer of new Set([...this.#pending.values()].map(({ entry }) => entry.peer))) this.pump(peer);
+    for (const key of new Set([...this.#pending.values()].map(({ entry }) => keyOf(entry)))) this.pump(key);
+  }
+
+  /** @param {Entry} entry */
+  #conversationOf(entry) {
+    return this.session.conversation(keyOf(entry));
   }
 
   /**
-   * Sends what is queued for one recipient, one message after the other.
+   * Sends what is queued for one conversation, one message after the other.
    *
-   * @param {string} peer
+   * @param {string} key
    */
-  pump(peer) {
+  pump(key) {
     if (!this.session.connection.isOpen) return;
     const work = async () => {
       await this.ready;
-      await this.#outbox?.exclusively(peer, () => this.#sendQueued(peer));
+      await this.#outbox?.exclusively(key, () => this.#sendQueued(key));
     };
     // After a lost connection, the next one pumps again.
-    this.session.run(`pump ${peer}`, work).catch(() => {});
+    this.session.run(`pump ${key}`, work).catch(() => {});
   }
 
-  /** @param {string} peer */
-  async #sendQueued(peer) {
+  /** @param {string} key */
+  async #sendQueued(key) {
     while (this.session.connection.isOpen && this.#outbox) {
       const stored = await this.#outbox.all();
-      for (const entry of stored ?? []) if (entry.peer === peer) this.#trackForeign(entry);
-      const queued = [...this.#pending.values()].map(({ entry }) => entry).filter((e) => e.peer === peer && !e.failed);
+      for (const entry of stored ?? []) if (keyOf(entry) === key) this.#trackForeign(entry);
+      const queued = [...this.#pending.values()].map(({ entry }) => entry).filter((e) => keyOf(e) === key && !e.failed);
       if (stored) await this.#restore(queued, stored);
       const [next] = queued.sort((a, b) => a.n - b.n);
       if (!next) break;
-      await this.#delivery.run(this.session.conversation(peer), next);
+      await this.#delivery.run(this.session.conversation(key), next);
     }
   }
 
@@ -302,18 +308,23 @@ export class Sender {
     this.#settled.add(clientMessageId);
     this.#outbox?.remove(entry);
     this.#outbox?.broadcast({ kind: 'sent', clientMessageId, message: m, changed });
-    const c = this.session.conversation(entry.peer);
+    const c = this.#conversationOf(entry);
     if (m.kind === undefined) entry.sent = m;
     else this.#hide(entry);
+    // From now on, a new group has an id.
+    if (entry.kind === 'create') entry.groupId = m.groupId;
     this.#report(entry, 'sent', m.seq);
-    const message =
-      m.kind === undefined ? m : (changed ?? c.message(m.target) ?? (waiters.length ? this.#load(entry) : undefined));
-    for (const { resolve, reject } of waiters) Promise.resolve(/** @type {Message} */ (message)).then(resolve, reject);
+    const stored =
+      m.kind === 'change' ? (changed ?? c.message(m.target) ?? (waiters.length ? this.#load(c, entry) : undefined)) : m;
+    for (const { resolve, reject } of waiters) Promise.resolve(stored).then(resolve, reject);
   }
 
-  /** @param {Entry} entry of a change */
-  #load({ peer, target = 0 }) {
-    return this.receiver.message(peer, target);
+  /**
+   * @param {Conversation} c
+   * @param {Entry} entry of a change
+   */
+  #load(c, { target = 0 }) {
+    return this.receiver.message(c, target);
   }
 
   /** @param {string} clientMessageId */
@@ -321,7 +332,7 @@ export class Sender {
     const tracked = this.#pending.get(clientMessageId);
     if (!tracked) return;
     this.#pending.delete(clientMessageId);
-    const c = this.session.conversation(tracked.entry.peer);
+    const c = this.#conversationOf(tracked.entry);
     this.#hide(tracked.entry);
     for (const { reject } of tracked.waiters) reject(new ChatError('discarded', 'The message was discarded.'));
     this.session.changed(c);
@@ -336,15 +347,15 @@ export class Sender {
     if (message.kind === 'gone') return this.#drop(message.clientMessageId);
     if (message.kind === 'sent') {
       const { message: stored, changed } = message;
-      return this.receiver.receive(this.session.conversation(stored.recipientId ?? ''), stored, changed);
+      return this.receiver.receive(this.session.conversationOf(stored), stored, changed);
     }
     const entry = this.#trackForeign(message.entry);
     if (!entry) return;
     entry.failed = message.entry.failed;
     if (message.kind === 'failed') return this.#reportFailure(entry);
     this.#show(entry);
-    this.session.changed(this.session.conversation(entry.peer));
-    this.pump(entry.peer);
+    this.session.changed(this.#conversationOf(entry));
+    this.pump(keyOf(entry));
   }
 
   /**
@@ -353,14 +364,14 @@ export class Sender {
    * @param {Entry} entry
    */
   #show(entry) {
-    const c = this.session.conversation(entry.peer);
+    const c = this.#conversationOf(entry);
     const isShown = (/** @type {Entry} */ shown) => shown.clientMessageId === entry.clientMessageId;
     changeList(c, entry, (list) => list.map((shown) => (isShown(shown) ? { ...entry } : shown)));
   }
 
   /** @param {Entry} entry */
   #hide(entry) {
-    const c = this.session.conversation(entry.peer);
+    const c = this.#conversationOf(entry);
     changeList(c, entry, (list) => list.filter((shown) => shown.clientMessageId !== entry.clientMessageId));
   }
 
@@ -370,14 +381,14 @@ export class Sender {
    * @param {number} [seq] of what is stored
    */
   #report(entry, state, seq) {
-    const { clientMessageId, peer, kind, target, failed } = entry;
+    const { clientMessageId, kind, target, failed } = entry;
     this.#show(entry);
     /** @type {Status} */
-    const status = { clientMessageId, peer, state };
+    const status = { clientMessageId, ...nameOf(keyOf(entry)), state };
     if (seq) status.seq = seq;
     if (kind) Object.assign(status, { kind, target });
     if (failed) Object.assign(status, { code: failed.code, reason: failed.message });
     this.session.emit('status', status);
-    this.session.changed(this.session.conversation(peer));
+    this.session.changed(this.#conversationOf(entry));
   }
 }

@@ -3,16 +3,19 @@
 
 import { Conversation } from './conversation.js';
 import { delayAfter, isRetryable, pause } from './errors.js';
+import { keyOfValue, NEW_GROUP, nameOf } from './peers.js';
 
 /** @typedef {import('../chat-client.js').Events} Events */
 
 export class Session {
   /**
-   * By the peer's user id.
+   * By their keys.
    *
    * @type {Map<string, Conversation>}
    */
   conversations = new Map();
+  /** Holds the groups that are queued. It is no conversation: no caller gets it, and the service does not know it. */
+  newGroups = new Conversation(NEW_GROUP, '');
   isClosed = false;
   /** Whether all conversations of the user were known at some time. One that appears later is new. */
   knowsAll = false;
@@ -44,17 +47,26 @@ export class Session {
   }
 
   /**
-   * Returns the conversation with a user; it is created if it does not exist.
+   * Returns the conversation with a key; it is created if it does not exist.
    *
-   * @param {string} peer
+   * @param {string} key
    */
-  conversation(peer) {
-    let c = this.conversations.get(peer);
+  conversation(key) {
+    let c = key === NEW_GROUP ? this.newGroups : this.conversations.get(key);
     if (!c) {
-      c = new Conversation(peer, this.userId ?? '');
-      this.conversations.set(peer, c);
+      c = new Conversation(key, this.userId ?? '');
+      this.conversations.set(key, c);
     }
     return c;
+  }
+
+  /**
+   * Returns the conversation of an entry, or of a row of the inbox.
+   *
+   * @param {Parameters<typeof keyOfValue>[0]} value
+   */
+  conversationOf(value) {
+    return this.conversation(keyOfValue(value, this.userId));
   }
 
   /** @param {string} userId */
@@ -64,19 +76,20 @@ export class Session {
   }
 
   /**
-   * Repeats `work` after retryable errors. An error of the connection ends it, because the next connection starts all
+   * Repeats `work` after retryable errors. An error of the connection ends it, because the next connection starts most
    * work again.
    *
    * @template T
    * @param {() => Promise<T>} work
+   * @param {(error: unknown) => boolean} [isTemporary] whether it is repeated after an error
    * @returns {Promise<T>}
    */
-  async persist(work) {
+  async persist(work, isTemporary = isRetryable) {
     for (let failures = 0; ; failures += 1) {
       try {
         return await work();
       } catch (error) {
-        if (!isRetryable(error) || this.isClosed) throw error;
+        if (!isTemporary(error) || this.isClosed) throw error;
         await this.backOff(error, failures);
       }
     }
@@ -140,11 +153,12 @@ export class Session {
    * @param {Conversation} c
    */
   changed(c) {
+    if (c === this.newGroups) return;
     const { unread } = c;
     if (unread !== c.reportedUnread) {
       this.totalUnread += unread - c.reportedUnread;
       c.reportedUnread = unread;
-      this.emit('unread', { peer: c.peer, unread, total: this.totalUnread });
+      this.emit('unread', { ...nameOf(c.key), unread, total: this.totalUnread });
     }
     this.emit('conversation', c.snapshot);
   }

@@ -1,38 +1,44 @@
 // SPDX-License-Identifier: MIT
-// `Typing`: tells peers that this user is typing, and keeps which of them are.
+// `Typing`: tells other users that this one is typing, and keeps which of them are.
 
 import { moment, since } from './clock.js';
 import { hasCode } from './errors.js';
+import { keyOfValue, nameOf, targetOf } from './peers.js';
 
 /** @typedef {import('./clock.js').Moment} Moment */
 /** @typedef {import('./conversation.js').Conversation} Conversation */
 
-/** Milliseconds between two frames to the same peer. */
+/** Milliseconds between two frames in the same conversation. */
 const PAUSE = 8_000;
-/** Milliseconds for which one frame of a peer counts. */
+/** Milliseconds for which one frame of a user counts. */
 const LASTING = 10_000;
-/** Milliseconds after a message of a peer. A frame that arrives meanwhile is older: pushes overtake each other. */
+/** Milliseconds after a message of a user. A frame that arrives meanwhile is older: pushes overtake each other. */
 const LATE = 1_000;
 
 export class Typing {
-  /** Whether the service has refused it on this connection, because its operator has turned it off. */
-  isRefused = false;
   /**
-   * The last frame to each peer.
+   * Conversations in which the service has refused it on this connection: its operator has turned it off, or the group is
+   * large.
+   *
+   * @type {Set<Conversation>}
+   */
+  refused = new Set();
+  /**
+   * The last frame in each conversation, by its key.
    *
    * @type {Map<string, Moment>}
    */
   #sent = new Map();
   /**
-   * The last message of each peer.
+   * The last message of each user in each conversation.
    *
    * @type {Map<string, Moment>}
    */
   #received = new Map();
   /**
-   * Those who are typing.
+   * Those who are typing in each conversation.
    *
-   * @type {Map<Conversation, ReturnType<typeof setTimeout>>}
+   * @type {Map<string, ReturnType<typeof setTimeout>>}
    */
   #timers = new Map();
 
@@ -45,17 +51,17 @@ export class Typing {
     this.options = options;
   }
 
-  /** @param {string} peer */
-  send(peer) {
+  /** @param {string} key of the conversation */
+  send(key) {
     const { connection, conversations, userId } = this.session;
+    const c = conversations.get(key);
     // The service refuses it before the first message.
-    const isNew = !conversations.get(peer)?.high;
-    if (this.options.typing === false || this.isRefused || isNew || peer === userId || !connection.isOpen) return;
-    const last = this.#sent.get(peer);
-    if (last && since(last) < PAUSE) return;
-    this.#sent.set(peer, moment());
-    connection.request('typing', { targetId: peer }, undefined, true).catch((error) => {
-      if (hasCode(error, 'forbidden', 'unknown_action')) this.isRefused = true;
+    if (!c?.high || c.group?.left || key === userId || this.refused.has(c)) return;
+    const last = this.#sent.get(key);
+    if (this.options.typing === false || !connection.isOpen || (last && since(last) < PAUSE)) return;
+    this.#sent.set(key, moment());
+    connection.request('typing', targetOf(c), undefined, true).catch((error) => {
+      if (hasCode(error, 'forbidden', 'unknown_action')) this.refused.add(c);
     });
   }
 
@@ -66,36 +72,43 @@ export class Typing {
    */
   onFrame({ type, value }) {
     if (type !== 'typing' || this.options.typing === false) return;
-    const c = this.session.conversations.get(value?.userId);
-    const last = this.#received.get(value?.userId);
-    if (c?.id === value?.conversationId && !(last && since(last) < LATE)) this.#set(c, true);
+    const { userId, conversationId } = value ?? {};
+    if (typeof userId !== 'string' || userId === this.session.userId) return;
+    const c = this.session.conversations.get(keyOfValue(value));
+    if (!c || c.id !== conversationId) return;
+    const last = this.#received.get(idOf(c, userId));
+    if (!last || since(last) >= LATE) this.#set(c, userId, true);
   }
 
   /**
-   * A message of a peer ends it.
+   * A message of a user ends it.
    *
-   * @param {string} senderId
+   * @param {import('./entries.js').Message} message
    */
-  onMessage(senderId) {
-    this.#received.set(senderId, moment());
-    this.#set(this.session.conversations.get(senderId), false);
+  onMessage(message) {
+    const { senderId } = message;
+    const c = this.session.conversations.get(keyOfValue(message, this.session.userId));
+    if (!c) return;
+    this.#received.set(idOf(c, senderId), moment());
+    this.#set(c, senderId, false);
   }
 
   /**
-   * @param {Conversation | undefined} c
+   * @param {Conversation} c
+   * @param {string} userId
    * @param {boolean} isTyping
    */
-  #set(c, isTyping) {
-    if (!c) return;
-    clearTimeout(this.#timers.get(c));
+  #set(c, userId, isTyping) {
+    const id = idOf(c, userId);
+    clearTimeout(this.#timers.get(id));
     if (isTyping)
       this.#timers.set(
-        c,
-        setTimeout(() => this.#set(c, false), LASTING),
+        id,
+        setTimeout(() => this.#set(c, userId, false), LASTING),
       );
-    if (c.isTyping === isTyping) return;
-    c.isTyping = isTyping;
-    this.session.emit('typing', { peer: c.peer, isTyping });
+    if (c.typing.includes(userId) === isTyping) return;
+    c.typing = isTyping ? [...c.typing, userId] : c.typing.filter((other) => other !== userId);
+    this.session.emit('typing', { ...nameOf(c.key), ...(c.groupId && { userId }), isTyping });
     this.session.changed(c);
   }
 
@@ -103,3 +116,9 @@ export class Typing {
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 }
+
+/**
+ * @param {Conversation} c
+ * @param {string} userId
+ */
+const idOf = ({ key }, userId) => `${key}\n${userId}`;

@@ -39,7 +39,7 @@ export function announceTyping(peer, isTyping) {
 /**
  * @param {Message} m which has changed
  * @param {Message | undefined} before the same message at the last drawing
- * @param {boolean} isOfPeer whether somebody else wrote it, in the conversation that is open
+ * @param {boolean} isOfPeer whether the peer wrote it, in the conversation that is open
  */
 export function announceChange(m, before, isOfPeer) {
   const sender = visible(m.senderId);

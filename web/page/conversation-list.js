@@ -35,23 +35,25 @@ export class ConversationList {
     const listed = this.chat.conversations.filter(
       (c) => c.peer === current || c.lastMessage || c.pending.length || !this.chat.hasInbox,
     );
-    const items = listed.map((c) => this.#item(c, c.peer === current));
+    // The page does not show groups yet.
+    const items = listed.flatMap((c) => (c.peer === undefined ? [] : this.#item(c, c.peer, c.peer === current)));
     place(this.node, items);
   }
 
   /**
    * @param {Conversation} c
+   * @param {string} peer
    * @param {boolean} isCurrent
    */
-  #item(c, isCurrent) {
-    let item = this.#items.get(c.peer);
+  #item(c, peer, isCurrent) {
+    let item = this.#items.get(peer);
     if (!item) {
-      item = this.#makeItem(c.peer);
-      this.#items.set(c.peer, item);
+      item = this.#makeItem(peer);
+      this.#items.set(peer, item);
     }
     const button = /** @type {HTMLElement} */ (item.firstChild);
     button.setAttribute('aria-current', String(isCurrent));
-    this.#drawPreview(button, c);
+    this.#drawPreview(button, c, peer);
     return item;
   }
 
@@ -71,20 +73,21 @@ export class ConversationList {
   /**
    * @param {HTMLElement} button
    * @param {Conversation} c
+   * @param {string} peer
    */
-  #drawPreview(button, c) {
+  #drawPreview(button, c, peer) {
     const { state, content, at } = this.#preview(c);
     // What is not loaded may just not have arrived.
     const isEmpty = !at && c.loaded;
     const isTyping = isTypingIn(this.chat, c);
-    const isOnline = this.presence.of(c.peer)?.online ?? false;
+    const isOnline = this.presence.of(peer)?.online ?? false;
     const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty, isTyping, isOnline]);
     if (button.dataset.shown === shown) return;
     button.dataset.shown = shown;
     const [, , time, line] = button.children;
     time.textContent = at ? momentOf(at) : '';
     const text = make('bdi', '', isEmpty ? 'No messages yet' : content);
-    if (isTyping) line.replaceChildren(...typingLine(c.peer));
+    if (isTyping) line.replaceChildren(...typingLine(peer));
     else line.replaceChildren(...(state ? [tick(state)] : []), text);
     line.classList.toggle('typing', isTyping);
     for (const node of button.querySelectorAll('.unread, .online')) node.remove();

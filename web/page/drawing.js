@@ -132,7 +132,7 @@ export class Drawing {
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
-    // Without a scroll bar, nobody can scroll. A page may consist of changes, which take no place.
+    // Without a scroll bar, the user can't scroll. A page may consist of changes, which take no place.
     if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
   }
 
@@ -206,7 +206,7 @@ export class Drawing {
     const isOffline = !byId('notice').hidden;
     if (c.hasOlder) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
     if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
-    const peer = visible(c.peer);
+    const peer = visible(c.peer ?? '');
     if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;
     return `No messages yet. Anyone who opens this page as “${peer}” can see what you write.`;
   }
@@ -226,7 +226,7 @@ export class Drawing {
     // A visible window without the focus may lie behind another one.
     if (!c.loaded || !this.#isAtEnd || document.hidden || !document.hasFocus()) return;
     this.#newBelow = 0;
-    this.chat.markRead(c.peer);
+    this.chat.markRead(c);
   }
 
   /** @param {Message} m */

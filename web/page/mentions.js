@@ -20,7 +20,7 @@ function mentionOf(users) {
 /**
  * @param {string} text
  * @param {string} peer the only one who can be mentioned
- * @returns {string[] | undefined} the users whom a text mentions; undefined without any
+ * @returns {string[] | undefined} the users that a text mentions; undefined without any
  */
 export const mentionsIn = (text, peer) => (mentionOf([peer]).test(text) ? [peer] : undefined);
 

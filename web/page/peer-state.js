@@ -41,5 +41,5 @@ export function drawPeerState(chat, c, known) {
   node.dataset.shown = shown;
   node.dataset.state = state;
   node.title = state === 'away' && lastSeenAt !== undefined ? timestampOf(lastSeenAt) : '';
-  node.replaceChildren(...(isTyping ? typingLine(c.peer) : text ? [text] : []));
+  node.replaceChildren(...(isTyping ? typingLine(c.peer ?? '') : text ? [text] : []));
 }

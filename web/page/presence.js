@@ -37,12 +37,12 @@ export class Presence {
       onChange();
     });
     chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => {
-      if (isTyping) this.#see(peer);
+      if (isTyping && peer !== undefined) this.#see(peer);
     });
     chat.addEventListener('message', ({ detail: { senderId, createdAt } }) => {
       if (Math.abs(Date.now() - createdAt) < RECENT) this.#see(senderId);
     });
-    // The service says nothing of those with whom there is no message yet.
+    // The service says nothing of users without a conversation.
     chat.addEventListener('conversation', () => this.refresh());
   }
 
