@@ -35,14 +35,14 @@ async fn a_group_from_its_creation_to_the_removal_of_a_member() {
     for client in [&bob, &carol] {
         assert_eq!(pushed(client, group).await["added"], json!(["李"]));
     }
-    accepted(&carol, json!({ "action": "react", "groupId": group, "seq": 2, "reaction": "👋", "on": true })).await;
-    for client in [&alice, &bob] {
-        assert_eq!(pushed(client, group).await["target"], 2);
-    }
     accepted(&carol, json!({ "action": "markRead", "groupId": group, "seq": 2 })).await;
     for client in [&alice, &bob] {
         let receipt = client.next_frame().await;
         assert_eq!((&receipt["type"], &receipt["value"]["userId"]), (&json!("read"), &json!("李")), "{receipt}");
+    }
+    accepted(&carol, json!({ "action": "react", "groupId": group, "seq": 2, "reaction": "👋", "on": true })).await;
+    for client in [&alice, &bob] {
+        assert_eq!(pushed(client, group).await["target"], 2);
     }
     client_sees_typing(&carol, &[&alice, &bob], group).await;
 

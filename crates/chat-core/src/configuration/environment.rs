@@ -12,7 +12,7 @@ use crate::{
         variables::{InvalidConfiguration, Variables},
     },
     lambda::LogSettings,
-    store::dynamodb::DynamoDbClient,
+    store::{dynamodb::DynamoDbClient, members::Members},
 };
 
 /// The environment variables of a function, parsed into types. An error names the variable.
@@ -20,6 +20,7 @@ pub struct Configuration {
     pub(super) variables: Variables,
     aws: OnceCell<SdkConfig>,
     dynamodb: OnceCell<DynamoDbClient>,
+    pub(super) members: OnceCell<Members>,
 }
 
 /// How the authorizer identifies a user.
@@ -58,12 +59,22 @@ pub struct TokenRules {
 impl Configuration {
     /// The configuration of this process.
     pub(crate) fn from_environment() -> Self {
-        Self { variables: Variables::of_process(), aws: OnceCell::new(), dynamodb: OnceCell::new() }
+        Self {
+            variables: Variables::of_process(),
+            aws: OnceCell::new(),
+            dynamodb: OnceCell::new(),
+            members: OnceCell::new(),
+        }
     }
 
     /// A configuration for tests.
     pub fn new(variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static, aws: SdkConfig) -> Self {
-        Self { variables: Variables::new(variables), aws: OnceCell::from(aws), dynamodb: OnceCell::new() }
+        Self {
+            variables: Variables::new(variables),
+            aws: OnceCell::from(aws),
+            dynamodb: OnceCell::new(),
+            members: OnceCell::new(),
+        }
     }
 
     /// `AUTH_MODE`, and for `jwt` the variables that begin with `JWT_`.

@@ -50,9 +50,12 @@ impl FromConfiguration for Inboxes {
     }
 }
 
+/// All parts of a context share what the process knows of groups.
 impl FromConfiguration for Members {
     fn from_configuration(configuration: &Configuration) -> Result<Self, InvalidConfiguration> {
-        Ok(Self::new(configuration.dynamodb()?, configuration.variables.required("MEMBERS_TABLE")?))
+        let table = configuration.variables.required("MEMBERS_TABLE")?;
+        let dynamodb = configuration.dynamodb()?;
+        Ok(configuration.members.get_or_init(|| Self::new(dynamodb, table)).clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Calls, their depth and their units, by the size of the group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,18 @@ async fn known_group(size: usize) -> (Chat, String, Value) {
     (chat, group, position)
 }
 
+/// The calls since the last count, by operation. A put that takes more than 25 ms makes the log read the same connections again;
+/// that does not count.
+fn counted(chat: &Chat) -> BTreeMap<String, usize> {
+    let (mut counted, mut reads) = (BTreeMap::new(), BTreeSet::new());
+    for call in chat.aws.dynamodb.take_calls() {
+        if call.operation != "BatchGetItem" || reads.insert(call.body.to_string()) {
+            *counted.entry(call.operation).or_default() += 1;
+        }
+    }
+    counted
+}
+
 fn counts(calls: &[(&str, usize)]) -> BTreeMap<String, usize> {
     calls.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
@@ -35,12 +47,10 @@ async fn a_message_costs_two_calls_a_read_position_and_a_read_of_connections_for
         let (chat, group, position) = known_group(size).await;
         let expected = [("BatchGetItem", reads), ("PutItem", 1), ("UpdateItem", 1)];
         let sent = chat.accepted("alice", with(message(&group, "x"), json!({ "position": position }))).await;
-        // A slow put reads the connections again.
-        let counted = chat.aws.dynamodb.take_counts();
-        assert_eq!(counted, counts(&expected), "{size} members, with position");
+        assert_eq!(counted(&chat), counts(&expected), "{size} members, with position");
         chat.accepted("alice", with(message(&group, "x"), json!({ "lastSeq": sent["seq"] }))).await;
         let looked = [&expected[..], &[("Query", 1)]].concat();
-        assert_eq!(chat.aws.dynamodb.take_counts(), counts(&looked), "{size} members, with lastSeq");
+        assert_eq!(counted(&chat), counts(&looked), "{size} members, with lastSeq");
     }
 }
 
@@ -50,7 +60,7 @@ async fn a_process_that_does_not_know_the_group_reads_it_with_the_senders_member
     let chat = Chat::processes(chat.aws, &[]);
     chat.accepted("alice", with(message(&group, "x"), json!({ "position": position }))).await;
     let expected = [("BatchGetItem", 1), ("GetItem", 1), ("PutItem", 1), ("Query", 1), ("UpdateItem", 1)];
-    assert_eq!(chat.aws.dynamodb.take_counts(), counts(&expected));
+    assert_eq!(counted(&chat), counts(&expected));
 }
 
 #[tokio::test]
@@ -59,7 +69,7 @@ async fn the_first_message_of_an_hour_moves_the_inbox_entries_in_batches() {
     let frame = with(message(&group, "x"), json!({ "position": position }));
     chat.request_at("alice", &frame, NOW + HOUR).await;
     let expected = [("BatchGetItem", 1), ("BatchWriteItem", 6), ("PutItem", 1), ("UpdateItem", 1)];
-    assert_eq!(chat.aws.dynamodb.take_counts(), counts(&expected), "three batches before, three after");
+    assert_eq!(counted(&chat), counts(&expected), "three batches before, three after");
 }
 
 #[tokio::test]
@@ -68,7 +78,7 @@ async fn the_other_actions() {
     for (frame, expected) in [
         (json!({ "action": "getMessages" }), &[("GetItem", 1), ("Query", 1)][..]),
         (
-            json!({ "action": "markRead", "seq": 1, "position": position }),
+            json!({ "action": "markRead", "seq": 2, "position": position }),
             &[("BatchGetItem", 1), ("GetItem", 1), ("Query", 1), ("UpdateItem", 1)],
         ),
         (
@@ -86,12 +96,12 @@ async fn the_other_actions() {
         chat.aws.dynamodb.take_calls();
         let reply = chat.request("alice", &with(frame.clone(), json!({ "groupId": group }))).await;
         assert_ne!(reply["type"], "error", "{frame} {reply}");
-        assert_eq!(chat.aws.dynamodb.take_counts(), counts(expected), "{frame}");
+        assert_eq!(counted(&chat), counts(expected), "{frame}");
     }
     chat.aws.dynamodb.take_calls();
     chat.group(&["bob", "carol"]).await;
     let expected = [("BatchGetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
-    assert_eq!(chat.aws.dynamodb.take_counts(), counts(&expected));
+    assert_eq!(counted(&chat), counts(&expected));
 }
 
 /// A direct conversation reads nothing about groups.

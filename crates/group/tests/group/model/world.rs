@@ -234,10 +234,18 @@ fn process(aws: &FakeAws, number: usize) -> Process {
     }
 }
 
-/// The response to a read of members while a transaction is applied.
-fn torn(call: &Call, before: &[Value], after: &[Value], coin: &mut impl FnMut() -> bool) -> Value {
+/// The response to a read of members while a transaction is applied. An item that was read after the transaction stays so.
+fn torn(call: &Call, before: &mut Vec<Value>, after: &[Value], coin: &mut impl FnMut() -> bool) -> Value {
     let find = |rows: &[Value], user: &Value| rows.iter().find(|row| row["userId"] == *user).cloned();
-    let mut item = |user: &Value| if coin() { find(before, user) } else { find(after, user) };
+    let mut item = |user: &Value| {
+        if coin() {
+            return find(before, user);
+        }
+        let new = find(after, user);
+        before.retain(|row| row["userId"] != *user);
+        before.extend(new.clone());
+        new
+    };
     match call.operation.as_str() {
         "Query" => {
             let mut users: Vec<_> = after.iter().map(|row| row["userId"].clone()).collect();
