@@ -112,6 +112,26 @@ async fn every_frame_conforms_to_its_documented_schema() {
     request(&alice, json!({ "action": "getConversations", "startKey": page["lastEvaluatedKey"] })).await;
     request(&alice, json!({ "action": "getPresence", "userIds": ["alice", "bob", "carol", "nobody"] })).await;
     request(&alice, json!({ "action": "ping" })).await;
+    let create = json!({ "action": "createGroup", "name": "Climbing", "members": ["bob"], "history": "joined" });
+    let group = request(&alice, create).await["groupId"].clone();
+    for frame in [
+        json!({ "action": "sendMessage", "groupId": group, "content": "Hi", "mentions": ["bob"] }),
+        json!({ "action": "changeGroup", "groupId": group, "add": ["carol"], "roles": { "bob": "admin" }, "name": "x" }),
+        json!({ "action": "react", "groupId": group, "seq": 2, "reaction": "👍", "on": true }),
+        json!({ "action": "getMessages", "groupId": group }),
+        json!({ "action": "markRead", "groupId": group, "seq": 4 }),
+        json!({ "action": "getGroup", "groupId": group, "readPositions": true }),
+        json!({ "action": "getPresence", "groupId": group }),
+        json!({ "action": "getConversations" }),
+    ] {
+        request(&alice, frame).await;
+    }
+    let carol = chat.connect("carol").await;
+    let floor = request(&carol, json!({ "action": "getMessages", "groupId": group, "after": 0 })).await;
+    assert_eq!(floor["floor"], 3, "{floor}");
+    request(&carol, json!({ "action": "changeGroup", "groupId": group, "remove": ["carol"] })).await;
+    let left = request(&carol, json!({ "action": "getConversations" })).await;
+    assert_eq!(left["conversations"][0]["left"], true, "{left}");
     assert_documented(&document, &alice.request(json!({ "action": "dance" })).await);
     while let Some(frame) = bob.buffered_frame().await {
         assert_documented(&document, &frame);
@@ -167,6 +187,8 @@ async fn the_functions_accept_exactly_the_documented_frames() {
     let alice = chat.connect("alice").await;
     let stored = alice.send("bob", "Hi", json!({})).await.unwrap();
     let id = &stored.conversation_id;
+    let create = json!({ "action": "createGroup", "name": "Climbing", "members": ["bob"] });
+    let group = alice.request(create).await["value"]["groupId"].clone();
     let complete = [
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi", "clientMessageId": "c", "lastSeq": 1 }),
         json!({ "action": "sendMessage", "recipientId": "bob", "content": "Hi", "replyTo": 1, "mentions": ["bob"] }),
@@ -179,6 +201,12 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         json!({ "action": "markRead", "targetId": "bob", "seq": 1 }),
         json!({ "action": "getPresence", "userIds": ["bob"] }),
         json!({ "action": "ping" }),
+        json!({ "action": "createGroup", "name": "Climbing", "members": ["carol"], "posting": "admins" }),
+        json!({ "action": "changeGroup", "groupId": group, "name": "Climbing" }),
+        json!({ "action": "getGroup", "groupId": group }),
+        json!({ "action": "getMessages", "groupId": group }),
+        json!({ "action": "sendMessage", "groupId": group, "content": "Hi" }),
+        json!({ "action": "markRead", "groupId": group, "seq": 1 }),
     ];
     let x = |count: usize| json!("x".repeat(count));
     let values = [
@@ -211,6 +239,12 @@ async fn the_functions_accept_exactly_the_documented_frames() {
         json!({}),
         json!({ "conversationId": id }),
         json!({ "conversationId": id, "seq": -1 }),
+        json!({ "bob": "admin" }),
+        json!({ "bob": "king" }),
+        json!("all"),
+        json!("joined"),
+        json!("00000000-0000-4000-8000-000000000000"),
+        json!("00000000-0000-4000-8000-00000000000"),
     ];
     let (mut accepted, mut refused) = (0, 0);
     for frame in complete {
@@ -235,9 +269,17 @@ async fn the_functions_accept_exactly_the_documented_frames() {
             // A schema can't express whether a message exists or is deleted, or which conversation a cursor
             // belongs to.
             let is_refused_by_data = (code == "bad_request" || code == "forbidden")
-                && ["has no such message", "has no such entry", "belongs to another", "is a change", "is deleted"]
-                    .iter()
-                    .any(|words| reply["message"].as_str().unwrap().contains(words));
+                && [
+                    "has no such message",
+                    "has no such entry",
+                    "belongs to another",
+                    "is not a message",
+                    "is deleted",
+                    "not a member",
+                    "is a member",
+                ]
+                .iter()
+                .any(|words| reply["message"].as_str().unwrap().contains(words));
             let is_accepted = code.is_null() || is_refused_by_data;
             let says = if is_documented { "allows" } else { "forbids" };
             assert_eq!(is_documented, is_accepted, "docs/asyncapi.yaml {says} {frame}, and the reply is {reply}");

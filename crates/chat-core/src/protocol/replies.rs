@@ -1,6 +1,6 @@
 //! What a route returns: the content of the frame that answers the caller.
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     protocol::{
         position::Position,
-        requests::{Cursor, InboxCursor},
+        requests::{Cursor, InboxCursor, serialize_peer},
     },
 };
 
@@ -290,14 +290,4 @@ pub struct ReadReceipt {
     pub recipient: Recipient,
     /// The newest entry that the user has read.
     pub seq: Seq,
-}
-
-/// As [`Recipient`] does, with `peerId` in place of `recipientId`.
-fn serialize_peer<S: Serializer>(recipient: &Recipient, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    match recipient {
-        Recipient::User(user) => map.serialize_entry("peerId", user)?,
-        Recipient::Group(group) => map.serialize_entry("groupId", group)?,
-    }
-    map.end()
 }

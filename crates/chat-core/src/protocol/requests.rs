@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{
-    Deserialize, Deserializer, Serialize,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{Unexpected, Visitor},
+    ser::SerializeMap,
 };
 
 use crate::{
@@ -368,6 +369,16 @@ pub struct InboxCursor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     /// The conversation: `peerId` or `groupId`.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "serialize_peer")]
     pub recipient: Recipient,
+}
+
+/// As [`Recipient`] does, with `peerId` in place of `recipientId`.
+pub(super) fn serialize_peer<S: Serializer>(recipient: &Recipient, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    match recipient {
+        Recipient::User(user) => map.serialize_entry("peerId", user)?,
+        Recipient::Group(group) => map.serialize_entry("groupId", group)?,
+    }
+    map.end()
 }
