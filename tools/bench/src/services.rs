@@ -138,7 +138,8 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
             units: 0.0,
         },
     };
-    let is_write = ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems"].contains(&result.operation.as_str());
+    let is_write =
+        ["PutItem", "BatchWriteItem", "UpdateItem", "TransactWriteItems"].contains(&result.operation.as_str());
     let (read_units, write_units) = if is_write { (0.0, result.units) } else { (result.units, 0.0) };
     shared.meter.record(AwsCall { operation: result.operation, began, ended: Instant::now(), read_units, write_units });
     let response = Response::builder().status(result.status).header("content-type", "application/x-amz-json-1.0");

@@ -17,7 +17,7 @@ pub struct GroupId(Uuid);
 
 impl GroupId {
     /// The namespace of the ids that are made from a request.
-    const NAMESPACE: Uuid = Uuid::from_u128(0x6f7a_1c2e_58b4_4d0e_9a31_7c5be2d04f16);
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f7a_1c2e_58b4_4d0e_9a31_7c5b_e2d0_4f16);
 
     /// A new id, different from every other one.
     pub fn random() -> Self {

@@ -127,12 +127,6 @@ impl Chat {
     async fn seqs(&self, user: &str, group: &str) -> Vec<u64> {
         seqs(&self.page(user, group, json!({})).await)
     }
-
-    /// The item of a member, in DynamoDB JSON.
-    fn member(&self, user: &str) -> Value {
-        let rows = self.aws.rows("MembersTable");
-        rows.into_iter().find(|row| row["userId"]["S"] == user).unwrap_or_else(|| panic!("{user} is no member"))
-    }
 }
 
 fn message(group: &str, content: &str) -> Value {
