@@ -161,9 +161,9 @@ accept: .venv/installed ## Check a deployment on AWS. STACK=chat REGION=eu-west-
 	@test -n "$(STACK)" -a -n "$(REGION)" || { echo "Name the deployment: make accept STACK=chat REGION=eu-west-1" >&2; exit 2; }
 	@.venv/bin/python tests/stack/accept.py --stack $(STACK) --region $(REGION) $(if $(DEPLOY),--deploy "$(DEPLOY)")
 
-load: ## Load test: 200 clients exchange 5,000 messages through the release build. TYPING=200 more are typing.
+load: ## Load test: 200 clients exchange 5,000 messages through the release build. TYPING=200 more are typing. GROUPS=20
 	$(BUILD) --release --bin load $(FUNCTION_BINARIES)
-	target/release/load $(if $(TYPING),--typing $(TYPING))
+	target/release/load $(if $(TYPING),--typing $(TYPING)) $(if $(GROUPS),--groups $(GROUPS))
 
 # The no-op function is built alone, with the features that it needs, because it is the least that a function can cost.
 binaries: .venv/installed

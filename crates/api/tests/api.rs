@@ -82,7 +82,7 @@ async fn it_creates_changes_and_reads_groups_as_a_user_who_is_not_a_member() {
     let page = in_group(json!({ "as": "system", "action": "getMessages" })).await;
     assert_eq!(page["value"]["messages"].as_array().unwrap().len(), 4, "{page}");
     // It acts as the user in all that only members do.
-    for action in ["sendMessage", "react", "typing", "editMessage"] {
+    for action in ["sendMessage", "react", "typing", "editMessage", "markRead"] {
         let frame = json!({ "as": "system", "action": action, "content": "x", "seq": 2, "reaction": "x", "on": true });
         assert_eq!(in_group(frame).await["code"], "forbidden", "{action}");
     }

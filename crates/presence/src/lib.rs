@@ -99,6 +99,7 @@ async fn typing(context: &Context, request: &Request) -> Result<Reply, Error> {
         }
         Recipient::Group(group) => {
             let (admission, group) = context.members.admit_with_group(request, *group).await?;
+            admission.require_membership()?;
             if group.members.len() > MAX_TYPING_MEMBERS {
                 return Err(Error::Forbidden("typing indicators are shown in groups of at most 20 members"));
             }

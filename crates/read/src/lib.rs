@@ -66,6 +66,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         return Err(Error::bad_request("seq: the first entry is 1; send the seq of one that you hold"));
     }
     let admission = in_time(&request, context.members.admit(&request, &recipient)).await?;
+    admission.require_membership()?;
     if !admission.readable.contains(seq) {
         return Err(Error::bad_request(NO_SUCH_ENTRY));
     }

@@ -180,10 +180,12 @@ impl Local {
     }
 }
 
-/// Raises the per-user limits, for tests that send many messages or open many connections as one
+/// Raises the limits of users and groups, for tests that send many messages or open many connections as one
 /// user.
 pub fn without_limits(options: &mut SystemOptions) {
-    for (name, most) in [("MaxConnections", "100"), ("MessageRate", "1000"), ("MessageBurst", "100000")] {
+    let limits =
+        [("MaxConnections", "100"), ("MessageRate", "1000"), ("MessageBurst", "100000"), ("GroupRate", "1000")];
+    for (name, most) in limits {
         options.parameters.insert(name.to_owned(), most.to_owned());
     }
 }

@@ -1,6 +1,7 @@
 //! `load`: load test of the release build. Clients exchange messages through the local system, and
 //! every message is checked.
 
+mod groups;
 mod held;
 mod typing;
 
@@ -40,16 +41,23 @@ struct Arguments {
     /// them.
     #[arg(long, default_value_t = 0)]
     typing: usize,
+    /// Number of groups of 50 members. The messages are then sent in these groups, and not between pairs.
+    #[arg(long, default_value_t = 0)]
+    groups: usize,
 }
 
 #[tokio::main]
 async fn main() {
-    let Arguments { pairs, messages, prebuilt, known, typing } = Arguments::parse();
+    let Arguments { pairs, messages, prebuilt, known, typing, groups } = Arguments::parse();
     let chat = Local::start_with(|options| {
         without_limits(options);
         options.functions = FunctionOptions { release: true, prebuilt, ..FunctionOptions::default() };
     })
     .await;
+    if groups > 0 {
+        groups::run(&chat, groups).await;
+        return chat.stop().await;
+    }
     let load = Load { pairs, messages, known };
     let none = Typists::connect(&chat, 0).await;
     load.run(&chat, "user", &none).await;

@@ -122,3 +122,35 @@ async fn the_members_of_a_group_share_its_rate() {
     assert_eq!(accepted, 4, "a burst of five, with the creation of the group");
     chat.accepted("alice", json!({ "action": "sendMessage", "recipientId": "bob", "content": "direct" })).await;
 }
+
+/// 500 connections, of which three never answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_reaches_every_connection_of_a_large_group_although_some_hang() {
+    let chat = Chat::start().await;
+    let members: Vec<_> = (0..249).map(|number| format!("user-{number:03}")).collect();
+    let names: Vec<_> = members.iter().map(String::as_str).collect();
+    let group = chat.group(&names[..48]).await;
+    for part in names[48..].chunks(48) {
+        chat.change("alice", &group, json!({ "add": part })).await;
+    }
+    for user in names.iter().chain(&["alice"]) {
+        for device in 1..=2 {
+            chat.aws.put_connection(user, &format!("{user}-{device}"), crate::NOW - 120_000);
+        }
+    }
+    let hanging = ["user-000-1", "user-100-2", "user-248-1"];
+    for connection in hanging {
+        chat.aws.connections.silence(connection);
+    }
+    receivers(&chat);
+    let sent = async { chat.accepted("alice", message(&group, "to all")).await };
+    // `alice` itself sends; her first connection has her name, as those of bob, carol and dave have, who are not members.
+    let pushed = chat.aws.connections.wait_for_pushes(500 - hanging.len());
+    let (sent, ()) = tokio::join!(sent, pushed);
+    assert_eq!(sent["seq"], 7);
+    let reached = receivers(&chat);
+    let expected = names.iter().chain(&["alice"]).flat_map(|user| [format!("{user}-1"), format!("{user}-2")]);
+    let mut expected: Vec<_> = expected.filter(|connection| !hanging.contains(&connection.as_str())).collect();
+    expected.sort();
+    assert_eq!(reached, expected);
+}

@@ -55,6 +55,20 @@ pub struct Admission {
     pub membership: Option<Membership>,
 }
 
+impl Admission {
+    /// Checks that the caller is or was a member, if the conversation is a group. A backend reads and changes groups as a user
+    /// who is not, and does nothing else there.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the caller never was a member.
+    pub fn require_membership(&self) -> Result<(), Error> {
+        match self.recipient {
+            Recipient::Group(_) if self.membership.is_none() => Err(Error::Forbidden(NOT_A_MEMBER)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A user's membership in a group, present or past, as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
