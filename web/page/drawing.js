@@ -75,13 +75,14 @@ export class Drawing {
     paintAvatar(byId('my-avatar'), userId);
     chat.addEventListener('conversation', () => this.schedule());
     chat.addEventListener('message', ({ detail }) => {
-      if (detail.senderId !== userId) this.#announce(detail);
+      if (!detail.groupId && detail.senderId !== userId) this.#announce(detail);
     });
     chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => {
       if (peer === this.#peer) announceTyping(peer, isTyping);
     });
     chat.addEventListener('connection', () => this.schedule());
     chat.addEventListener('change', ({ detail }) => {
+      if (detail.groupId) return;
       const isOfPeer = detail.senderId !== userId && detail.senderId === this.#peer;
       announceChange(detail, this.#logs.get(detail.senderId)?.drawn(detail.messageId), isOfPeer);
     });
@@ -115,7 +116,8 @@ export class Drawing {
   }
 
   #draw() {
-    const total = this.chat.unread;
+    // The page does not show groups yet.
+    const total = this.chat.conversations.reduce((sum, c) => sum + (c.groupId ? 0 : c.unread), 0);
     document.title = `${total ? `(${total}) ` : ''}Chat · ${visible(this.chat.userId ?? '')}`;
     this.list.draw(this.#peer);
     this.#drawPlaceholder();

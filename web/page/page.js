@@ -93,7 +93,7 @@ async function show(chat, usesToken) {
   byId('messenger').hidden = false;
   drawing.start();
   chat.addEventListener('message', ({ detail }) => {
-    if (detail.senderId !== userId) addRecentPeer(userId, detail.senderId);
+    if (!detail.groupId && detail.senderId !== userId) addRecentPeer(userId, detail.senderId);
   });
   for (const peer of recentPeers(userId)) chat.conversation(peer);
   navigation.start(userId);
