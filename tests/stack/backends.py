@@ -20,8 +20,9 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFA
 def main():
     with tempfile.TemporaryDirectory() as folder, local_system(folder) as addresses:
         check_actions(Backend(addresses["lambda"]))
+        check_groups(Backend(addresses["lambda"]))
         check_bot(addresses["lambda"])
-    print("ok: backends send, read, change, delete and disconnect; the bot answers each question once")
+    print("ok: backends send, read, change, delete, disconnect and manage groups; the bot answers each question once")
 
 
 class Backend:
@@ -72,6 +73,31 @@ def check_actions(backend):
         (backend.invoke('"text"'), "bad_request"),
     ]:
         check((frame["type"], frame["code"]) == ("error", code), frame)
+
+
+def check_groups(backend):
+    """A backend creates, changes and reads a group of which it is not a member."""
+    order = {"name": "Order 17", "owner": "alice", "members": ["bob"], "clientMessageId": "order-17"}
+    created = [backend.value("system", "createGroup", **order) for _ in range(2)]
+    check([frame["duplicate"] for frame in created] == [False, True], created)
+    group = {"groupId": created[0]["groupId"]}
+    check(created[1]["groupId"] == group["groupId"], created)
+    backend.value("bob", "sendMessage", **group, content="Sekrit")
+    backend.value("system", "deleteMessage", **group, seq=2)
+    backend.value("system", "changeGroup", **group, add=["carol"], remove=["bob"], roles={"alice": "owner"})
+    members = backend.value("system", "getGroup", **group)["members"]
+    check(
+        [(member["userId"], member["role"]) for member in members] == [("alice", "owner"), ("carol", "member")], members
+    )
+    messages = backend.value("system", "getMessages", **group)["messages"]
+    check([entry.get("content") for entry in messages] == [None, None, "", None], messages)
+    for user, action, more in [
+        ("system", "sendMessage", {"content": "x"}),
+        ("bob", "sendMessage", {"content": "x"}),
+        ("mallory", "sendMessage", {"content": "x"}),
+    ]:
+        frame = backend.frame(user, action, **group, **more)
+        check((frame["type"], frame["code"]) == ("error", "forbidden"), frame)
 
 
 def check_bot(url):
