@@ -124,7 +124,7 @@ impl ProtocolDevice {
                 state.keep_position(&peer, seq(&entry), &frame["position"]);
                 state.store(&peer, entry, Source::Pushed);
                 if !changed.is_null() {
-                    state.replace(&peer, &changed, Source::Pushed);
+                    state.replace(&peer, &changed, Source::Beside);
                 }
             });
         }
