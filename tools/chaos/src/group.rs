@@ -217,18 +217,18 @@ impl GroupFold {
             }
             let before = state.clone();
             fold.violations.extend(state.apply(row));
-            fold.note(&before, &state);
+            fold.note(&before, &state, row);
             fold.states.insert(fold.end, state.clone());
         }
         fold
     }
 
     /// Notes what the newest entry changed.
-    fn note(&mut self, before: &GroupState, after: &GroupState) {
+    fn note(&mut self, before: &GroupState, after: &GroupState, row: &Value) {
         let end = self.end;
         for (user, (role, seen)) in &after.members {
-            let changed = before.members.get(user).is_none_or(|(before, _)| before != role);
-            if changed {
+            // Also if the role is the one that the member has.
+            if !before.members.contains_key(user) || row["roles"].get(user).is_some() {
                 self.last.insert(user.clone(), (role.clone(), end));
             }
             if !before.members.contains_key(user) {
