@@ -62,7 +62,7 @@ const BUDGETS: [Budget; 28] = [
     budget("getMessages, 50, group", (2, 2), (6.0, 0.0), 32_000.0),
     budget("markRead, group of 3", (6, 4), (6.0, 1.0), 8_700.0),
     budget("changeGroup, group of 10", (12, 2), (10.0, 9.0), 20_500.0),
-    budget("createGroup, 10 members", (3, 2), (10.0, 45.0), 20_000.0),
+    budget("createGroup, 10 members", (3, 2), (10.0, 45.0), 10_000.0),
     budget("getGroup, group of 10", (2, 2), (2.0, 0.0), 3_000.0),
     budget("ping", (0, 0), (0.0, 0.0), 0.0),
 ];

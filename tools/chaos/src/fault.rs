@@ -72,11 +72,11 @@ pub enum Fault {
 impl Fault {
     /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
     pub const OF_DYNAMODB: [(Self, u32); 15] = [
+        (Self::TornWrite, 900),
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
         (Self::Conflict, 250),
         (Self::TornRead, 250),
-        (Self::TornWrite, 700),
         (Self::Unprocessed, 300),
         (Self::ServerError, 150),
         (Self::Slow, 250),

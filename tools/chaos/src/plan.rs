@@ -76,6 +76,8 @@ pub struct DevicePlan {
 pub enum Step {
     /// Send a message to this peer or group.
     Send(String, Draft),
+    /// Send the first acknowledged entry in this group again, as a client does that has lost the acknowledgement.
+    Repeat(String),
     /// Lose the connection.
     Cut,
     /// Stay disconnected for this duration.
@@ -161,7 +163,12 @@ impl Plan {
         let mut rates = BTreeMap::new();
         for (fault, highest) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
             // This fault is rare, because a function takes ten seconds to time out.
-            let is_chosen = if fault == Fault::TimedOut { rng.u32(0..40) == 0 } else { rng.bool() };
+            let is_chosen = match fault {
+                Fault::TimedOut => rng.u32(0..40) == 0,
+                // This one needs a change of a group, which most runs have only a few of.
+                Fault::TornWrite => rng.u32(0..4) > 0,
+                _ => rng.bool(),
+            };
             if is_chosen {
                 rates.insert(fault, rng.u32(highest / 5..=highest));
             }
@@ -237,7 +244,7 @@ impl Plan {
         for device in &mut self.devices {
             device.peers.iter_mut().for_each(replace);
             for (_, step) in &mut device.steps {
-                if let Step::Send(peer, _) = step {
+                if let Step::Send(peer, _) | Step::Repeat(peer) = step {
                     replace(peer);
                 }
             }
@@ -352,7 +359,12 @@ impl Builder {
             let devices = if count < 6 && self.rng.u32(0..3) == 0 { 2 } else { 1 };
             for number in 1..=devices {
                 let messages = if count < 6 { self.rng.usize(1..=3) } else { 1 };
-                all.push(self.device(user, number, &peers, messages));
+                let mut device = self.device(user, number, &peers, messages);
+                for _ in 0..self.rng.usize(1..=2) {
+                    let at = self.rng.usize(device.steps.len() / 2..=device.steps.len());
+                    device.steps.insert(at, (self.wait(), Step::Repeat(peer.clone())));
+                }
+                all.push(device);
             }
         }
         all

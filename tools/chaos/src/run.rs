@@ -16,11 +16,12 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Stored, check, check_group_inbox, check_inbox, conversation_id, folds, gone_texts, groups},
+    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups},
     creation::create_groups,
     device::Device,
     fault::Fault,
     group::GroupFold,
+    group_checker::check_group_inbox,
     harness::Harness,
     history::{ClientHistory, Source},
     host::Host,

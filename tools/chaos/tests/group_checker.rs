@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chaos::{
     action::Action,
-    checker::{Stored, check, check_group_inbox},
+    checker::{Stored, check},
     group::{GroupChange, GroupFold},
+    group_checker::check_group_inbox,
     history::{ClientHistory, Source},
 };
 use serde_json::{Value, json};
