@@ -143,8 +143,9 @@ impl GroupState {
         let mut after: BTreeMap<_, _> = self.members.iter().map(|(user, (role, _))| (user, role)).collect();
         after.extend(roles);
         after.retain(|user, _| !remove.contains(user));
-        let is_headless = !after.values().any(|role| *role == "owner") && !(after.is_empty() && add.is_empty());
-        lacks_right || is_wrong || is_headless
+        let has_owner = after.values().any(|role| *role == "owner");
+        let ends = after.is_empty() && add.is_empty();
+        lacks_right || is_wrong || !(has_owner || ends)
     }
 
     /// Applies an entry. Returns why it can't have been stored after the state, if so.

@@ -360,9 +360,9 @@ impl Builder {
             for number in 1..=devices {
                 let messages = if count < 6 { self.rng.usize(1..=3) } else { 1 };
                 let mut device = self.device(user, number, &peers, messages);
+                // At the end, when others may have been added.
                 for _ in 0..self.rng.usize(1..=2) {
-                    let at = self.rng.usize(device.steps.len() / 2..=device.steps.len());
-                    device.steps.insert(at, (self.wait(), Step::Repeat(peer.clone())));
+                    device.steps.push((self.wait(), Step::Repeat(peer.clone())));
                 }
                 all.push(device);
             }

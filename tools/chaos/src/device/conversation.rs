@@ -47,7 +47,7 @@ pub(super) struct ConversationTask<'a> {
 /// Next action of the conversation.
 enum Step {
     Sync { after: u64, newest: u64 },
-    Send { queued: Queued, known: Value },
+    Send { queued: Box<Queued>, known: Value },
     MarkRead { seq: u64, position: Option<String> },
 }
 
@@ -65,7 +65,7 @@ impl ConversationTask<'_> {
             };
             let result = match step {
                 Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
-                Step::Send { queued, known } => self.send(&connection, queued, known).await,
+                Step::Send { queued, known } => self.send(&connection, *queued, known).await,
                 Step::MarkRead { seq, position } => self.mark_read(&connection, seq, position).await,
             };
             let Err(failure) = result else {
@@ -114,7 +114,7 @@ impl ConversationTask<'_> {
                     wrong.map_or(json!({}), |position| json!({ "position": position }))
                 }
             };
-            return Some((Step::Send { queued: queued.clone(), known }, connection));
+            return Some((Step::Send { queued: Box::new(queued.clone()), known }, connection));
         }
         if !self.core.plan.reads || conversation.read >= high {
             return None;
