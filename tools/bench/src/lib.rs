@@ -10,6 +10,7 @@ pub mod tls;
 pub mod actions;
 pub mod binary_sizes;
 pub mod cpu_share;
+pub mod group_actions;
 pub mod growth;
 pub mod measure;
 

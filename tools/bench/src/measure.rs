@@ -10,7 +10,7 @@ mod samples;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use bench::Bench;
+pub use bench::{Bench, MeasuredEvent};
 
 use crate::{
     actions::{self, NOOP},

@@ -56,6 +56,7 @@ impl AwsServices {
             database,
             meter: Arc::default(),
             delay_micros: AtomicU64::new(0),
+            hanging: Mutex::default(),
             open: Mutex::default(),
         });
         let acceptor = |protocols: &[&str]| authority.map(|authority| authority.acceptor(protocols)).transpose();
@@ -71,6 +72,12 @@ impl AwsServices {
         self.shared.open().drain(..).for_each(|connection| connection.abort());
     }
 
+    /// Never answers later pushes to connections whose encoded id ends with one of these texts.
+    pub fn hang(&self, connections: &[&str]) {
+        let mut hanging = self.shared.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        *hanging = connections.iter().map(|&connection| connection.to_owned()).collect();
+    }
+
     /// Delays every later call by this time.
     pub fn set_delay(&self, delay: Duration) {
         self.shared.delay_micros.store(delay.as_micros() as u64, Ordering::Relaxed);
@@ -82,6 +89,8 @@ struct Shared {
     open: Mutex<Vec<AbortHandle>>,
     meter: Arc<Meter>,
     delay_micros: AtomicU64,
+    /// The ends of the paths whose calls are never answered.
+    hanging: Mutex<Vec<String>>,
 }
 
 async fn serve(shared: Arc<Shared>, acceptor: Option<TlsAcceptor>) -> anyhow::Result<String> {
@@ -128,6 +137,9 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     if !delay.is_zero() {
         sleep(delay).await;
     }
+    if shared.hangs(head.uri.path()) {
+        std::future::pending::<()>().await;
+    }
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let result = match target.and_then(|target| target.rsplit('.').next()) {
         Some(operation) => shared.dynamodb(operation, &body),
@@ -156,6 +168,12 @@ struct CallResult {
 impl Shared {
     fn open(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call with this path is never answered.
+    fn hangs(&self, path: &str) -> bool {
+        let hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        hanging.iter().any(|end| path.ends_with(end.as_str()))
     }
 
     /// Carries out a DynamoDB call. Returns the response and the units that AWS would bill.

@@ -4,17 +4,35 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use crate::plan::{Draft, Wish};
+use crate::{
+    group::{GroupChange, PREFIX, is_group},
+    plan::{Draft, Wish},
+};
 
 /// Among how many of the newest messages a device chooses. A small number makes devices change the same one.
 const NEWEST: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    Message { content: String, reply_to: Option<u64>, mentions: Vec<String> },
-    Edit { target: u64, content: String },
-    Delete { target: u64 },
-    React { target: u64, reaction: String, on: bool },
+    Message {
+        content: String,
+        reply_to: Option<u64>,
+        mentions: Vec<String>,
+    },
+    Edit {
+        target: u64,
+        content: String,
+    },
+    Delete {
+        target: u64,
+    },
+    React {
+        target: u64,
+        reaction: String,
+        on: bool,
+    },
+    /// A change of the group.
+    Group(GroupChange),
 }
 
 impl Action {
@@ -31,12 +49,15 @@ impl Action {
         let chosen = match &draft.wish {
             Wish::Message => None,
             Wish::Reply => among(&known).map(|target| {
-                let mut mentions = vec![user.to_owned(), peer.to_owned()];
+                let author = || known.iter().find(|message| message["seq"] == target)?["senderId"].as_str();
+                let other = if is_group(peer) { author().unwrap_or(user) } else { peer };
+                let mut mentions = vec![user.to_owned(), other.to_owned()];
                 mentions.dedup();
                 Self::Message { content: draft.content.clone(), reply_to: Some(target), mentions }
             }),
             Wish::Edit => among(&own).map(|target| Self::Edit { target, content: draft.content.clone() }),
             Wish::Delete => among(&own).map(|target| Self::Delete { target }),
+            Wish::Group(change) => Some(Self::Group(change.clone())),
             Wish::React { reaction, on } => {
                 among(&known).map(|target| Self::React { target, reaction: (*reaction).to_owned(), on: *on })
             }
@@ -80,8 +101,12 @@ impl Action {
             Self::Edit { .. } => "editMessage",
             Self::Delete { .. } => "deleteMessage",
             Self::React { .. } => "react",
+            Self::Group(_) => "changeGroup",
         });
-        frame[if self.target().is_none() { "recipientId" } else { "targetId" }] = json!(peer);
+        match peer.strip_prefix(PREFIX) {
+            Some(group) => frame["groupId"] = json!(group),
+            None => frame[if self.target().is_none() { "recipientId" } else { "targetId" }] = json!(peer),
+        }
         frame
     }
 
@@ -97,13 +122,19 @@ impl Action {
             Self::Edit { target, content } => json!({ "seq": target, "content": content }),
             Self::Delete { target } => json!({ "seq": target }),
             Self::React { target, reaction, on } => json!({ "seq": target, "reaction": reaction, "on": on }),
+            Self::Group(change) => change.frame().into(),
         }
     }
 
-    /// The message to change; none for a message.
+    /// Whether it is a message, and not a change of one or of a group.
+    pub fn is_message(&self) -> bool {
+        matches!(self, Self::Message { .. })
+    }
+
+    /// The message to change; none for a message, and for a change of a group.
     pub fn target(&self) -> Option<u64> {
         match self {
-            Self::Message { .. } => None,
+            Self::Message { .. } | Self::Group(_) => None,
             Self::Edit { target, .. } | Self::Delete { target } | Self::React { target, .. } => Some(*target),
         }
     }
@@ -112,7 +143,7 @@ impl Action {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Message { content, .. } | Self::Edit { content, .. } => Some(content),
-            Self::Delete { .. } | Self::React { .. } => None,
+            Self::Delete { .. } | Self::React { .. } | Self::Group(_) => None,
         }
     }
 }
@@ -124,6 +155,7 @@ impl fmt::Display for Action {
             Self::Message { content, reply_to: Some(seq), .. } => write!(f, "{content:.30?} in reply to {seq}"),
             Self::Edit { target, content } => write!(f, "edit of {target} to {content:.30?}"),
             Self::Delete { target } => write!(f, "deletion of {target}"),
+            Self::Group(change) => write!(f, "change of the group: {}", Value::from(change.frame())),
             Self::React { target, reaction, on } => {
                 write!(f, "{} {reaction:?} at {target}", if *on { "reaction" } else { "removal of reaction" })
             }

@@ -9,12 +9,16 @@ use serde_json::Value;
 
 use crate::{
     action::Action,
-    fold::{CHANGE, Fold, MESSAGE},
-    history::{ClientHistory, Request},
+    fold::{CHANGE, Fold, MESSAGE, fields_of},
+    group::{GROUP, GroupFold, is_group},
+    group_checker::{check_denials, check_group},
+    history::{ClientHistory, Request, Source},
 };
 
 /// Rows of the messages table by conversation id, sorted by `seq`.
 pub type Stored = BTreeMap<String, Vec<Value>>;
+/// The members of each group, as they follow from its entries.
+pub type Groups = BTreeMap<String, GroupFold>;
 /// The messages of each conversation, as they follow from its entries.
 type Folds = BTreeMap<String, Fold>;
 
@@ -22,7 +26,7 @@ type Folds = BTreeMap<String, Fold>;
 /// every entry must have been stored in it.
 pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusive<u64>) -> Vec<String> {
     let mut violations = Vec::new();
-    let folds = folds(histories, stored);
+    let (folds, groups) = (folds(histories, stored), groups(stored));
     let none = Fold::default();
     for (conversation, rows) in stored {
         let mut report = |text: String| violations.push(format!("{conversation}: {text}"));
@@ -30,7 +34,10 @@ pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusi
         check_rows(conversation, rows, during, &mut report);
         check_messages(rows, fold, &mut report);
         check_requests(conversation, rows, histories, &mut report);
-        check_refusals(conversation, rows, fold, histories, &mut report);
+        if let Some(group) = groups.get(conversation) {
+            check_group(rows, group, histories, &mut report);
+        }
+        check_refusals(conversation, rows, fold, groups.get(conversation), histories, &mut report);
     }
     let gone = gone_texts(histories, &folds);
     for rows in stored.values() {
@@ -40,12 +47,21 @@ pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusi
         let mut report = |text: String| violations.push(format!("{}: {text}", history.device));
         history.violations.iter().cloned().for_each(&mut report);
         check_acknowledgements(history, histories, stored, &mut report);
-        check_seen(history, stored, &folds, &mut report);
+        check_seen(history, stored, &folds, &groups, &mut report);
+        check_denials(history, &groups, &mut report);
         check_shown(history, stored, &mut report);
         if !history.retired {
-            check_views(history, stored, &mut report);
+            check_views(history, stored, &groups, &mut report);
             check_order(history, histories, stored, &mut report);
-            let held = history.views.values().flat_map(BTreeMap::values);
+            // A device is not told of changes of what its user may not read any more.
+            let is_told = |peer: &String, seq: &u64| {
+                groups
+                    .get(peer)
+                    .is_none_or(|group| group.is_present(&history.user) && group.shows_now(&history.user, *seq))
+            };
+            let held = history.views.iter().flat_map(|(peer, view)| {
+                view.iter().filter(move |(seq, _)| is_told(peer, seq)).map(|(_, entry)| entry)
+            });
             traces(&gone, held).map(|trace| format!("holds {trace}")).for_each(&mut report);
         }
     }
@@ -56,6 +72,12 @@ pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusi
 pub fn folds(histories: &[ClientHistory], stored: &Stored) -> Folds {
     let fold = |rows: &Vec<Value>| Fold::new(rows, |row| asked(histories, row));
     stored.iter().map(|(conversation, rows)| (conversation.clone(), fold(rows))).collect()
+}
+
+/// The members of each group, derived from its entries.
+pub fn groups(stored: &Stored) -> Groups {
+    let groups = stored.iter().filter(|(conversation, _)| is_group(conversation));
+    groups.map(|(conversation, rows)| (conversation.clone(), GroupFold::new(rows))).collect()
 }
 
 /// The texts that devices have sent and that no message holds at the end: they were replaced or deleted, or never stored.
@@ -94,15 +116,24 @@ pub fn check_inbox(user: &str, peer: &str, row: Option<&Value>, rows: &[Value]) 
 }
 
 /// Conversation id of two users, computed from the protocol's definition without the code under
-/// test.
+/// test. That of a group is its name among the devices' peers.
 pub fn conversation_id(one: &str, other: &str) -> String {
+    if is_group(other) {
+        return other.to_owned();
+    }
     let (small, large) = (one.min(other), one.max(other));
     format!("dm:{}:{small}:{large}", small.len())
 }
 
+/// The user or the group that an entry was sent to.
+fn recipient_of(entry: &Value) -> &str {
+    let is_of_group = !entry["groupId"].is_null();
+    text(entry, if is_of_group { "conversationId" } else { "recipientId" })
+}
+
 /// What the sender of this row asked for.
-fn asked(histories: &[ClientHistory], row: &Value) -> Option<Action> {
-    let (sender, recipient) = (text(row, "senderId"), text(row, "recipientId"));
+pub(crate) fn asked(histories: &[ClientHistory], row: &Value) -> Option<Action> {
+    let (sender, recipient) = (text(row, "senderId"), recipient_of(row));
     let mut devices = histories.iter().filter(|history| history.user == sender);
     match row["clientMessageId"].as_str() {
         Some(id) => devices.find_map(|device| device.asked.get(id)).filter(|(peer, _)| peer == recipient).cloned(),
@@ -126,7 +157,7 @@ fn check_rows(conversation: &str, rows: &[Value], during: &RangeInclusive<u64>, 
     }
     let (mut drafts, mut previous) = (BTreeMap::new(), 0);
     for row in rows {
-        if conversation_id(text(row, "senderId"), text(row, "recipientId")) != conversation {
+        if conversation_id(text(row, "senderId"), recipient_of(row)) != conversation {
             report(format!("holds an entry of another conversation: {row}"));
         }
         let draft = row["clientMessageId"].as_str().unwrap_or_else(|| text(row, "content"));
@@ -141,7 +172,8 @@ fn check_rows(conversation: &str, rows: &[Value], during: &RangeInclusive<u64>, 
             report(format!("seq {} has createdAt {}, before the entry before it", row["seq"], row["createdAt"]));
         }
         previous = at.unwrap_or_default();
-        let is_known = |field: &String| *field == "tally" || CHANGE.contains(&field.as_str());
+        let fields: &[&str] = if row["kind"] == "group" { &GROUP } else { &CHANGE };
+        let is_known = |field: &String| *field == "tally" || fields.contains(&field.as_str());
         if !row["kind"].is_null() && !row.as_object().is_some_and(|row| row.keys().all(is_known)) {
             report(format!("a change holds more than a pointer: {row}"));
         }
@@ -177,7 +209,7 @@ fn check_requests(conversation: &str, rows: &[Value], histories: &[ClientHistory
         }
     }
     for (key @ (user, peer, action), (all, due)) in told {
-        let is_it = |row: &&Value| row["senderId"] == **user && row["recipientId"] == **peer;
+        let is_it = |row: &&Value| row["senderId"] == **user && recipient_of(row) == peer.as_str();
         let count = rows.iter().filter(is_it).filter(|row| asked(histories, row).as_ref() == Some(action)).count();
         let most = all.len();
         let least = due.len().saturating_sub(refused.get(&key).map_or(0, BTreeSet::len));
@@ -190,11 +222,13 @@ fn check_requests(conversation: &str, rows: &[Value], histories: &[ClientHistory
     }
 }
 
-/// Checks that a refused change is not stored, and was refused because its message is deleted.
+/// Checks that what was refused is not stored, and was refused because the message is deleted, or because of the state of the
+/// group at some entry. In a group, it may be stored later, if an earlier attempt was still running.
 fn check_refusals(
     conversation: &str,
     rows: &[Value],
     fold: &Fold,
+    group: Option<&GroupFold>,
     histories: &[ClientHistory],
     report: &mut impl FnMut(String),
 ) {
@@ -205,11 +239,16 @@ fn check_refusals(
                 continue;
             }
             let target = action.target().and_then(|target| messages.get(&target));
+            let is_it = |row: &&Value| row["senderId"] == device.user && row["clientMessageId"] == id.as_str();
+            let row = rows.iter().find(is_it);
+            let end = row.and_then(|row| row["seq"].as_u64()).unwrap_or(u64::MAX);
+            if group.is_some_and(|group| group.refuses_before(end, &device.user, action)) {
+                continue;
+            }
             if target.is_none_or(|message| message["deleted"].is_null()) {
                 report(format!("{action} by {} was refused, but its message is {target:?}", device.device));
             }
-            let is_it = |row: &&Value| row["senderId"] == device.user && row["clientMessageId"] == id.as_str();
-            if let Some(row) = rows.iter().find(is_it) {
+            if let Some(row) = row {
                 report(format!("{action} by {} was refused, but is stored: {row}", device.device));
             }
         }
@@ -245,12 +284,25 @@ fn check_acknowledgements(
 }
 
 /// Checks that every entry that a device received is stored as received, that every message that it received was like that
-/// in this version, and that the device's user is a member of the conversation.
-fn check_seen(device: &ClientHistory, stored: &Stored, folds: &Folds, report: &mut impl FnMut(String)) {
+/// in this version, and that the device's user is a member of the conversation: at a pushed entry, or at one from which on
+/// they may read every other entry.
+fn check_seen(
+    device: &ClientHistory,
+    stored: &Stored,
+    folds: &Folds,
+    groups: &Groups,
+    report: &mut impl FnMut(String),
+) {
     for (source, entry) in &device.seen {
-        let (sender, recipient) = (text(entry, "senderId"), text(entry, "recipientId"));
-        if device.user != sender && device.user != recipient {
-            report(format!("received an entry of other users: {entry}"));
+        let (sender, recipient) = (text(entry, "senderId"), recipient_of(entry));
+        let seq = entry["seq"].as_u64().unwrap_or_default();
+        let is_for_user = match (groups.get(recipient), source) {
+            (Some(group), Source::Pushed) => group.is_member(&device.user, seq),
+            (Some(group), _) => group.may_read(&device.user, seq),
+            (None, _) => device.user == sender || device.user == recipient,
+        };
+        if !is_for_user {
+            report(format!("{source:?} was an entry of other users: {entry}"));
         }
         let is_message = entry["kind"].is_null();
         let expected = if is_message {
@@ -260,8 +312,7 @@ fn check_seen(device: &ClientHistory, stored: &Stored, folds: &Folds, report: &m
         } else {
             find(stored, sender, recipient, &entry["seq"])
         };
-        let fields: &[&str] = if is_message { &MESSAGE } else { &CHANGE };
-        if expected.is_none_or(|expected| !differences(fields, expected, entry).is_empty()) {
+        if expected.is_none_or(|expected| !differences(fields_of(entry), expected, entry).is_empty()) {
             report(format!("{source:?} was {entry}, but the table holds {expected:?}"));
         }
     }
@@ -295,14 +346,22 @@ fn check_order(device: &ClientHistory, histories: &[ClientHistory], stored: &Sto
     }
 }
 
-/// Checks that a device's views hold exactly the stored entries, each message as it is at the end.
-fn check_views(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
+/// Checks that a device's views hold exactly the stored entries, each message as it is at the end. In a group, these are the
+/// entries that the user may read. A device of a user who is no longer a member may lack the last ones.
+fn check_views(device: &ClientHistory, stored: &Stored, groups: &Groups, report: &mut impl FnMut(String)) {
     let none = Vec::new();
     for (peer, view) in &device.views {
         let rows = stored.get(&conversation_id(&device.user, peer)).unwrap_or(&none);
         let rows = rows.iter().filter(|row| device.holds_changes || row["kind"].is_null());
-        let rows: Vec<_> = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row)).collect();
-        let held: Vec<_> = view.iter().map(|(seq, entry)| (*seq, &entry["messageId"])).collect();
+        let group = groups.get(peer);
+        let (first, mut last) = group.map_or((0, u64::MAX), |group| group.readable(&device.user).unwrap_or((1, 0)));
+        if group.is_some_and(|group| !group.is_present(&device.user)) {
+            last = view.keys().next_back().copied().unwrap_or_default().min(last);
+        }
+        let rows = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row));
+        let rows: Vec<_> = rows.filter(|(seq, _)| (first..=last).contains(seq)).collect();
+        let view: BTreeMap<_, _> = view.range(first..).collect();
+        let held: Vec<_> = view.iter().map(|(seq, entry)| (**seq, &entry["messageId"])).collect();
         let expected: Vec<_> = rows.iter().map(|(seq, row)| (*seq, &row["messageId"])).collect();
         if held != expected {
             let (held, count) = (view.keys().collect::<Vec<_>>(), rows.len());
@@ -310,15 +369,19 @@ fn check_views(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(
         }
         for (seq, row) in rows {
             let Some(held) = view.get(&seq) else { continue };
-            let fields: &[&str] = if row["kind"].is_null() { &MESSAGE } else { &CHANGE };
-            let differences = differences(fields, row, held);
+            let differences = differences(fields_of(row), row, held);
+            if group.is_some_and(|group| !group.is_present(&device.user)) {
+                // Nobody tells it of later changes.
+                continue;
+            }
             if !differences.is_empty() {
                 report(format!(
                     "holds {held} in the conversation with {peer}, but the table holds other {differences:?}: {row}"
                 ));
             }
         }
-        if device.read.get(peer).is_some_and(|read| *read > expected.len() as u64) && device.holds_changes {
+        let end = stored.get(peer.as_str()).map_or(expected.len(), Vec::len) as u64;
+        if device.read.get(peer).is_some_and(|read| *read > end) && device.holds_changes {
             report(format!("has read up to {:?}, but the conversation with {peer} ends before", device.read.get(peer)));
         }
     }
@@ -342,6 +405,6 @@ fn find<'a>(stored: &'a Stored, one: &str, other: &str, seq: &Value) -> Option<&
     stored.get(&conversation_id(one, other))?.iter().find(|row| row["seq"] == *seq)
 }
 
-fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
+pub(crate) fn text<'a>(entry: &'a Value, field: &str) -> &'a str {
     entry[field].as_str().unwrap_or_default()
 }

@@ -18,6 +18,11 @@ pub enum Fault {
     /// A transaction is carried out between the reads of the first and of the last items of a query. DynamoDB isolates
     /// transactions from each item that a query reads, and not from the query as a whole.
     TornRead,
+    /// While DynamoDB applies a transaction that changes a group, each read of its members sees each item before or after it.
+    /// The response to the transaction comes when all of them are new.
+    TornWrite,
+    /// DynamoDB leaves a part of a batch of writes for another call.
+    Unprocessed,
     /// DynamoDB responds with status 500.
     ServerError,
     /// DynamoDB carries out the call and responds late, but before the client's timeout.
@@ -66,11 +71,13 @@ pub enum Fault {
 
 impl Fault {
     /// Faults of calls to DynamoDB, each with its highest rate per thousand calls.
-    pub const OF_DYNAMODB: [(Self, u32); 13] = [
+    pub const OF_DYNAMODB: [(Self, u32); 15] = [
+        (Self::TornWrite, 900),
         (Self::AnswerLost, 150),
         (Self::Throttled, 150),
         (Self::Conflict, 250),
         (Self::TornRead, 250),
+        (Self::Unprocessed, 300),
         (Self::ServerError, 150),
         (Self::Slow, 250),
         (Self::AnswerLate, 200),
@@ -97,8 +104,10 @@ impl Fault {
     /// Whether the fault can strike this kind of call to DynamoDB.
     pub fn can_strike(self, kind: &str) -> bool {
         match self {
-            Self::Conflict => ["Put", "Change", "Transact"].contains(&kind),
-            Self::TornRead => kind == "Page",
+            Self::Conflict => ["Put", "Change", "Group"].contains(&kind),
+            Self::TornRead => ["Page", "Members"].contains(&kind),
+            Self::TornWrite => kind == "Group",
+            Self::Unprocessed => kind == "Listings",
             _ => true,
         }
     }

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::action::Action;
+use crate::{action::Action, group::GROUP};
 
 /// The fields of a message. Absent ones are equal to absent ones only.
-pub const MESSAGE: [&str; 14] = [
+pub const MESSAGE: [&str; 15] = [
     "messageId",
     "conversationId",
     "seq",
     "senderId",
     "recipientId",
+    "groupId",
     "content",
     "createdAt",
     "clientMessageId",
@@ -24,8 +25,27 @@ pub const MESSAGE: [&str; 14] = [
     "reactions",
 ];
 /// The fields of a change.
-pub const CHANGE: [&str; 9] =
-    ["messageId", "conversationId", "seq", "kind", "target", "senderId", "recipientId", "createdAt", "clientMessageId"];
+pub const CHANGE: [&str; 10] = [
+    "messageId",
+    "conversationId",
+    "seq",
+    "kind",
+    "target",
+    "senderId",
+    "recipientId",
+    "groupId",
+    "createdAt",
+    "clientMessageId",
+];
+
+/// The fields of an entry.
+pub fn fields_of(entry: &Value) -> &'static [&'static str] {
+    match entry["kind"].as_str() {
+        None => &MESSAGE,
+        Some("group") => &GROUP,
+        Some(_) => &CHANGE,
+    }
+}
 
 /// Every version of every message of a conversation.
 #[derive(Debug, Default)]
@@ -40,11 +60,14 @@ impl Fold {
     /// Applies the entries in order. `asked` says what an entry of the table was asked to be; none if nobody asked for it.
     pub fn new(rows: &[Value], asked: impl Fn(&Value) -> Option<Action>) -> Self {
         let mut fold = Self::default();
-        for row in rows {
-            match (asked(row), row["kind"].is_null()) {
-                (None, _) => fold.violations.push(format!("holds an entry that its sender did not send: {row}")),
-                (Some(action), is_message) if is_message == action.target().is_none() => fold.apply(row, &action),
-                (Some(action), _) => fold.violations.push(format!("holds {row}, which was sent as {action}")),
+        for row in rows.iter().filter(|row| row["created"] != true) {
+            let kind = row["kind"].as_str();
+            match asked(row) {
+                None => fold.violations.push(format!("holds an entry that its sender did not send: {row}")),
+                Some(Action::Group(change)) if kind == Some("group") && change.is_stored_as(row) => {}
+                Some(action @ Action::Message { .. }) if kind.is_none() => fold.apply(row, &action),
+                Some(action) if kind == Some("change") && action.target().is_some() => fold.apply(row, &action),
+                Some(action) => fold.violations.push(format!("holds {row}, which was sent as {action}")),
             }
         }
         fold
@@ -73,8 +96,16 @@ impl Fold {
     fn apply(&mut self, row: &Value, action: &Action) {
         let seq = row["seq"].as_u64().unwrap_or_default();
         let Some(target) = action.target() else {
-            let fields =
-                ["messageId", "conversationId", "seq", "senderId", "recipientId", "createdAt", "clientMessageId"];
+            let fields = [
+                "messageId",
+                "conversationId",
+                "seq",
+                "senderId",
+                "recipientId",
+                "groupId",
+                "createdAt",
+                "clientMessageId",
+            ];
             let mut message = action.fields();
             for field in fields.into_iter().filter(|field| !row[field].is_null()) {
                 message[field] = row[field].clone();
@@ -109,7 +140,7 @@ impl Fold {
                 remove(&mut message, &["editedAt", "replyTo", "mentions", "reactions"]);
             }
             Action::React { reaction, on, .. } => react(&mut message, reaction, user, *on),
-            Action::Message { .. } => {}
+            Action::Message { .. } | Action::Group(_) => {}
         }
         self.versions.entry(target).or_default().insert(seq, message);
     }

@@ -12,6 +12,8 @@ pub enum Source {
     /// In the reply to its own send.
     Acknowledged,
     Pushed,
+    /// Beside a pushed change: the changed message.
+    Beside,
     /// In a page of the history or the inbox.
     Listed,
     /// From `web/chat-client.js`, which shows it to its user.
@@ -53,6 +55,10 @@ pub struct ClientHistory {
     pub asked: BTreeMap<String, (String, Action)>,
     /// The changes that the service refused because of the state of the message, by `clientMessageId`.
     pub refused: BTreeMap<String, (String, Action)>,
+    /// The groups that the user could not read, because they were never a member.
+    pub denied: Vec<String>,
+    /// The entries of groups that the user could not mark as read.
+    pub not_marked: Vec<(String, u64)>,
     /// Number of send requests.
     pub attempts: usize,
     pub acknowledged: Vec<Acknowledgement>,
@@ -86,8 +92,11 @@ impl ClientHistory {
         }
     }
 
-    /// The other user of a message's conversation.
+    /// The other user of a message's conversation, or the group.
     pub fn peer_of(&self, message: &Value) -> String {
+        if !message["groupId"].is_null() {
+            return message["conversationId"].as_str().unwrap_or_default().to_owned();
+        }
         let other = if message["senderId"] == self.user.as_str() { "recipientId" } else { "senderId" };
         message[other].as_str().unwrap_or_default().to_owned()
     }

@@ -7,13 +7,22 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Response, StatusCode},
+    http::{HeaderValue, Response, StatusCode},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::{HttpCall, Upstream, lost_response};
 use tokio::time::sleep;
 
-use crate::{fault::Fault, processes::pause, proxies::Proxies, schedule::FaultSchedule};
+use crate::{
+    fault::Fault,
+    partial::{
+        cancelled_transaction, dynamodb_error, expose, forward_exposed, forward_some, group_of, remove_checksums,
+        table_of, torn,
+    },
+    processes::pause,
+    proxies::Proxies,
+    schedule::FaultSchedule,
+};
 
 /// Longer than a function waits for one attempt.
 const TOO_LATE: Duration = Duration::from_millis(1_200);
@@ -41,6 +50,10 @@ enum Effect {
     LoseResponse { kill: bool },
     /// Forward the call while the function's process is stopped for this time.
     Pause(Duration),
+    /// Forward the transaction, and show its items before or after it for this time, before the response.
+    Expose { time: Duration, rng: fastrand::Rng },
+    /// Forward some of the writes of a batch, and leave the others.
+    Split(fastrand::Rng),
     /// Forward the query twice with this time between, and respond with the first items of the first response and the
     /// other items of the second one.
     Tear { time: Duration, rng: fastrand::Rng },
@@ -63,9 +76,19 @@ pub(crate) async fn dynamodb_call(proxies: Arc<Proxies>, upstream: Upstream, cal
         sleep(Duration::from_millis(time)).await;
     }
     let faults: Vec<_> = Fault::OF_DYNAMODB.into_iter().filter(|(fault, _)| fault.can_strike(kind)).collect();
+    let group = group_of(&request);
+    // DynamoDB cancels a transaction whose items another one is changing.
+    if kind == "Group" && group.is_some_and(|group| schedule.exposures.contains(group)) {
+        return cancelled_transaction(&request, "TransactionConflict", &mut schedule.plan.rng("busy", number))
+            .map(Body::from);
+    }
     let fault = schedule.fault(kind, number, &faults);
-    let effect = fault.and_then(|fault| effect_on_dynamodb(fault, kind, &mut schedule.plan.rng("time", number)));
+    let effect =
+        fault.and_then(|fault| effect_on_dynamodb(fault, kind, &request, &mut schedule.plan.rng("time", number)));
     let Some(response) = carry_out(effect, &proxies, &schedule, &upstream, call).await else { return lost_response() };
+    if ["Members", "Member", "Memberships"].contains(&kind) {
+        return expose(&schedule, &request, response).map(Body::from);
+    }
     let is_aged = kind == "Connections" && schedule.plan.aged;
     if is_aged { age_connections(&proxies, response) } else { response.map(Body::from) }
 }
@@ -89,11 +112,17 @@ pub(crate) async fn push(proxies: Arc<Proxies>, upstream: Upstream, call: HttpCa
     response.map_or_else(lost_response, |response| response.map(Body::from))
 }
 
-fn effect_on_dynamodb(fault: Fault, kind: &str, rng: &mut fastrand::Rng) -> Option<Effect> {
+fn effect_on_dynamodb(fault: Fault, kind: &str, request: &Value, rng: &mut fastrand::Rng) -> Option<Effect> {
     Some(match fault {
-        Fault::Throttled if is_transaction(kind) => Effect::Respond(cancelled_transaction("ThrottlingError", rng)),
-        Fault::Conflict if is_transaction(kind) => Effect::Respond(cancelled_transaction("TransactionConflict", rng)),
+        Fault::Throttled if is_transaction(kind) => {
+            Effect::Respond(cancelled_transaction(request, "ThrottlingError", rng))
+        }
+        Fault::Conflict if is_transaction(kind) => {
+            Effect::Respond(cancelled_transaction(request, "TransactionConflict", rng))
+        }
         Fault::Conflict => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "TransactionConflictException")),
+        Fault::TornWrite => Effect::Expose { time: Duration::from_millis(rng.u64(5..300)), rng: rng.fork() },
+        Fault::Unprocessed => Effect::Split(rng.fork()),
         Fault::TornRead => Effect::Tear { time: Duration::from_millis(rng.u64(20..500)), rng: rng.fork() },
         Fault::Throttled => Effect::Respond(dynamodb_error(StatusCode::BAD_REQUEST, "ThrottlingException")),
         Fault::ServerError => Effect::Respond(dynamodb_error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError")),
@@ -129,7 +158,7 @@ fn effect_on_push(fault: Fault, rng: &mut fastrand::Rng) -> Option<Effect> {
 async fn carry_out(
     effect: Option<Effect>,
     proxies: &Proxies,
-    schedule: &FaultSchedule,
+    schedule: &Arc<FaultSchedule>,
     upstream: &Upstream,
     call: HttpCall,
 ) -> Option<Response<Bytes>> {
@@ -177,6 +206,12 @@ async fn carry_out(
             sleep(time).await;
             return Some(torn(&before, upstream.forward(call).await?, &mut rng));
         }
+        Some(Effect::Expose { time, rng }) => {
+            let (upstream, shared) = (upstream.clone(), schedule.clone());
+            // Run in a task, for the same reason.
+            return schedule.tasks.spawn(forward_exposed(shared, upstream, call, time, rng)).await.ok()?;
+        }
+        Some(Effect::Split(rng)) => return forward_some(upstream, call, rng).await,
     }
     upstream.forward(call).await
 }
@@ -199,20 +234,18 @@ fn kind_of(operation: &str, request: &Value) -> &'static str {
             Some(update) if update.starts_with("REMOVE") => "RemoveClient",
             _ => "AddClient",
         },
+        ("Query", "MembersTable") => "Members",
+        ("GetItem", "MembersTable") => "Member",
+        ("BatchGetItem", "MembersTable") => "Memberships",
+        ("BatchWriteItem", _) => "Listings",
+        ("TransactWriteItems", _) if group_of(request).is_some() => "Group",
         ("TransactWriteItems", _) if request["TransactItems"][0]["Put"]["TableName"] == "MessagesTable" => "Change",
-        ("TransactWriteItems", _) => "Transact",
         _ => "Other",
     }
 }
 
 fn is_transaction(kind: &str) -> bool {
-    ["Change", "Transact"].contains(&kind)
-}
-
-/// The table of a call; an empty name for a transaction.
-fn table_of(request: &Value) -> &str {
-    let batch = || request["RequestItems"].as_object()?.keys().next().map(String::as_str);
-    request["TableName"].as_str().or_else(batch).unwrap_or_default()
+    ["Change", "Group"].contains(&kind)
 }
 
 /// The connection that an update stores, or that `$disconnect` removes.
@@ -254,45 +287,6 @@ fn age_connections(proxies: &Proxies, response: Response<Bytes>) -> Response<Bod
     }
     remove_checksums(&mut parts.headers);
     Response::from_parts(parts, value.to_string().into())
-}
-
-fn dynamodb_error(status: StatusCode, error: &str) -> Response<Bytes> {
-    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"injected by chaos"}}"#);
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    response
-}
-
-/// The response to a transaction of two parts, of which the first, the second or both are the reason.
-fn cancelled_transaction(reason: &str, rng: &mut fastrand::Rng) -> Response<Bytes> {
-    let mut response = dynamodb_error(StatusCode::BAD_REQUEST, "TransactionCanceledException");
-    let mut body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    let reasons = [[reason, "None"], ["None", reason], [reason, reason]][rng.usize(0..3)];
-    body["CancellationReasons"] = json!(reasons.map(|code| json!({ "Code": code })));
-    *response.body_mut() = body.to_string().into();
-    response
-}
-
-/// The response to a query that read the first items when `before` did, and the others when `after` did. Items are only
-/// added at the end of a conversation, so both responses begin with the same ones.
-fn torn(before: &Response<Bytes>, after: Response<Bytes>, rng: &mut fastrand::Rng) -> Response<Bytes> {
-    let (mut parts, body) = after.into_parts();
-    let parsed = (serde_json::from_slice::<Value>(before.body()), serde_json::from_slice::<Value>(&body));
-    let (Ok(early), Ok(mut late)) = parsed else { return Response::from_parts(parts, body) };
-    let early = early["Items"].as_array().cloned().unwrap_or_default();
-    let count = rng.usize(0..=early.len());
-    if let Some(items) = late["Items"].as_array_mut() {
-        items.iter_mut().zip(early).take(count).for_each(|(item, early)| *item = early);
-    }
-    remove_checksums(&mut parts.headers);
-    Response::from_parts(parts, late.to_string().into())
-}
-
-/// The headers that no longer fit an altered body.
-fn remove_checksums(headers: &mut HeaderMap) {
-    for header in ["content-length", "x-amz-crc32"] {
-        headers.remove(header);
-    }
 }
 
 fn gateway_error(status: StatusCode, error: &'static str) -> Response<Bytes> {

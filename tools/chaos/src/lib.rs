@@ -7,21 +7,27 @@
 //!
 //! - [`fault`], [`plan`]: the actions and faults of a run
 //! - [`schedule`]: the faults of a run in progress
-//! - [`history`], [`checker`]: the messages that the clients received, compared with the table
+//! - [`history`], [`fold`], [`group`], [`checker`], [`group_checker`]: the messages that the clients received, compared with the table
 //! - [`host`], `relay`, [`device`]: the clients, one in Rust and one that runs `web/chat-client.js` in Node.js
-//! - `processes`, `proxies`, `injection`, [`harness`]: the system behind fault-injecting proxies
+//! - `processes`, `proxies`, `exposure`, `partial`, `injection`, [`harness`]: the system behind fault-injecting proxies
+//! - `creation`: the groups of a run
 //! - `restoration`: the table restored to an earlier point in time
 //! - [`run`]: one run from its plan to its outcome
 
 pub mod action;
 pub mod checker;
+mod creation;
 pub mod device;
+mod exposure;
 pub mod fault;
 pub mod fold;
+pub mod group;
+pub mod group_checker;
 pub mod harness;
 pub mod history;
 pub mod host;
 mod injection;
+mod partial;
 pub mod plan;
 mod processes;
 mod proxies;

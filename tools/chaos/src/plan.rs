@@ -8,13 +8,18 @@ use std::{
 
 use fastrand::Rng;
 
-use crate::fault::Fault;
+use crate::{
+    fault::Fault,
+    group::{GroupChange, PREFIX, is_group},
+};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
     /// The devices of all users.
     pub devices: Vec<DevicePlan>,
+    /// The groups, which exist before the devices begin.
+    pub groups: Vec<GroupPlan>,
     /// Rate of each fault per thousand calls. Each run uses only some of the faults, because some
     /// faults hide the effects of others (Groce et al., "Swarm Testing").
     pub rates: BTreeMap<Fault, u32>,
@@ -33,11 +38,27 @@ pub struct Plan {
 }
 
 #[derive(Debug, Clone)]
+pub struct GroupPlan {
+    /// What devices send to: `group:NAME`, and `group:ID` when the group exists.
+    pub peer: String,
+    pub name: String,
+    /// The user who creates it.
+    pub owner: String,
+    /// The other members at the start.
+    pub members: Vec<String>,
+    /// The roles of some of them, given with the second entry.
+    pub roles: BTreeMap<String, String>,
+    pub history: &'static str,
+    pub posting: &'static str,
+    pub adding: &'static str,
+}
+
+#[derive(Debug, Clone)]
 pub struct DevicePlan {
     pub user: String,
     /// Name in the log: `USER/NUMBER`.
     pub name: String,
-    /// The other member of each of its conversations.
+    /// The other member of each of its conversations, or the group.
     pub peers: Vec<String>,
     /// How long the device waits for a reply before it repeats a send.
     pub patience: Duration,
@@ -53,8 +74,10 @@ pub struct DevicePlan {
 
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Send a message to this peer.
+    /// Send a message to this peer or group.
     Send(String, Draft),
+    /// Send the first acknowledged entry in this group again, as a client does that has lost the acknowledgement.
+    Repeat(String),
     /// Lose the connection.
     Cut,
     /// Stay disconnected for this duration.
@@ -101,6 +124,8 @@ pub enum Wish {
         reaction: &'static str,
         on: bool,
     },
+    /// Change the group.
+    Group(GroupChange),
 }
 
 /// What a device says about a conversation when it sends a draft.
@@ -123,13 +148,27 @@ impl Known {
 }
 
 impl Plan {
-    /// The plan of this seed, for devices that speak the protocol themselves.
+    /// The plan of this seed, for devices that speak the protocol themselves. Half of the plans have a group.
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, Rng::with_seed(seed.wrapping_mul(0x2545_F491_4F6C_DD1D)).bool())
+    }
+
+    /// The plan of this seed with direct conversations only.
+    pub fn direct(seed: u64) -> Self {
+        Self::with(seed, false)
+    }
+
+    fn with(seed: u64, has_group: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut rates = BTreeMap::new();
         for (fault, highest) in Fault::OF_DYNAMODB.into_iter().chain(Fault::OF_PUSHES) {
             // This fault is rare, because a function takes ten seconds to time out.
-            let is_chosen = if fault == Fault::TimedOut { rng.u32(0..40) == 0 } else { rng.bool() };
+            let is_chosen = match fault {
+                Fault::TimedOut => rng.u32(0..40) == 0,
+                // This one needs a change of a group, which most runs have only a few of.
+                Fault::TornWrite => rng.u32(0..4) > 0,
+                _ => rng.bool(),
+            };
             if is_chosen {
                 rates.insert(fault, rng.u32(highest / 5..=highest));
             }
@@ -144,10 +183,12 @@ impl Plan {
             let late = rng.u32(0..=300);
             rates =
                 BTreeMap::from([(Fault::Slow, 300), (Fault::AnswerLate, late), (Fault::Conflict, rng.u32(0..=250))]);
+            rates.extend([(Fault::TornWrite, 500), (Fault::Unprocessed, 200)]);
         }
         let key_change = (rng.u32(0..8) == 0).then(|| Duration::from_millis(rng.u64(0..1_000)));
-        let devices = Builder { seed, rng, pushes_arrive, changes }.devices();
-        Self { seed, devices, rates, jitter, aged, key_change, pushes_arrive, tabs: false, restores: false }
+        let builder = Builder { seed, rng, pushes_arrive, changes, crowd: Vec::new(), leaders: 0, groups: Vec::new() };
+        let (devices, groups) = builder.devices(has_group);
+        Self { seed, devices, groups, rates, jitter, aged, key_change, pushes_arrive, tabs: false, restores: false }
     }
 
     /// Adapts the plan to devices that run `web/chat-client.js`. The module chooses each
@@ -192,11 +233,29 @@ impl Plan {
         Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ kind.rotate_left(32) ^ number)
     }
 
-    /// The two users of each conversation, sorted.
+    /// Replaces the names of groups by their ids, which are known when the groups exist.
+    pub fn resolve(&mut self, ids: &BTreeMap<String, String>) {
+        let replace = |peer: &mut String| {
+            if let Some(id) = ids.get(peer) {
+                *peer = format!("{PREFIX}{id}");
+            }
+        };
+        self.groups.iter_mut().for_each(|group| replace(&mut group.peer));
+        for device in &mut self.devices {
+            device.peers.iter_mut().for_each(replace);
+            for (_, step) in &mut device.steps {
+                if let Step::Send(peer, _) | Step::Repeat(peer) = step {
+                    replace(peer);
+                }
+            }
+        }
+    }
+
+    /// The two users of each direct conversation, sorted.
     pub fn conversations(&self) -> Vec<(String, String)> {
         let pair = |user: &String, peer: &String| (user.min(peer).clone(), user.max(peer).clone());
         let all = self.devices.iter().flat_map(|device| device.peers.iter().map(|peer| pair(&device.user, peer)));
-        let mut all: Vec<_> = all.collect();
+        let mut all: Vec<_> = all.filter(|(_, other)| !is_group(other)).filter(|(one, _)| !is_group(one)).collect();
         all.sort();
         all.dedup();
         all
@@ -211,11 +270,16 @@ struct Builder {
     pushes_arrive: bool,
     /// Rate of changes per thousand drafts.
     changes: u32,
+    /// The users who are, or may become, members of the group. The first ones lead it.
+    crowd: Vec<String>,
+    leaders: usize,
+    groups: Vec<GroupPlan>,
 }
 
 impl Builder {
-    fn devices(mut self) -> Vec<DevicePlan> {
+    fn devices(mut self, has_group: bool) -> (Vec<DevicePlan>, Vec<GroupPlan>) {
         let mut devices = match self.rng.u32(0..10) {
+            _ if has_group => self.group(),
             0..=3 => self.pair(1..=2, 1..=4),
             4..=6 => self.pair(2..=4, 1..=2),
             7..=8 => self.star(),
@@ -223,6 +287,7 @@ impl Builder {
         };
         self.share_drafts(&mut devices);
         let sends = devices.iter().flat_map(|device| &device.steps).filter(|(_, step)| matches!(step, Step::Send(..)));
+        // A group has two entries more.
         if sends.count() > 20 {
             devices.iter_mut().flat_map(|device| &mut device.steps).for_each(|(_, step)| {
                 if let Step::Send(_, draft) = step
@@ -236,7 +301,7 @@ impl Builder {
         for device in &mut devices {
             self.add_interruptions(device);
         }
-        devices
+        (devices, self.groups)
     }
 
     /// Two users with some devices each. Each device sends some messages.
@@ -264,6 +329,76 @@ impl Builder {
         all
     }
 
+    /// A group of 3 to 12 users, some of whom are members at the start. Two of them also write to each other.
+    fn group(&mut self) -> Vec<DevicePlan> {
+        const NAMES: [&str; 12] = ["ann", "bob", "cem", "dan", "eva", "fay", "gus", "hal", "ina", "jon", "kim", "liv"];
+        let count = if self.rng.u32(0..4) == 0 { self.rng.usize(6..=12) } else { self.rng.usize(3..=5) };
+        let crowd: Vec<_> = NAMES[..count].iter().map(|name| self.user(name)).collect();
+        let name = self.user("group");
+        let peer = format!("{PREFIX}{name}");
+        let outside = self.rng.usize(0..=1);
+        let second = if self.rng.bool() { "owner" } else { "admin" };
+        let mut choose = |one, other| if self.rng.bool() { one } else { other };
+        let (history, adding) = (choose("all", "joined"), choose("all", "admins"));
+        self.groups.push(GroupPlan {
+            peer: peer.clone(),
+            name,
+            owner: crowd[0].clone(),
+            members: crowd[1..count - outside].to_vec(),
+            roles: [(crowd[1].clone(), second.to_owned())].into(),
+            history,
+            posting: "all",
+            adding,
+        });
+        (self.leaders, self.crowd) = (2, crowd.clone());
+        let has_pair = self.rng.u32(0..3) == 0;
+        let mut all = Vec::new();
+        for (place, user) in crowd.iter().enumerate() {
+            let mut peers = vec![peer.clone()];
+            peers.extend((has_pair && place < 2).then(|| crowd[1 - place].clone()));
+            let devices = if count < 6 && self.rng.u32(0..3) == 0 { 2 } else { 1 };
+            for number in 1..=devices {
+                let messages = if count < 6 { self.rng.usize(1..=3) } else { 1 };
+                let mut device = self.device(user, number, &peers, messages);
+                // At the end, when others may have been added.
+                for _ in 0..self.rng.usize(1..=2) {
+                    device.steps.push((self.wait(), Step::Repeat(peer.clone())));
+                }
+                all.push(device);
+            }
+        }
+        all
+    }
+
+    /// What a user may want to change in the group. Most changes are about the same users, so that they are removed and added
+    /// again.
+    fn group_wish(&mut self, user: &str) -> Wish {
+        let leads = self.crowd[..self.leaders].iter().any(|leader| leader == user);
+        let others: Vec<_> = self.crowd.iter().filter(|other| *other != user).cloned().collect();
+        let often = others.len().min(2);
+        let among = if self.rng.bool() { often } else { others.len() };
+        let other = others[others.len() - 1 - self.rng.usize(..among)].clone();
+        let (add, remove) = (
+            |user| GroupChange { add: vec![user], ..GroupChange::default() },
+            |user| GroupChange { remove: vec![user], ..GroupChange::default() },
+        );
+        Wish::Group(match self.rng.u32(0..12) {
+            0..=3 => add(other),
+            4..=7 if leads => remove(other),
+            4..=7 => add(other),
+            8 | 9 => remove(user.to_owned()),
+            10 => {
+                let role = ["owner", "admin", "member"][self.rng.usize(..3)];
+                GroupChange { roles: [(other, role.to_owned())].into(), ..GroupChange::default() }
+            }
+            _ if self.rng.bool() => GroupChange { name: Some(self.user("name")), ..GroupChange::default() },
+            _ => {
+                let posting = if self.rng.bool() { "admins" } else { "all" };
+                GroupChange { posting: Some(posting.to_owned()), ..GroupChange::default() }
+            }
+        })
+    }
+
     /// One user who writes to themselves on several devices.
     fn note_to_self(&mut self) -> Vec<DevicePlan> {
         let ann = self.user("ann");
@@ -280,7 +415,7 @@ impl Builder {
         let name = format!("{user}/{number}");
         let patience = if self.rng.u32(0..3) == 0 { self.rng.u64(40..300) } else { 15_000 };
         let mut steps = Vec::new();
-        let drafts = if self.changes > 0 { 2 * messages } else { messages };
+        let drafts = if self.changes > 0 || is_group(&peers[0]) { 2 * messages } else { messages };
         for number in 0..drafts {
             let peer = &peers[self.rng.usize(..peers.len())];
             let content = format!("{name} says {number} {}", "x".repeat(self.length()));
@@ -290,7 +425,11 @@ impl Builder {
                 _ => None,
             };
             // The first draft gives the others something to change.
-            let wish = if number == 0 { Wish::Message } else { self.wish() };
+            let wish = match number {
+                0 => Wish::Message,
+                _ if is_group(peer) && self.rng.u32(0..5) < 2 => self.group_wish(user),
+                _ => self.wish(),
+            };
             // A device that misses the reply to a draft without an id learns of it by the next message.
             let has_id = self.rng.u32(0..12) > 0 || self.pushes_arrive || wish != Wish::Message;
             let id = has_id.then(|| format!("{name} {number}"));
@@ -386,6 +525,21 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_plans_have_a_group_whose_members_are_removed_and_added() {
+        let plans: Vec<_> = (0..300).map(Plan::new).filter(|plan| !plan.groups.is_empty()).collect();
+        assert!((120..180).contains(&plans.len()), "{}", plans.len());
+        let steps = plans.iter().flat_map(|plan| &plan.devices).flat_map(|device| &device.steps);
+        let changes = steps.filter_map(|(_, step)| match step {
+            Step::Send(peer, Draft { wish: Wish::Group(change), .. }) if is_group(peer) => Some(change),
+            _ => None,
+        });
+        let changes: Vec<_> = changes.collect();
+        assert!(changes.iter().filter(|change| !change.add.is_empty()).count() > 50);
+        assert!(changes.iter().filter(|change| !change.remove.is_empty()).count() > 50);
+        assert!((0..300).map(Plan::direct).all(|plan| plan.groups.is_empty()));
+    }
+
+    #[test]
     fn some_plans_have_changes_of_every_kind_and_some_have_none() {
         let wishes = |seed| {
             let steps = Plan::new(seed).devices.into_iter().flat_map(|device| device.steps);
@@ -395,7 +549,7 @@ mod tests {
             });
             wishes.collect::<Vec<_>>()
         };
-        let is_change = |wish: &Wish| !matches!(wish, Wish::Message | Wish::Reply);
+        let is_change = |wish: &Wish| !matches!(wish, Wish::Message | Wish::Reply | Wish::Group(_));
         let plans: Vec<_> = (0..50).map(wishes).collect();
         assert!(plans.iter().any(|wishes| !wishes.iter().any(is_change)));
         let all = plans.concat();

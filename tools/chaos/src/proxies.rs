@@ -12,10 +12,13 @@ use ws_local::event::Event;
 
 use crate::{
     fault::{Fault, FaultCounts},
+    group::PREFIX,
     processes::{Processes, pause},
     schedule::FaultSchedule,
 };
 
+/// The number of letters of a group's id.
+const UUID_LENGTH: usize = 36;
 /// One in this many cold starts is slow.
 const SLOW_STARTS: u64 = 7;
 /// API Gateway may respond with 410 for a connection whose `$connect` is still running.
@@ -31,6 +34,8 @@ pub(crate) struct Proxies {
 struct State {
     /// By seed.
     runs: HashMap<u64, Arc<FaultSchedule>>,
+    /// The seed of each group, by conversation id.
+    groups: HashMap<String, u64>,
     /// Time of the successful `$connect` of each connection, open or closed.
     opened: HashMap<String, Instant>,
     /// Connections whose `$disconnect` event is lost.
@@ -54,11 +59,18 @@ impl Proxies {
         self.state().runs.remove(&schedule.plan.seed);
     }
 
-    /// The run of the first user id (`~SEED~NAME`) in a request.
+    /// The run of the first user id (`~SEED~NAME`) in a request, or of the group in it: an earlier request had both.
     pub(crate) fn run_of(&self, body: &[u8]) -> Option<Arc<FaultSchedule>> {
-        let mut parts = body.split(|byte| *byte == b'~').skip(1);
-        let seed = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-        self.state().runs.get(&seed).cloned()
+        let text = std::str::from_utf8(body).ok()?;
+        let seed = text.split('~').nth(1).and_then(|seed| seed.parse().ok());
+        let group = text.find(PREFIX).and_then(|at| text.get(at..at + PREFIX.len() + UUID_LENGTH));
+        let mut state = self.state();
+        let seed = match (seed, group) {
+            (Some(seed), Some(group)) => *state.groups.entry(group.to_owned()).or_insert(seed),
+            (Some(seed), None) => seed,
+            (None, group) => *state.groups.get(group?)?,
+        };
+        state.runs.get(&seed).cloned()
     }
 
     /// Whether the connection's `$connect` succeeded more than [`CONNECTING`] ago. The connection

@@ -11,6 +11,7 @@ use crate::{
     checker::{Stored, conversation_id, differences, folds},
     device::Device,
     fold::MESSAGE,
+    group::{GroupFold, is_group},
     harness::Harness,
     history::Source,
     plan::{Draft, Known},
@@ -96,10 +97,18 @@ pub(crate) async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec
         let history = device.history();
         for peer in &device.plan().peers {
             let rows = harness.local.messages(&conversation_id(&history.user, peer)).await;
-            let rows = rows.into_iter().filter(|row| history.holds_changes || row["kind"].is_null());
+            // In a group, only what the user may read now.
+            let group = is_group(peer).then(|| GroupFold::new(&rows));
+            let range = group.as_ref().map(|group| group.readable(&history.user).unwrap_or((1, 0)));
+            let (first, last) = range.unwrap_or((0, u64::MAX));
+            // Nobody tells a user who was removed that a message has changed.
+            let is_told = group.is_none_or(|group| group.is_present(&history.user));
+            let rows = rows.into_iter().filter(|row| (first..=last).contains(&row["seq"].as_u64().unwrap_or_default()));
+            let rows = rows.filter(|row| history.holds_changes || row["kind"].is_null());
             let expected: BTreeMap<_, _> = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row)).collect();
-            let held = history.views.get(peer).cloned().unwrap_or_default();
-            let is_same = |(one, other): (&Value, &Value)| differences(&MESSAGE, one, other).is_empty();
+            let mut held = history.views.get(peer).cloned().unwrap_or_default();
+            held.retain(|seq, _| first <= *seq);
+            let is_same = |(one, other): (&Value, &Value)| !is_told || differences(&MESSAGE, one, other).is_empty();
             if !held.keys().eq(expected.keys()) || !held.values().zip(expected.values()).all(is_same) {
                 let (device, held, expected) = (&history.device, held.len(), expected.len());
                 wrong.push(format!(

@@ -16,9 +16,12 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts},
+    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups},
+    creation::create_groups,
     device::Device,
     fault::Fault,
+    group::GroupFold,
+    group_checker::check_group_inbox,
     harness::Harness,
     history::{ClientHistory, Source},
     host::Host,
@@ -58,8 +61,9 @@ pub struct Outcome {
 }
 
 /// Carries out one run. With `host`, the devices run `web/chat-client.js`.
-pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
+pub async fn run(harness: &Harness, mut plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
     let (start, start_time) = (Instant::now(), now());
+    let creator = create_groups(harness, &mut plan).await;
     let schedule = harness.begin(plan);
     let devices = devices(harness, &schedule, host).await;
     let mut clients: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
@@ -89,8 +93,10 @@ pub async fn run(harness: &Harness, plan: Plan, host: Option<&Arc<Host>>) -> Out
         let restless = devices.iter().filter(|device| !device.is_at_rest()).map(|device| &device.plan().name);
         violations.push(format!("devices never came to rest: {:?}", restless.collect::<Vec<_>>()));
     }
-    let histories: Vec<_> = devices.iter().map(Device::history).collect();
+    let mut histories: Vec<_> = devices.iter().map(Device::history).collect();
+    histories.extend(creator);
     let stored = stored(harness, &schedule.plan).await;
+    violations.extend(check_groups(harness, &schedule.plan, &stored).await);
     violations.extend(check(&histories, &stored, &(start_time..=now())));
     violations.extend(check_inboxes(harness, &schedule.plan).await);
     let mut gone = gone_texts(&histories, &folds(&histories, &stored));
@@ -126,7 +132,31 @@ async fn stored(harness: &Harness, plan: &Plan) -> Stored {
         let id = conversation_id(&one, &other);
         stored.insert(id.clone(), harness.local.messages(&id).await);
     }
+    for group in &plan.groups {
+        stored.insert(group.peer.clone(), harness.local.messages(&group.peer).await);
+    }
     stored
+}
+
+/// Checks that each group was created as planned, and that the items of its members are those that follow from its entries.
+async fn check_groups(harness: &Harness, plan: &Plan, stored: &Stored) -> Vec<String> {
+    let mut violations = Vec::new();
+    for group in &plan.groups {
+        let rows = stored.get(&group.peer).map_or(&[][..], Vec::as_slice);
+        let fold = GroupFold::new(rows);
+        let added: BTreeSet<_> = rows[0]["added"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let is_planned = added.iter().copied().eq(group.members.iter().map(String::as_str))
+            && [("name", group.name.as_str()), ("senderId", &group.owner), ("history", group.history)]
+                .into_iter()
+                .chain([("posting", group.posting), ("adding", group.adding)])
+                .all(|(field, value)| rows[0][field] == value);
+        if !is_planned {
+            violations.push(format!("{} was planned as {group:?}, but begins with {}", group.peer, rows[0]));
+        }
+        let items = harness.local.members(&group.peer).await;
+        violations.extend(fold.check_items(&items).into_iter().map(|text| format!("{}: {text}", group.peer)));
+    }
+    violations
 }
 
 /// Checks the inboxes of all users while nobody writes. A tab may still send what a retired tab has queued; then it begins
@@ -153,6 +183,11 @@ async fn inbox_violations(harness: &Harness, plan: &Plan, stored: &Stored) -> Ve
             let row: Option<&Value> = inbox.find(|row| row["peerId"] == peer.as_str());
             let rows = stored.get(&conversation_id(one, other)).unwrap_or(&none);
             violations.extend(check_inbox(user, peer, row, rows));
+        }
+        for (group, fold) in groups(stored) {
+            let mut inbox = page["value"]["conversations"].as_array().unwrap_or(&none).iter();
+            let row: Option<&Value> = inbox.find(|row| row["conversationId"] == group.as_str());
+            violations.extend(check_group_inbox(user, row, stored.get(&group).unwrap_or(&none), &fold));
         }
     }
     violations
@@ -193,7 +228,18 @@ async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device])
             !device.is_retired()
                 && ((*user == one && peers.contains(&other)) || (*user == other && peers.contains(&one)))
         });
-        violations.extend(check_pushes(&members.cloned().collect::<Vec<_>>(), &one, &other).await);
+        let members: Vec<_> = members.cloned().collect();
+        let peer_of = |sender: &Device| if sender.plan().user == one { other.clone() } else { one.clone() };
+        violations.extend(check_pushes(&members, members.len(), peer_of).await);
+    }
+    for group in &schedule.plan.groups {
+        let fold = GroupFold::new(&harness.local.messages(&group.peer).await);
+        let is_member = |device: &&Device| !device.is_retired() && fold.is_present(&device.plan().user);
+        let may_post = |device: &Device| fold.now().is_some_and(|state| state.may_post(&device.plan().user));
+        let (mut members, others): (Vec<_>, _) = devices.iter().filter(is_member).cloned().partition(may_post);
+        let senders = members.len();
+        members.extend(others);
+        violations.extend(check_pushes(&members, senders, |_| group.peer.clone()).await);
     }
     all_at_rest(devices).await;
     join_all(devices.iter().map(Device::read_all)).await;
@@ -247,15 +293,16 @@ pub async fn all_at_rest(devices: &[Device]) {
     }
 }
 
-/// Sends further messages until each connected device of the conversation has got a push, not only a sync.
-async fn check_pushes(devices: &[Device], one: &str, other: &str) -> Vec<String> {
+/// Sends further messages until each connected device of the conversation has got a push, not only a sync. The first `senders`
+/// devices take turns.
+async fn check_pushes(devices: &[Device], senders: usize, peer_of: impl Fn(&Device) -> String) -> Vec<String> {
     let mut unreached: Vec<_> = devices.iter().map(|device| device.plan().name.clone()).collect();
     for round in 0..ROUNDS {
-        let Some(sender) = devices.get(round % devices.len().max(1)) else { break };
-        let peer = if sender.plan().user == one { other } else { one };
+        let Some(sender) = devices[..senders].get(round % senders.max(1)) else { break };
+        let peer = peer_of(sender);
         // Different in each conversation, because a device may be in several.
-        let content = format!("{} says one thing more to {peer}, {round}", sender.plan().name);
-        sender.send(peer, Draft::message(content.clone(), Known::Position));
+        let content = format!("{} says more to {peer:.14}, {round}", sender.plan().name);
+        sender.send(&peer, Draft::message(content.clone(), Known::Position));
         sender.until(|sender| sender.has_received(&content, Source::Acknowledged)).await;
         let receivers = devices.iter().filter(|device| device.plan().name != sender.plan().name);
         let reached = join_all(receivers.map(async |device| {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     action::Action,
+    exposure::Exposures,
     fault::{Fault, FaultCounts},
     plan::Plan,
 };
@@ -35,6 +36,8 @@ pub struct FaultSchedule {
     pub acknowledged: watch::Sender<usize>,
     /// Number of pushes that have failed, or whose function has not waited for the response.
     pub lost_pushes: AtomicUsize,
+    /// Transactions that are being applied.
+    pub(crate) exposures: Exposures,
     is_quiet: AtomicBool,
     /// What drafts have become, by user and draft.
     actions: Mutex<HashMap<(String, String), Action>>,
@@ -57,6 +60,7 @@ impl FaultSchedule {
             events: TaskTracker::new(),
             acknowledged: watch::Sender::new(0),
             lost_pushes: AtomicUsize::new(0),
+            exposures: Exposures::default(),
             is_quiet: AtomicBool::new(false),
             actions: Mutex::default(),
             asked: Mutex::default(),

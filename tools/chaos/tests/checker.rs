@@ -163,7 +163,7 @@ fn it_finds_a_received_message_that_is_not_stored() {
 
 #[test]
 fn it_finds_a_message_that_another_user_received() {
-    check_finds("received an entry of other users", |run| run.bob.user = "eve".to_owned());
+    check_finds("was an entry of other users", |run| run.bob.user = "eve".to_owned());
 }
 
 #[test]

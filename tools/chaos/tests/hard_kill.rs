@@ -50,9 +50,9 @@ fn main() -> ExitCode {
 async fn every_acknowledged_message_survives_repeated_kills() {
     let data = tempfile::tempdir().unwrap();
     let start = now();
-    let plans: Vec<_> = (1..=GROUPS).map(|seed| Plan { rates: BTreeMap::new(), ..Plan::new(seed) }).collect();
+    let plans: Vec<_> = (1..=GROUPS).map(|seed| Plan { rates: BTreeMap::new(), ..Plan::direct(seed) }).collect();
     let conversations: Vec<_> = plans.iter().flat_map(Plan::conversations).collect();
-    let schedule = Arc::new(FaultSchedule::new(Plan { rates: BTreeMap::new(), ..Plan::new(1) }, Arc::default()));
+    let schedule = Arc::new(FaultSchedule::new(Plan { rates: BTreeMap::new(), ..Plan::direct(1) }, Arc::default()));
     let mut acknowledged = schedule.acknowledged.subscribe();
 
     let mut system = Victim::start(data.path());

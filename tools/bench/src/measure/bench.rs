@@ -40,6 +40,21 @@ pub struct Bench {
     _roots: TempDir,
 }
 
+/// One measured event.
+#[derive(Debug, Clone, Copy)]
+pub struct MeasuredEvent {
+    /// From the event to the reply.
+    pub took: Duration,
+    /// From the event to the end of the last push that was answered.
+    pub slowest_push: Duration,
+    /// The number of pushes that were answered.
+    pub pushes: usize,
+    /// Processor time.
+    pub cpu: Duration,
+    /// Peak resident memory of the process so far, in KB.
+    pub peak_memory: f64,
+}
+
 impl Bench {
     /// Starts the functions in `folder` with these tables, over TLS if `authority` is given. If
     /// `memory` (MB) is given, each process gets the corresponding share of a processor after
@@ -85,8 +100,34 @@ impl Bench {
         Ok(Self { services, functions, actions, _roots: roots })
     }
 
+    /// Never answers later pushes to connections whose encoded id ends with one of these texts.
+    pub fn hang(&self, connections: &[&str]) {
+        self.services.hang(connections);
+    }
+
+    /// Measures the next event of an action.
+    ///
+    /// # Errors
+    /// If the function refuses it.
+    pub async fn measure_event(&mut self, index: usize) -> anyhow::Result<MeasuredEvent> {
+        let function = self.actions[index].action.function;
+        self.services.meter.drain_calls();
+        let before = match self.functions.processes(function).first() {
+            Some(process) => cpu_time(process.id())?,
+            None => Duration::ZERO,
+        };
+        let began = Instant::now();
+        let took = self.invoke_next(index).await?;
+        let process = self.process(function)?;
+        let calls = self.services.meter.drain_calls();
+        let pushes: Vec<_> = calls.iter().filter(|call| call.operation == "POST connection").collect();
+        let slowest_push = pushes.iter().map(|call| call.ended - began).max().unwrap_or_default();
+        let cpu = cpu_time(process.id())?.saturating_sub(before);
+        Ok(MeasuredEvent { took, slowest_push, pushes: pushes.len(), cpu, peak_memory: peak_memory(process.id())? })
+    }
+
     /// Delays every later AWS call by this time.
-    pub(super) fn set_delay(&self, delay: Duration) {
+    pub fn set_delay(&self, delay: Duration) {
         self.services.set_delay(delay);
     }
 

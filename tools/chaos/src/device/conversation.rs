@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     action::Action,
     fault::Fault,
+    group::{PREFIX, is_group},
     history::{Acknowledgement, Source},
     plan::Known,
 };
@@ -46,7 +47,7 @@ pub(super) struct ConversationTask<'a> {
 /// Next action of the conversation.
 enum Step {
     Sync { after: u64, newest: u64 },
-    Send { queued: Queued, known: Value },
+    Send { queued: Box<Queued>, known: Value },
     MarkRead { seq: u64, position: Option<String> },
 }
 
@@ -64,7 +65,7 @@ impl ConversationTask<'_> {
             };
             let result = match step {
                 Step::Sync { after, newest } => self.sync(&connection, after, newest).await,
-                Step::Send { queued, known } => self.send(&connection, queued, known).await,
+                Step::Send { queued, known } => self.send(&connection, *queued, known).await,
                 Step::MarkRead { seq, position } => self.mark_read(&connection, seq, position).await,
             };
             let Err(failure) = result else {
@@ -72,7 +73,10 @@ impl ConversationTask<'_> {
                 continue;
             };
             self.core.note(format_args!("gets {failure:?}"));
-            if let RequestFailure::Permanent(reply) | RequestFailure::Forbidden(reply) = &failure {
+            if let RequestFailure::Permanent(reply)
+            | RequestFailure::Forbidden(reply)
+            | RequestFailure::Invalid(reply) = &failure
+            {
                 self.core.change(|state| state.history.violations.push(format!("a request was refused: {reply}")));
                 return;
             }
@@ -110,7 +114,7 @@ impl ConversationTask<'_> {
                     wrong.map_or(json!({}), |position| json!({ "position": position }))
                 }
             };
-            return Some((Step::Send { queued: queued.clone(), known }, connection));
+            return Some((Step::Send { queued: Box::new(queued.clone()), known }, connection));
         }
         if !self.core.plan.reads || conversation.read >= high {
             return None;
@@ -127,17 +131,32 @@ impl ConversationTask<'_> {
 
     async fn sync(&self, connection: &Connection, after: u64, newest: u64) -> Result<(), RequestFailure> {
         let Self { core, peer, .. } = self;
-        let frame = json!({ "action": "getMessages", "targetId": peer, "after": after, "limit": core.plan.page });
-        let page = request(connection, frame, self.patience(0), None).await.inspect_err(|_| {
-            core.change(|state| state.conversation(peer).stale = true);
-        })?;
+        let frame = self.to_peer(json!({ "action": "getMessages", "after": after, "limit": core.plan.page }));
+        let page = match request(connection, frame, self.patience(0), None).await {
+            Err(RequestFailure::Forbidden(reply)) if is_group(peer) => {
+                core.note(format_args!("may not read {peer}: {reply}"));
+                core.change(|state| {
+                    state.history.denied.push((*peer).to_owned());
+                    let conversation = state.conversation(peer);
+                    // Without this assignment, the device would sync forever.
+                    let newest = std::mem::replace(&mut conversation.newest, conversation.high);
+                    if newest > 0 {
+                        state.history.violations.push(format!("may not read {peer}, but has seen entry {newest}"));
+                    }
+                });
+                return Ok(());
+            }
+            page => page.inspect_err(|_| core.change(|state| state.conversation(peer).stale = true))?,
+        };
         let rows = |field: &str| page[field].as_array().cloned().unwrap_or_default();
         let (entries, changed) = (rows("messages"), rows("changed"));
         let has_more = !page["lastEvaluatedKey"].is_null();
         let more = if has_more { ", and more follow" } else { "" };
         core.note(format_args!("gets {} entries and {} changed after {after}{more}", entries.len(), changed.len()));
         core.change(|state| {
-            state.history.violations.extend(incomplete(&entries, &changed));
+            let floor = page["floor"].as_u64().unwrap_or_default();
+            state.raise_floor(peer, floor);
+            state.history.violations.extend(incomplete(&entries, &changed, floor));
             let newest_listed = entries.iter().map(seq).max().unwrap_or_default();
             state.keep_position(peer, newest_listed, &page["position"]);
             for entry in entries {
@@ -165,10 +184,22 @@ impl ConversationTask<'_> {
         seq: u64,
         position: Option<String>,
     ) -> Result<(), RequestFailure> {
-        let frame = json!({ "action": "markRead", "targetId": self.peer, "seq": seq, "position": position });
-        let receipt = request(connection, frame, self.patience(0), None).await?;
+        let frame = self.to_peer(json!({ "action": "markRead", "seq": seq, "position": position }));
+        let receipt = match request(connection, frame, self.patience(0), None).await {
+            // The user was removed and added again.
+            Err(RequestFailure::Invalid(reply)) if is_group(self.peer) => {
+                self.core.note(format_args!("can't mark {seq} as read: {reply}"));
+                self.core.change(|state| {
+                    state.history.not_marked.push((self.peer.to_owned(), seq));
+                    state.conversation(self.peer).read = seq;
+                });
+                return Ok(());
+            }
+            receipt => receipt?,
+        };
         self.core.change(|state| {
-            state.conversation(self.peer).read = seq;
+            let read = &mut state.conversation(self.peer).read;
+            *read = seq.max(*read);
             if receipt["seq"].as_u64() < Some(seq) {
                 state.history.violations.push(format!("message {seq} was marked as read, but the reply is {receipt}"));
             }
@@ -204,7 +235,7 @@ impl ConversationTask<'_> {
                     state.history.acknowledged.push(Acknowledgement {
                         peer: (*peer).to_owned(),
                         id: draft.id.clone(),
-                        content: action.target().is_none().then(|| draft.content.clone()),
+                        content: action.is_message().then(|| draft.content.clone()),
                         sent: sent.clone(),
                     });
                     state.keep_position(peer, seq(&sent), &sent["position"]);
@@ -213,6 +244,14 @@ impl ConversationTask<'_> {
                     state.store(peer, entry, Source::Acknowledged);
                     if !changed.is_null() {
                         state.replace(peer, &changed, Source::Acknowledged);
+                    }
+                    Ok(())
+                }
+                (Err(RequestFailure::Forbidden(reply) | RequestFailure::Invalid(reply)), id) if is_group(peer) => {
+                    core.note(format_args!("gets {reply}"));
+                    conversation.outbox.retain(|one| one.draft != draft);
+                    if let Some(id) = id {
+                        state.history.refused.insert(id.clone(), ((*peer).to_owned(), action));
                     }
                     Ok(())
                 }
@@ -241,14 +280,30 @@ impl ConversationTask<'_> {
         fields.remove("position");
         fields.remove("changed");
         fields.insert("senderId".to_owned(), json!(self.core.plan.user));
-        fields.insert("recipientId".to_owned(), json!(self.peer));
-        match action.target() {
-            None => fields.extend(action.fields().as_object().cloned().unwrap_or_default()),
-            Some(target) => {
+        fields.remove("duplicate");
+        if !is_group(self.peer) {
+            fields.insert("recipientId".to_owned(), json!(self.peer));
+        }
+        match (action, action.target()) {
+            (Action::Group(change), _) => {
+                fields.insert("kind".to_owned(), json!("group"));
+                fields.extend(change.entry());
+            }
+            (_, None) => fields.extend(action.fields().as_object().cloned().unwrap_or_default()),
+            (_, Some(target)) => {
                 fields.extend([("kind".to_owned(), json!("change")), ("target".to_owned(), json!(target))]);
             }
         }
         (entry, changed)
+    }
+
+    /// The frame, with the conversation that it is about.
+    fn to_peer(&self, mut frame: Value) -> Value {
+        match self.peer.strip_prefix(PREFIX) {
+            Some(group) => frame["groupId"] = json!(group),
+            None => frame["targetId"] = json!(self.peer),
+        }
+        frame
     }
 
     fn frame(&self, action: &Action, id: Option<&str>, known: Value) -> Value {
@@ -278,13 +333,14 @@ impl ConversationTask<'_> {
 }
 
 /// The changes on a page, read with `after`, that come without their message as it is since, and the changed messages that
-/// belong to no change on the page.
-fn incomplete(entries: &[Value], changed: &[Value]) -> Vec<String> {
+/// belong to no change on the page. The messages before `floor` are not for the reader.
+fn incomplete(entries: &[Value], changed: &[Value], floor: u64) -> Vec<String> {
     let is_since =
         |change: &Value, message: &Value| message["seq"] == change["target"] && version(message) >= seq(change);
     let messages = || entries.iter().filter(|entry| !is_change(entry)).chain(changed);
     let changes = || entries.iter().filter(|entry| is_change(entry));
-    let alone = changes().filter(|change| !messages().any(|message| is_since(change, message)));
+    let is_readable = |change: &&Value| change["target"].as_u64() >= Some(floor);
+    let alone = changes().filter(is_readable).filter(|change| !messages().any(|message| is_since(change, message)));
     let alone = alone.map(|change| format!("a page has {change} without the message as it is since"));
     let idle = changed.iter().filter(|message| !changes().any(|change| change["target"] == message["seq"]));
     alone.chain(idle.map(|message| format!("a page has no change of {message}"))).collect()

@@ -91,6 +91,12 @@ impl DeviceCore {
         state.history.retired || (is_connected && is_quiet)
     }
 
+    /// Whether the device has nothing to send in this conversation.
+    pub(super) fn has_sent_all(&self, peer: &str) -> bool {
+        let state = self.state();
+        state.history.retired || state.conversations.get(peer).is_none_or(|conversation| conversation.outbox.is_empty())
+    }
+
     /// Whether the device knows what it needs for the draft.
     pub(super) fn can(&self, peer: &str, draft: &Draft) -> bool {
         let state = self.state();

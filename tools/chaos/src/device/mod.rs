@@ -80,6 +80,13 @@ impl Device {
                     let _ = timeout(LEARNING, self.until(|device| device.core().can(&peer, &draft))).await;
                     self.send(&peer, draft);
                 }
+                (Step::Repeat(peer), Client::Protocol(device)) => {
+                    // If the time is over, what is acknowledged so far is repeated.
+                    let _ = timeout(LEARNING, self.until(|device| device.core().has_sent_all(&peer))).await;
+                    device.repeat(&peer);
+                }
+                // Only groups are repeated to, and the module has none.
+                (Step::Repeat(_), Client::Module(_)) => {}
                 (Step::Retire, _) => self.core().retire(),
                 (Step::Cut, Client::Protocol(device)) => device.cut(),
                 (Step::Cut, Client::Module(device)) => device.cut(),

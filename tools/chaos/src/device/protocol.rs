@@ -12,7 +12,7 @@ use std::{
 
 use chat_client::Connection;
 use futures_util::future::{join, join_all};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::{fault::Fault, history::Source};
@@ -58,6 +58,23 @@ impl ProtocolDevice {
             self.core.schedule.record(Fault::Cut, &self.core.plan.name);
             connection.cut();
         }
+    }
+
+    /// Sends the first acknowledged entry of the conversation again. The reply has no `ref`, so it is ignored.
+    pub(super) fn repeat(&self, peer: &str) {
+        let core = &self.core;
+        core.change(|state| {
+            let history = &mut state.history;
+            let mut acknowledged = history.acknowledged.iter().filter(|one| one.peer == peer);
+            let Some((id, sent)) = acknowledged.find_map(|one| Some((one.id.as_ref()?, &one.sent))) else { return };
+            let Some((connection, (_, action))) = self.connection.get().zip(history.asked.get(id)) else { return };
+            core.note(format_args!("repeats {action}, which is entry {}", sent["seq"]));
+            core.schedule.record(Fault::Repeated, &core.plan.name);
+            let mut frame = action.frame(peer);
+            (frame["clientMessageId"], frame["lastSeq"]) = (json!(id), sent["seq"].clone());
+            connection.send_text(&frame.to_string());
+            history.attempts += 1;
+        });
     }
 
     /// Stays disconnected for this duration.
@@ -124,7 +141,7 @@ impl ProtocolDevice {
                 state.keep_position(&peer, seq(&entry), &frame["position"]);
                 state.store(&peer, entry, Source::Pushed);
                 if !changed.is_null() {
-                    state.replace(&peer, &changed, Source::Pushed);
+                    state.replace(&peer, &changed, Source::Beside);
                 }
             });
         }

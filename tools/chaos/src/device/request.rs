@@ -21,8 +21,10 @@ pub(super) enum RequestFailure {
     Timeout,
     /// The same request may succeed later.
     Retryable(String),
-    /// The state of the message does not allow the request.
+    /// The state of the message or of the group does not allow the request.
     Forbidden(String),
+    /// The request refers to what does not exist, or is not the user's to know.
+    Invalid(String),
     /// The same request never succeeds.
     Permanent(String),
 }
@@ -53,6 +55,7 @@ fn classify(reply: Value) -> Result<Value, RequestFailure> {
         (None, _) => Err(RequestFailure::Retryable(reply["message"].to_string())),
         (Some("error"), Some(code)) if RETRYABLE.contains(&code) => Err(RequestFailure::Retryable(code.to_owned())),
         (Some("error"), Some("forbidden")) => Err(RequestFailure::Forbidden(reply.to_string())),
+        (Some("error"), Some("bad_request")) => Err(RequestFailure::Invalid(reply.to_string())),
         (Some("error"), _) => Err(RequestFailure::Permanent(reply.to_string())),
         _ => Ok(reply["value"].clone()),
     }

@@ -87,7 +87,7 @@ impl State {
             return;
         };
         conversation.newest = conversation.newest.max(seq(entry));
-        if !is_change(entry) {
+        if entry["kind"].is_null() {
             keep_newer(&mut conversation.known, entry);
         }
     }
@@ -116,6 +116,14 @@ impl State {
         while conversation.entries.contains_key(&(conversation.high + 1)) {
             conversation.high += 1;
         }
+    }
+
+    /// Notes that the user may not read the entries of a group before this one.
+    pub(super) fn raise_floor(&mut self, peer: &str, floor: u64) {
+        let Some(conversation) = self.conversations.get_mut(peer) else { return };
+        let below = floor.saturating_sub(1);
+        conversation.high = conversation.high.max(below);
+        conversation.read = conversation.read.max(below);
     }
 
     /// Adds a message as it now is to the history, and replaces an older version of it.
@@ -150,6 +158,8 @@ pub(super) fn is_change(entry: &Value) -> bool {
 /// Why `changed` is not what must come beside this entry, if it is not: the target of a change as it is since the change.
 pub(super) fn mismatch(entry: &Value, changed: &Value) -> Option<String> {
     let fits = match is_change(entry) {
+        // A member may not be allowed to read the message.
+        true if changed.is_null() && !entry["groupId"].is_null() => true,
         true => changed["seq"] == entry["target"] && version(changed) >= seq(entry),
         false => changed.is_null(),
     };
