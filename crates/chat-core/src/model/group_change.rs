@@ -140,7 +140,10 @@ impl GroupChange {
             group.members.remove(user).ok_or_else(|| not_a_member("remove", user))?;
             group.departed.insert(user.clone(), author.seq);
         }
-        check_size(group.members.len(), group.departed.len(), limit)?;
+        // A limit that was lowered keeps no member from leaving.
+        if !self.added.is_empty() {
+            check_size(group.members.len(), group.departed.len(), limit)?;
+        }
         let has_owner = group.members.values().any(|member| member.role == Role::Owner);
         if !has_owner && !group.members.is_empty() {
             return Err(Error::Forbidden("a group keeps an owner; give another member the role owner first"));
