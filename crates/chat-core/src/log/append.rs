@@ -145,7 +145,11 @@ impl Log {
             }
             match outcome {
                 PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                    let repeat = self.repeat(draft, *stored, None, group, attempts);
+                    let repeat = async {
+                        let (seq, state) = (*stored.entry.seq(), stored.state);
+                        let audience = self.audience_of_stored(draft, seq, state, group).await?;
+                        self.repeat(draft, *stored, None, audience, attempts).await
+                    };
                     return Ok(Appended { recipients, ..in_time(request, repeat).await? });
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
@@ -195,12 +199,11 @@ impl Log {
         group: Option<Arc<Group>>,
         attempts: u32,
     ) -> Result<Appended, Error> {
-        let group = self.group_at(draft, header.state, group).await?;
-        let audience = Audience::of_stored(draft, header.seq, group.as_deref());
+        let audience = self.audience_of_stored(draft, header.seq, header.state, group).await?;
         let stored = self.messages.get(draft.conversation(), header.seq);
         let (stored, recipients) = tokio::join!(stored, self.recipients(request, &audience));
         let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
-        Ok(Appended { recipients, ..self.repeat(draft, stored, target, group, attempts).await? })
+        Ok(Appended { recipients, ..self.repeat(draft, stored, target, audience, attempts).await? })
     }
 
     /// The result if `stored` is the draft, without the recipients. `target` is that of the draft, as it was read; the entry
@@ -210,10 +213,9 @@ impl Log {
         draft: &Draft,
         stored: StoredEntry,
         target: Option<StoredEntry>,
-        group: Option<Arc<Group>>,
+        audience: Audience,
         attempts: u32,
     ) -> Result<Appended, Error> {
-        let group = self.group_at(draft, stored.state, group).await?;
         let shows_change = |target: &StoredEntry| {
             stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
         };
@@ -224,27 +226,27 @@ impl Log {
         };
         let changed = changed.and_then(|changed| changed.entry.into_message());
         let duplicate = !draft.is_own_attempt(&stored.header());
-        let audience = Audience::of_stored(draft, *stored.entry.seq(), group.as_deref());
         Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, audience, recipients: None })
     }
 
-    /// The group that the draft goes to, as of an entry with this state or a later one: an older group may have members who
-    /// were removed before that entry.
-    async fn group_at(
+    /// Those who get entry `seq`, which is stored with this state and is pushed again. The group is read if `group` is older
+    /// than the entry: it may have members who were removed before.
+    async fn audience_of_stored(
         &self,
         draft: &Draft,
+        seq: Seq,
         state: ConversationState,
-        known: Option<Arc<Group>>,
-    ) -> Result<Option<Arc<Group>>, Error> {
-        let known = match (draft.group(), known) {
-            (None, _) => return Ok(None),
+        group: Option<Arc<Group>>,
+    ) -> Result<Audience, Error> {
+        let known = match (draft.group(), group) {
             (Some(id), None) => self.members.group(id).await?,
-            (Some(_), known) => known,
+            (_, known) => known,
         };
-        match known {
-            Some(known) => self.group_from(known, state.group_version()).await.map(Some),
-            None => Ok(None),
-        }
+        let exact = match known {
+            Some(known) => Some(self.group_from(known, state.group_version()).await?),
+            None => None,
+        };
+        Ok(Audience::of_stored(draft, seq, exact.as_deref()))
     }
 
     /// The connections of the audience; none if they can't be read.
