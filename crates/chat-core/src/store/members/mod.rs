@@ -17,7 +17,7 @@ use crate::{
     model::{
         conversation::{ConversationId, GroupId, Readable, Recipient, Seq},
         error::Error,
-        group::{Group, GroupName, Role},
+        group::{Group, GroupName},
         group_change::NOT_A_MEMBER,
         user::UserId,
     },
@@ -72,8 +72,6 @@ impl Admission {
 /// A user's membership in a group, present or past, as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
-    /// What the user may do, or might do at the end.
-    pub role: Role,
     /// The entry that added the user.
     pub at: Seq,
     /// The entry that last changed the membership.
@@ -104,21 +102,22 @@ impl Members {
     /// # Errors
     /// [`Error::Forbidden`] if the caller was never a member of the group, or there is no such group.
     pub async fn admit(&self, request: &Request, recipient: &Recipient) -> Result<Admission, Error> {
-        let Recipient::Group(group) = recipient else {
-            let conversation = ConversationId::of(&request.user, recipient);
-            return Ok(Admission {
-                conversation,
-                recipient: recipient.clone(),
-                readable: Readable::ALL,
-                membership: None,
-            });
+        let membership = match recipient {
+            Recipient::User(_) => None,
+            Recipient::Group(group) => match self.membership(&request.user, *group).await? {
+                Some(membership) => Some(membership),
+                None if request.origin == Origin::Backend && self.summaries([*group]).await?.contains_key(group) => {
+                    None
+                }
+                None => return Err(Error::Forbidden(NOT_A_MEMBER)),
+            },
         };
-        let membership = match self.membership(&request.user, *group).await? {
-            Some(membership) => Some(membership),
-            None if request.origin == Origin::Backend && self.summary(*group).await?.is_some() => None,
-            None => return Err(Error::Forbidden(NOT_A_MEMBER)),
-        };
-        Ok(admission(*group, membership))
+        Ok(Admission {
+            conversation: ConversationId::of(&request.user, recipient),
+            recipient: recipient.clone(),
+            readable: membership.map_or(Readable::ALL, |membership| membership.readable),
+            membership,
+        })
     }
 
     /// The same conversation, with the membership as it is after a read that showed `version`, the newest change of the group.
@@ -186,10 +185,6 @@ impl Members {
     ) -> Result<HashMap<GroupId, GroupSummary>, Error> {
         let rows = self.rows::<GroupRow>(groups, GROUP).await?;
         Ok(rows.into_iter().map(|(group, row)| (group, row.into())).collect())
-    }
-
-    async fn summary(&self, group: GroupId) -> Result<Option<GroupSummary>, Error> {
-        Ok(self.summaries([group]).await?.remove(&group))
     }
 
     /// A group as it is now; none if there is no such group. One call if this process knows its newest version.
@@ -301,15 +296,6 @@ impl Members {
 
 /// The sort key of a group's own item. No user id begins with white space.
 const GROUP: &str = " ";
-
-fn admission(group: GroupId, membership: Option<Membership>) -> Admission {
-    Admission {
-        conversation: ConversationId::of_group(group),
-        recipient: Recipient::Group(group),
-        readable: membership.map_or(Readable::ALL, |membership| membership.readable),
-        membership,
-    }
-}
 
 fn key(group: GroupId, sort_key: &str) -> Item {
     let id = ConversationId::of_group(group).as_str().to_owned();

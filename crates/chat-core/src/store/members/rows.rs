@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{GROUP, GroupSummary, Membership, key};
@@ -50,8 +49,8 @@ pub(super) struct GroupRow {
 }
 
 impl From<MemberRow> for Membership {
-    fn from(MemberRow { role, at, to, seen, since, count }: MemberRow) -> Self {
-        Self { role, at, since, readable: Readable { from: seen, to }, messages: count }
+    fn from(MemberRow { at, to, seen, since, count, .. }: MemberRow) -> Self {
+        Self { at, since, readable: Readable { from: seen, to }, messages: count }
     }
 }
 
@@ -130,6 +129,6 @@ fn total(group: &Group) -> u64 {
 
 fn item(group: GroupId, sort_key: &str, row: &impl Serialize) -> Result<Item, Error> {
     let mut item: Item = serde_dynamo::to_item(row).map_err(|error| Error::Internal(error.into()))?;
-    item.extend::<Vec<(String, AttributeValue)>>(key(group, sort_key).into_iter().collect());
+    item.extend(key(group, sort_key));
     Ok(item)
 }
