@@ -1,8 +1,8 @@
 // Who may connect: origins and tokens. And who can use the page: accessibility.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
+import { assertAccessible } from './axe.js';
 import {
   launch,
   newProfile,
@@ -19,8 +19,6 @@ import {
 import { Issuer } from './issuer.js';
 import { freePort, startSystem } from './system.js';
 
-const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
-
 const browser = await launch();
 after(() => browser.close());
 
@@ -29,16 +27,6 @@ async function startWithIssuer(t) {
   const issuer = await Issuer.start();
   t.after(() => issuer.stop());
   return { issuer, system: await startSystem(t, { parameters: issuer.parameters }) };
-}
-
-/** The serious violations that axe finds. */
-async function violations(page) {
-  await page.evaluate(`${AXE}; 0`);
-  return page.evaluate(async () => {
-    const result = await axe.run();
-    const serious = result.violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-    return serious.map(({ id, nodes }) => [id, nodes.map(({ html, any }) => [html.slice(0, 200), any[0]?.message])]);
-  });
 }
 
 test('only a page of an allowed origin connects', async (t) => {
@@ -126,7 +114,7 @@ test('a user who is refused in a conversation keeps it on the screen', async (t)
   await page.locator('#use-token').waitFor();
   const hint = await page.locator('#hint').textContent();
   assert.equal(hint, 'Earlier messages appear once you are connected.', 'it does not claim to load');
-  assert.deepEqual(await violations(page), []);
+  await assertAccessible(page, 'refused');
   await page.locator('#use-token').click();
   await untilFocused(page, 'token');
   await page.locator('#back-to-name').click();
@@ -168,16 +156,7 @@ test('axe finds no serious violation', async (t) => {
 
   const check = async (situation) => {
     for (const [name, page] of Object.entries({ busy, join, empty, token })) {
-      for (const { width, colorScheme } of [
-        { width: 1440, colorScheme: 'light' },
-        { width: 390, colorScheme: 'dark' },
-      ]) {
-        // Browsers draw hidden tabs slowly.
-        await page.bringToFront();
-        await page.setViewportSize({ width, height: 900 });
-        await page.emulateMedia({ colorScheme });
-        assert.deepEqual(await violations(page), [], `${situation}, ${name}, ${width} wide, ${colorScheme}`);
-      }
+      await assertAccessible(page, `${situation}, ${name}`);
     }
   };
   await check('connected');

@@ -1,8 +1,8 @@
 // The menu of a message: by keyboard, on a phone, and for screen readers.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
+import { assertAccessible } from './axe.js';
 import {
   choose,
   launch,
@@ -19,8 +19,6 @@ import {
   untilTexts,
 } from './browser.js';
 import { startSystem } from './system.js';
-
-const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
 const browser = await launch();
 after(() => browser.close());
@@ -226,42 +224,23 @@ test('axe finds no serious violation in messages, menus and questions', async (t
   await untilState(page, 'sent');
   await choose(page, 'Mine', '🎉');
   await choose(page, 'Hello', '👍');
-  const check = async (situation) => {
-    await page.evaluate(`${AXE}; 0`);
-    for (const [width, colorScheme] of [
-      [1440, 'light'],
-      [390, 'dark'],
-    ]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme });
-      const found = await page.evaluate(async () => {
-        const { violations } = await axe.run();
-        const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-        return serious.map(({ id, nodes }) => [
-          id,
-          nodes.map(({ html, any }) => [html.slice(0, 200), any[0]?.message]),
-        ]);
-      });
-      assert.deepEqual(found, [], `${situation}, ${width} wide, ${colorScheme}`);
-    }
-  };
-  await check('messages');
+  await assertAccessible(page, 'messages');
   await messageOf(page, 'Mine').hover();
   await messageOf(page, 'Mine').locator('.act').click();
-  await check('menu');
+  await assertAccessible(page, 'menu');
   await page.locator('#popup').getByText('Other reaction …').click();
-  await check('reaction');
+  await assertAccessible(page, 'reaction');
   await page.keyboard.press('Escape');
   await page.keyboard.press('Enter');
   await page.locator('#popup').getByText('Delete').click();
-  await check('question');
+  await assertAccessible(page, 'question');
   await page.keyboard.press('Escape');
   await choose(page, 'Mine', 'Edit');
-  await check('editing');
+  await assertAccessible(page, 'editing');
   await system.stop();
   await page.locator('#notice').waitFor();
   await page.locator('#text').fill('Not yet stored');
   await page.keyboard.press('Enter');
   await until(page, () => document.querySelector('.changing'));
-  await check('without a connection');
+  await assertAccessible(page, 'without a connection');
 });

@@ -1,8 +1,8 @@
-// Who is typing and who is online, in two windows, and the switches for it.
+// Typing and presence in two windows, and the switches for them.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
+import { assertAccessible } from './axe.js';
 import {
   launch,
   newProfile,
@@ -18,8 +18,6 @@ import {
   untilTexts,
 } from './browser.js';
 import { startSystem } from './system.js';
-
-const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
 
 const browser = await launch();
 after(() => browser.close());
@@ -258,17 +256,8 @@ test('the settings work by keyboard, on a phone, and for screen readers', async 
   await untilTexts(phone, '#list .online', []);
   await phone.getByRole('switch', { name: 'Show who is online' }).check();
 
-  for (const page of [alice, phone]) {
-    await page.evaluate(AXE);
-    for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-      await page.emulateMedia({ colorScheme });
-      const { violations } = await page.evaluate(() => axe.run());
-      assert.deepEqual(
-        violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`),
-        [],
-      );
-    }
-  }
+  for (const page of [alice, phone]) await assertAccessible(page, 'settings');
+  await alice.setViewportSize({ width: 1280, height: 720 });
   await alice.keyboard.press('Escape');
   await untilFocused(alice, 'settings');
   assert.equal(await alice.locator('#popup').isVisible(), false);
