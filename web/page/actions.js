@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `Actions`: reactions and deletions. The log shows those that are queued, and those that the service refuses.
 
+import { nameOf } from '../client/peers.js';
 import { hasReacted, shownMessage } from './changes.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -9,7 +10,7 @@ import { hasReacted, shownMessage } from './changes.js';
 export class Actions {
   /**
    * @param {ChatClient} chat
-   * @param {(peer: string, message: string) => void} onProblem is called with what could not even be queued
+   * @param {(key: string, message: string) => void} onProblem is called with what could not even be queued
    */
   constructor(chat, onProblem) {
     this.chat = chat;
@@ -19,40 +20,40 @@ export class Actions {
   /**
    * Adds an own reaction, or removes it if the user sees it as added.
    *
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    * @param {string} reaction
    */
-  toggleReaction(peer, seq, reaction) {
+  toggleReaction(key, seq, reaction) {
     const { chat } = this;
     const me = chat.userId ?? '';
-    const shown = shownMessage(chat.conversation(peer), seq, me);
+    const shown = shownMessage(chat.conversation(nameOf(key)), seq, me);
     if (!shown) return;
     const isOn = hasReacted(shown.reactions, reaction, me);
-    this.#follow(peer, seq, 'react', chat.react(peer, seq, reaction, !isOn));
+    this.#follow(key, seq, 'react', chat.react(nameOf(key), seq, reaction, !isOn));
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    */
-  delete(peer, seq) {
-    this.#follow(peer, seq, 'delete', this.chat.delete(peer, seq));
+  delete(key, seq) {
+    this.#follow(key, seq, 'delete', this.chat.delete(nameOf(key), seq));
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    * @param {PendingChange['kind']} kind
    * @param {Promise<unknown>} change
    */
-  async #follow(peer, seq, kind, change) {
+  async #follow(key, seq, kind, change) {
     try {
       await change;
     } catch (error) {
       const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
-      if (code === 'closed' || code === 'discarded' || isShown(this.chat, peer, seq, kind)) return;
-      this.onProblem(peer, message);
+      if (code === 'closed' || code === 'discarded' || isShown(this.chat, key, seq, kind)) return;
+      this.onProblem(key, message);
     }
   }
 }
@@ -61,9 +62,11 @@ export class Actions {
  * Whether the log shows that a change was refused.
  *
  * @param {ChatClient} chat
- * @param {string} peer
+ * @param {string} key of the conversation
  * @param {number} seq
  * @param {PendingChange['kind']} kind
  */
-export const isShown = (chat, peer, seq, kind) =>
-  chat.conversation(peer).changes.some((change) => change.target === seq && change.kind === kind && change.failed);
+export const isShown = (chat, key, seq, kind) =>
+  chat
+    .conversation(nameOf(key))
+    .changes.some((change) => change.target === seq && change.kind === kind && change.failed);

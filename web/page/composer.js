@@ -2,12 +2,14 @@
 // `Composer`: the form that sends messages, and new texts of messages. It keeps a draft for each conversation.
 
 import { excessOf } from '../client/limits.js';
+import { nameOf } from '../client/peers.js';
 import { isShown } from './actions.js';
 import { shownMessage } from './changes.js';
 import { drawContext } from './context.js';
-import { byId } from './dom.js';
+import { byId, setText } from './dom.js';
 import { Drafts } from './drafts.js';
 import { mentionsIn } from './mentions.js';
+import { reasonNotToSend } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 
@@ -23,8 +25,12 @@ const HANDLED_BY_INPUT_METHOD = 229;
 const hasKeyboardOnScreen = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
 
 export class Composer {
-  /** @type {string | null} */
-  #peer = null;
+  /**
+   * The key of the open conversation.
+   *
+   * @type {string | null}
+   */
+  #key = null;
   /** @type {Drafts | undefined} */
   #known;
 
@@ -56,13 +62,13 @@ export class Composer {
   }
 
   get #draft() {
-    return this.#drafts.of(this.#peer ?? '');
+    return this.#drafts.of(this.#key ?? '');
   }
 
-  /** @param {string | null} peer of the open conversation */
-  open(peer) {
-    this.#peer = peer;
-    if (peer === null) return;
+  /** @param {string | null} key of the open conversation */
+  open(key) {
+    this.#key = key;
+    if (key === null) return;
     this.showError('');
     this.#fill();
     if (!hasKeyboardOnScreen()) byId('text').focus({ preventScroll: true });
@@ -75,15 +81,30 @@ export class Composer {
 
   /** Shows what the text is for, as that message is now. */
   draw() {
-    if (this.#peer === null) return;
+    if (this.#key === null) return;
     const { edit } = this.#draft;
-    if (edit && this.#shown(this.#peer, edit.seq)?.deleted) {
+    if (edit && this.#shown(this.#key, edit.seq)?.deleted) {
       this.#cancel();
       this.showError('The message that you were editing was deleted.');
       return;
     }
-    const c = this.chat.conversation(this.#peer);
+    const c = this.chat.conversation(nameOf(this.#key));
     drawContext(c, this.#draft, this.chat.userId ?? '', hasKeyboardOnScreen());
+    this.#drawRight(c);
+  }
+
+  /**
+   * Without the right to send, the form says why.
+   *
+   * @param {import('../chat-client.js').Conversation} c
+   */
+  #drawRight({ group }) {
+    const reason = group ? reasonNotToSend(group) : '';
+    const form = byId('compose');
+    // The focus must not fall to the document.
+    if (reason && form.contains(document.activeElement)) byId('scroll').focus({ preventScroll: true });
+    form.toggleAttribute('data-closed', reason !== '');
+    setText(byId('compose-closed'), reason);
   }
 
   /**
@@ -102,19 +123,19 @@ export class Composer {
    * @param {number} seq
    */
   edit(seq) {
-    if (this.#peer === null) return;
-    const text = this.#shown(this.#peer, seq)?.content ?? '';
+    if (this.#key === null) return;
+    const text = this.#shown(this.#key, seq)?.content ?? '';
     this.#update({ edit: { seq, text } });
     byId('text').focus();
     byId('text').setSelectionRange(text.length, text.length);
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    */
-  #shown(peer, seq) {
-    return shownMessage(this.chat.conversation(peer), seq, this.chat.userId ?? '');
+  #shown(key, seq) {
+    return shownMessage(this.chat.conversation(nameOf(key)), seq, this.chat.userId ?? '');
   }
 
   #cancel() {
@@ -125,18 +146,18 @@ export class Composer {
 
   /** @param {Partial<import('./drafts.js').Draft>} news */
   #update(news) {
-    if (this.#peer === null) return;
-    this.#drafts.update(this.#peer, news);
+    if (this.#key === null) return;
+    this.#drafts.update(this.#key, news);
     this.#fill();
   }
 
   #onInput() {
     this.#check();
-    if (this.#peer === null) return;
+    if (this.#key === null) return;
     const text = byId('text').value;
     const { edit } = this.#draft;
-    this.#drafts.update(this.#peer, edit ? { edit: { ...edit, text } } : { text });
-    if (!edit && text.trim()) this.chat.typing(this.#peer);
+    this.#drafts.update(this.#key, edit ? { edit: { ...edit, text } } : { text });
+    if (!edit && text.trim()) this.chat.typing(nameOf(this.#key));
   }
 
   /** Puts the draft into the box. */
@@ -170,55 +191,64 @@ export class Composer {
 
   #submit() {
     const text = byId('text').value;
-    if (this.#peer === null || byId('send').disabled) return;
+    if (this.#key === null || byId('send').disabled) return;
     this.showError('');
     const { edit } = this.#draft;
-    if (edit) this.#save(this.#peer, { seq: edit.seq, text });
-    else this.#send(this.#peer, text);
+    if (edit) this.#save(this.#key, { seq: edit.seq, text });
+    else this.#send(this.#key, text);
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {string} text
    */
-  async #send(peer, text) {
+  async #send(key, text) {
     const { replyTo } = this.#draft;
     this.#update({ text: '', replyTo: undefined });
     this.onSend();
     try {
-      await this.chat.send(peer, text, { replyTo, mentions: mentionsIn(text, peer) });
+      await this.chat.send(nameOf(key), text, { replyTo, mentions: this.#mentions(key, text) });
     } catch (error) {
       // A queued message shows its failure in the log. Another one goes back to the form.
-      const isQueued = this.chat.conversation(peer).pending.some((entry) => entry.content === text);
-      if (!isQueued) this.#restore(peer, error, { text, replyTo });
+      const isQueued = this.chat.conversation(nameOf(key)).pending.some((entry) => entry.content === text);
+      if (!isQueued) this.#restore(key, error, { text, replyTo });
     }
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
+   * @param {string} text
+   */
+  #mentions(key, text) {
+    const { peer, group } = this.chat.conversation(nameOf(key));
+    return mentionsIn(text, peer === undefined ? (group?.members ?? []).map(({ userId }) => userId) : [peer]);
+  }
+
+  /**
+   * @param {string} key of the conversation
    * @param {{ seq: number, text: string }} edit
    */
-  async #save(peer, edit) {
+  async #save(key, edit) {
     const { seq, text } = edit;
     this.#update({ edit: undefined });
-    if (this.#shown(peer, seq)?.content === text) return;
+    if (this.#shown(key, seq)?.content === text) return;
     try {
-      await this.chat.edit(peer, seq, text);
+      await this.chat.edit(nameOf(key), seq, text);
     } catch (error) {
-      if (!isShown(this.chat, peer, seq, 'edit')) this.#restore(peer, error, { edit });
+      if (!isShown(this.chat, key, seq, 'edit')) this.#restore(key, error, { edit });
     }
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {unknown} error
    * @param {Partial<import('./drafts.js').Draft>} draft that was not even queued
    */
-  #restore(peer, error, draft) {
+  #restore(key, error, draft) {
     const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
     if (code === 'closed' || code === 'discarded') return;
-    this.#drafts.update(peer, draft);
-    if (peer !== this.#peer) return;
+    this.#drafts.update(key, draft);
+    if (key !== this.#key) return;
     this.#fill();
     this.showError(message);
   }

@@ -3,11 +3,14 @@
 
 import { changesByTarget, withChanges } from './changes.js';
 import { make, place } from './dom.js';
+import { failureOfNewGroup } from './failures.js';
 import { paintAvatar, visible } from './names.js';
+import { sentenceOf } from './notices.js';
 import { isTypingIn, typingLine } from './peer-state.js';
 import { DELETED } from './quote.js';
 import { momentOf } from './text.js';
 import { tick } from './ticks.js';
+import { paintAvatarOf, titleOf } from './titles.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -15,81 +18,117 @@ import { tick } from './ticks.js';
 export class ConversationList {
   /** @type {Map<string, HTMLElement>} */
   #items = new Map();
+  /** @type {Map<string, HTMLElement>} */
+  #newGroups = new Map();
 
   /**
    * @param {HTMLElement} node
    * @param {ChatClient} chat
    * @param {import('./presence.js').Presence} presence
-   * @param {(peer: string) => void} onChoice
+   * @param {object} reactors
+   * @param {(key: string) => void} reactors.onChoice
+   * @param {() => void} reactors.onChange is called when a new group was discarded
    */
-  constructor(node, chat, presence, onChoice) {
+  constructor(node, chat, presence, { onChoice, onChange }) {
     this.node = node;
     this.chat = chat;
     this.presence = presence;
     this.onChoice = onChoice;
+    this.onChange = onChange;
   }
 
-  /** @param {string | null} current peer of the open conversation */
+  /** @param {string | null} current key of the open conversation */
   draw(current) {
     // Once the inbox is known, a remembered peer without messages is not listed.
     const listed = this.chat.conversations.filter(
-      (c) => c.peer === current || c.lastMessage || c.pending.length || !this.chat.hasInbox,
+      (c) => c.key === current || c.groupId || c.lastMessage || c.pending.length || !this.chat.hasInbox,
     );
-    // The page does not show groups yet.
-    const items = listed.flatMap((c) => (c.peer === undefined ? [] : this.#item(c, c.peer, c.peer === current)));
-    place(this.node, items);
+    const before = this.#newGroups;
+    this.#newGroups = new Map();
+    const newGroups = this.chat.newGroups.map((change) => this.#newGroup(change, before));
+    place(this.node, [...newGroups, ...listed.map((c) => this.#item(c, c.key === current))]);
+  }
+
+  /**
+   * A group that is not created yet.
+   *
+   * @param {import('../chat-client.js').PendingGroupChange} change
+   * @param {Map<string, HTMLElement>} before the nodes of the drawing before
+   */
+  #newGroup({ clientMessageId, group: { name = '' }, failed }, before) {
+    const key = `${clientMessageId} ${failed?.message}`;
+    const item = before.get(key) ?? make('li', 'new-group', hidden(paintAvatar(make('span', 'avatar'), name)));
+    this.#newGroups.set(key, item);
+    if (item.childElementCount > 1) return item;
+    const state = failed
+      ? failureOfNewGroup(this.chat, clientMessageId, failed.message, this.onChange)
+      : make('span', 'last', tick('queued'), 'Will be created when you are connected');
+    item.append(make('bdi', 'name', visible(name)), state);
+    return item;
   }
 
   /**
    * @param {Conversation} c
-   * @param {string} peer
    * @param {boolean} isCurrent
    */
-  #item(c, peer, isCurrent) {
-    let item = this.#items.get(peer);
+  #item(c, isCurrent) {
+    let item = this.#items.get(c.key);
     if (!item) {
-      item = this.#makeItem(peer);
-      this.#items.set(peer, item);
+      item = this.#makeItem(c);
+      this.#items.set(c.key, item);
     }
     const button = /** @type {HTMLElement} */ (item.firstChild);
     button.setAttribute('aria-current', String(isCurrent));
-    this.#drawPreview(button, c, peer);
+    this.#drawTitle(button, c);
+    this.#drawPreview(button, c);
     return item;
   }
 
-  /** @param {string} peer */
-  #makeItem(peer) {
-    const avatar = paintAvatar(make('span', 'avatar'), peer);
-    avatar.setAttribute('aria-hidden', 'true');
-    const name = make('bdi', 'name', visible(peer));
-    if (peer === this.chat.userId) name.append(make('span', 'soft', ' (you)'));
-    const button = make('button', '', avatar, name, make('time'), make('span', 'last'));
-    button.onclick = () => this.onChoice(peer);
+  /** @param {Conversation} c */
+  #makeItem(c) {
+    const avatar = hidden(make('span', 'avatar'));
+    const button = make('button', '', avatar, make('bdi', 'name'), make('time'), make('span', 'last'));
+    button.onclick = () => this.onChoice(c.key);
     const item = make('li', '', button);
-    this.presence.observe(item, peer);
+    if (c.peer !== undefined) this.presence.observe(item, c.peer);
     return item;
+  }
+
+  /**
+   * A group can get another name.
+   *
+   * @param {HTMLElement} button
+   * @param {Conversation} c
+   */
+  #drawTitle(button, c) {
+    const title = titleOf(c);
+    if (button.dataset.title === title) return;
+    button.dataset.title = title;
+    const [avatar, name] = /** @type {HTMLElement[]} */ ([...button.children]);
+    paintAvatarOf(avatar, c);
+    name.textContent = title;
+    if (c.peer === this.chat.userId) name.append(make('span', 'soft', ' (you)'));
   }
 
   /**
    * @param {HTMLElement} button
    * @param {Conversation} c
-   * @param {string} peer
    */
-  #drawPreview(button, c, peer) {
+  #drawPreview(button, c) {
     const { state, content, at } = this.#preview(c);
     // What is not loaded may just not have arrived.
     const isEmpty = !at && c.loaded;
-    const isTyping = isTypingIn(this.chat, c);
-    const isOnline = this.presence.of(peer)?.online ?? false;
-    const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty, isTyping, isOnline]);
+    const typing = isTypingIn(this.chat, c) ? c.typing : [];
+    const isOnline = (c.peer !== undefined && this.presence.of(c.peer)?.online) ?? false;
+    const shown = JSON.stringify([state, content, at && momentOf(at), c.unread, isEmpty, typing, isOnline]);
     if (button.dataset.shown === shown) return;
     button.dataset.shown = shown;
     const [, , time, line] = button.children;
     time.textContent = at ? momentOf(at) : '';
     const text = make('bdi', '', isEmpty ? 'No messages yet' : content);
-    if (isTyping) line.replaceChildren(...typingLine(peer));
+    if (typing.length) line.replaceChildren(...typingLine(typing));
     else line.replaceChildren(...(state ? [tick(state)] : []), text);
-    line.classList.toggle('typing', isTyping);
+    line.classList.toggle('typing', typing.length > 0);
     for (const node of button.querySelectorAll('.unread, .online')) node.remove();
     if (isOnline) button.append(make('span', 'online', make('span', 'sr', ' online')));
     if (!c.unread) return;
@@ -98,7 +137,7 @@ export class ConversationList {
   }
 
   /**
-   * The newest message; `state` only if it is an own one.
+   * The newest message, or the newest change of the group; `state` only of an own message.
    *
    * @param {Conversation} c
    * @returns {{ state?: import('./ticks.js').State, content: string, at?: number }}
@@ -108,11 +147,21 @@ export class ConversationList {
     if (entry) {
       return { state: entry.failed ? 'failed' : 'queued', content: entry.content.slice(0, 120), at: entry.queuedAt };
     }
-    if (!c.lastMessage) return { content: '' };
     const me = this.chat.userId ?? '';
+    const notice = c.notices.at(-1);
+    if (notice && notice.seq > (c.lastMessage?.seq ?? 0))
+      return { content: sentenceOf(notice, me), at: notice.createdAt };
+    if (!c.lastMessage) return { content: '' };
     const last = withChanges(c.lastMessage, changesByTarget(c.changes).get(c.lastMessage.seq), me);
     if (last.deleted) return { content: DELETED, at: last.createdAt };
-    const state = last.senderId === me ? this.chat.stateOf(last) : undefined;
-    return { state, content: last.content.slice(0, 120), at: last.createdAt };
+    const content = last.content.slice(0, 120);
+    if (last.senderId === me) return { state: this.chat.stateOf(last), content, at: last.createdAt };
+    return { content: c.group ? `${visible(last.senderId)}: ${content}` : content, at: last.createdAt };
   }
+}
+
+/** @param {HTMLElement} node that screen readers skip */
+function hidden(node) {
+  node.setAttribute('aria-hidden', 'true');
+  return node;
 }

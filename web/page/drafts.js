@@ -12,7 +12,7 @@ import { kept } from './storage.js';
 
 export class Drafts {
   #key;
-  /** @type {Map<string, Draft>} by peer */
+  /** @type {Map<string, Draft>} by conversation key */
   #drafts;
 
   /** @param {string} userId */
@@ -25,21 +25,21 @@ export class Drafts {
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key
    * @returns {Readonly<Draft>}
    */
-  of(peer) {
-    return this.#drafts.get(peer) ?? { text: '' };
+  of(key) {
+    return this.#drafts.get(key) ?? { text: '' };
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key
    * @param {Partial<Draft>} news the fields that change; without a value, a field is removed
    */
-  update(peer, news) {
-    const draft = { ...this.of(peer), ...news };
-    if (draft.text || draft.replyTo !== undefined || draft.edit) this.#drafts.set(peer, draft);
-    else this.#drafts.delete(peer);
+  update(key, news) {
+    const draft = { ...this.of(key), ...news };
+    if (draft.text || draft.replyTo !== undefined || draft.edit) this.#drafts.set(key, draft);
+    else this.#drafts.delete(key);
     kept(this.#key, JSON.stringify([...this.#drafts]));
   }
 }

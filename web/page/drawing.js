@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 // `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
 
-import { announceChange, announceMessage, announceTyping } from './announcements.js';
+import { keyOfValue, nameOf } from '../client/peers.js';
+import { announceChange, announceMessage, announceNotice, announceTyping } from './announcements.js';
 import { ConversationList } from './conversation-list.js';
-import { byId, place } from './dom.js';
+import { byId, place, setText } from './dom.js';
 import { keepFocus } from './focus.js';
 import { LogKeys } from './log-keys.js';
 import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
+import { sentenceOf } from './notices.js';
 import { messageAt } from './order.js';
 import { drawPeerState } from './peer-state.js';
 import { Section } from './section.js';
+import { paintAvatarOf, titleOf } from './titles.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -23,10 +26,14 @@ const MOST_PAGES = 20;
 const END_TOLERANCE = 60;
 
 export class Drawing {
-  /** @type {string | null} */
-  #peer = null;
   /**
-   * By peer.
+   * The key of the open conversation.
+   *
+   * @type {string | null}
+   */
+  #key = null;
+  /**
+   * By key.
    *
    * @type {Map<string, MessageLog>}
    */
@@ -46,9 +53,9 @@ export class Drawing {
    * @param {object} options
    * @param {boolean} options.usesToken
    * @param {import('./presence.js').Presence} options.presence
-   * @param {(peer: string) => void} options.onChoice of a conversation in the list
-   * @param {(peer: string, button: HTMLElement, seq: number) => void} options.onMenu of a message
-   * @param {(peer: string, seq: number, reaction: string) => void} options.onReaction
+   * @param {(key: string) => void} options.onChoice of a conversation in the list
+   * @param {(key: string, button: HTMLElement, seq: number) => void} options.onMenu of a message
+   * @param {(key: string, seq: number, reaction: string) => void} options.onReaction
    * @param {() => void} options.onDraw is called after each drawing of the open conversation
    * @param {(message: string) => void} options.onProblem
    */
@@ -57,7 +64,7 @@ export class Drawing {
     this.presence = presence;
     this.usesToken = usesToken;
     this.reactors = reactors;
-    this.list = new ConversationList(byId('list'), chat, presence, onChoice);
+    this.list = new ConversationList(byId('list'), chat, presence, { onChoice, onChange: () => this.schedule() });
     byId('latest').onclick = () => this.scrollToEnd();
     this.#scroll.onscroll = () => this.#onScroll();
     new ResizeObserver(() => {
@@ -75,28 +82,30 @@ export class Drawing {
     paintAvatar(byId('my-avatar'), userId);
     chat.addEventListener('conversation', () => this.schedule());
     chat.addEventListener('message', ({ detail }) => {
-      if (!detail.groupId && detail.senderId !== userId) this.#announce(detail);
+      if (detail.senderId !== userId) this.#announce(detail);
     });
-    chat.addEventListener('typing', ({ detail: { peer, isTyping } }) => {
-      if (peer === this.#peer) announceTyping(peer, isTyping);
+    chat.addEventListener('group', ({ detail }) => {
+      if (detail.senderId !== userId && keyOfValue(detail) === this.#key) announceNotice(sentenceOf(detail, userId));
+    });
+    chat.addEventListener('typing', ({ detail }) => {
+      const { peer, userId: user = peer ?? '', isTyping } = detail;
+      if (keyOfValue({ ...detail, peerId: user }) === this.#key) announceTyping(user, isTyping);
     });
     chat.addEventListener('connection', () => this.schedule());
+    // Of a new group, which is no conversation yet.
+    chat.addEventListener('status', () => this.schedule());
     chat.addEventListener('change', ({ detail }) => {
-      if (detail.groupId) return;
-      const isOfPeer = detail.senderId !== userId && detail.senderId === this.#peer;
-      announceChange(detail, this.#logs.get(detail.senderId)?.drawn(detail.messageId), isOfPeer);
+      const key = keyOfValue(detail, userId);
+      const isOfOther = detail.senderId !== userId && key === this.#key;
+      announceChange(detail, this.#logs.get(key)?.drawn(detail.messageId), isOfOther);
     });
   }
 
-  /** @param {string | null} peer of the open conversation */
-  open(peer) {
-    this.#peer = peer;
+  /** @param {string | null} key of the open conversation */
+  open(key) {
+    this.#key = key;
     this.#isAtEnd = true;
     this.#newBelow = 0;
-    if (peer !== null) {
-      byId('peer').textContent = peer === this.chat.userId ? `${visible(peer)} (you)` : visible(peer);
-      paintAvatar(byId('peer-avatar'), peer);
-    }
     this.#draw();
   }
 
@@ -116,17 +125,16 @@ export class Drawing {
   }
 
   #draw() {
-    // The page does not show groups yet.
-    const total = this.chat.conversations.reduce((sum, c) => sum + (c.groupId ? 0 : c.unread), 0);
+    const total = this.chat.unread;
     document.title = `${total ? `(${total}) ` : ''}Chat · ${visible(this.chat.userId ?? '')}`;
-    this.list.draw(this.#peer);
+    this.list.draw(this.#key);
     this.#drawPlaceholder();
-    if (this.#peer === null) return;
-    const c = this.chat.conversation(this.#peer);
-    drawPeerState(this.chat, c, this.presence.of(this.#peer));
+    if (this.#key === null) return;
+    const c = this.chat.conversation(nameOf(this.#key));
+    this.#drawHeader(c);
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
-    const log = this.#logOf(this.#peer);
+    const log = this.#logOf(this.#key);
     keepFocus(() => place(byId('log'), log.nodes(this.#section.of(c), c, this.#section.isAtEnd)));
     this.#keys.follow();
     byId('hint').textContent = this.#hint(c);
@@ -138,14 +146,24 @@ export class Drawing {
     if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
   }
 
+  /** @param {Conversation} c */
+  #drawHeader(c) {
+    const title = titleOf(c);
+    setText(byId('peer'), c.peer === this.chat.userId ? `${title} (you)` : title);
+    paintAvatarOf(byId('peer-avatar'), c);
+    byId('group').hidden = c.groupId === undefined;
+    drawPeerState(this.chat, c, c.peer === undefined ? undefined : this.presence.of(c.peer));
+  }
+
   /**
    * Scrolls to a message, and loads older ones to find it.
    *
    * @param {number} seq
    */
   async show(seq) {
-    const peer = this.#peer;
-    if (peer === null) return;
+    const key = this.#key;
+    if (key === null) return;
+    const peer = nameOf(key);
     for (let pages = 0; pages < MOST_PAGES; pages += 1) {
       const c = this.chat.conversation(peer);
       if (seq >= c.low || !c.hasOlder) break;
@@ -158,14 +176,14 @@ export class Drawing {
       } finally {
         byId('scroll').removeAttribute('aria-busy');
       }
-      if (peer !== this.#peer) return;
+      if (key !== this.#key) return;
     }
     const c = this.chat.conversation(peer);
     if (!messageAt(c.messages, seq)) return this.reactors.onProblem('That message is too far back. Scroll up to it.');
     this.#section.moveTo(c, seq);
     this.#isAtEnd = false;
     this.#draw();
-    const node = this.#logOf(peer).nodeOf(seq);
+    const node = this.#logOf(key).nodeOf(seq);
     node?.scrollIntoView({ block: 'center' });
     node?.focus({ preventScroll: true });
     node?.classList.remove('found');
@@ -183,17 +201,17 @@ export class Drawing {
     byId('placeholder-text').textContent = text;
   }
 
-  /** @param {string} peer */
-  #logOf(peer) {
-    let log = this.#logs.get(peer);
+  /** @param {string} key */
+  #logOf(key) {
+    let log = this.#logs.get(key);
     if (!log) {
       const { onMenu, onReaction } = this.reactors;
       log = new MessageLog(this.chat, {
-        onMenu: (button, seq) => onMenu(peer, button, seq),
-        onReaction: (seq, reaction) => onReaction(peer, seq, reaction),
+        onMenu: (button, seq) => onMenu(key, button, seq),
+        onReaction: (seq, reaction) => onReaction(key, seq, reaction),
         onShow: (seq) => this.show(seq),
       });
-      this.#logs.set(peer, log);
+      this.#logs.set(key, log);
     }
     return log;
   }
@@ -204,11 +222,12 @@ export class Drawing {
    * @param {Conversation} c
    */
   #hint(c) {
-    if (c.messages.length || c.pending.length) return '';
+    if (c.messages.length || c.notices.length || c.pending.length) return '';
     const isOffline = !byId('notice').hidden;
     if (c.hasOlder) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
     if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
-    const peer = visible(c.peer ?? '');
+    if (c.peer === undefined) return 'No messages yet.';
+    const peer = visible(c.peer);
     if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;
     return `No messages yet. Anyone who opens this page as “${peer}” can see what you write.`;
   }
@@ -233,9 +252,10 @@ export class Drawing {
 
   /** @param {Message} m */
   #announce(m) {
-    const isOpen = m.senderId === this.#peer;
+    const key = keyOfValue(m);
+    const isOpen = key === this.#key;
     if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
-    announceMessage(m, isOpen);
+    announceMessage(m, { isOpen, group: m.groupId ? titleOf(this.chat.conversation(nameOf(key))) : '' });
   }
 
   #onScroll() {
@@ -246,8 +266,8 @@ export class Drawing {
       this.#isAtEnd = isAtEnd;
       this.schedule();
     }
-    if (this.#peer === null) return;
-    const c = this.chat.conversation(this.#peer);
+    if (this.#key === null) return;
+    const c = this.chat.conversation(nameOf(this.#key));
     if (below < clientHeight && !isAtEnd) this.#redraw(() => this.#section.extendDown(c));
     this.#extendUp();
   }
@@ -269,10 +289,11 @@ export class Drawing {
 
   /** Draws or loads older messages when the oldest ones are near. */
   async #extendUp() {
-    const peer = this.#peer;
+    const key = this.#key;
     const scroll = this.#scroll;
     if (scroll.scrollTop >= scroll.clientHeight) return;
-    if (peer === null || this.#isLoadingOlder) return;
+    if (key === null || this.#isLoadingOlder) return;
+    const peer = nameOf(key);
     const c = this.chat.conversation(peer);
     if (!this.#isAtEnd && this.#redraw(() => this.#section.extendUp(c))) return;
     if (!c.loaded || !c.hasOlder) return;
@@ -285,7 +306,7 @@ export class Drawing {
     } finally {
       this.#isLoadingOlder = false;
     }
-    if (peer !== this.#peer) return;
+    if (key !== this.#key) return;
     this.#redraw(() => true);
     this.#extendUp();
   }

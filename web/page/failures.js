@@ -2,10 +2,12 @@
 // What the service refused, with the reason and what the user can do.
 
 import { make } from './dom.js';
+import { sentenceOfPending } from './notices.js';
 import { shownReaction } from './reactions.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
+/** @typedef {import('../chat-client.js').PendingGroupChange} PendingGroupChange */
 
 /**
  * @param {PendingChange} change
@@ -26,6 +28,24 @@ export const failureOfChange = (chat, change) =>
 
 /**
  * @param {ChatClient} chat
+ * @param {PendingGroupChange} change that has failed
+ */
+export function failureOfGroupChange(chat, change) {
+  const text = `Not done: ${sentenceOfPending(change, chat.userId ?? '')}. ${change.failed?.message}`;
+  return failure(chat, change.clientMessageId, text, 'Discard');
+}
+
+/**
+ * @param {ChatClient} chat
+ * @param {string} clientMessageId
+ * @param {string} reason
+ * @param {() => void} onDiscard
+ */
+export const failureOfNewGroup = (chat, clientMessageId, reason, onDiscard) =>
+  failure(chat, clientMessageId, `Not created: ${reason}`, 'Discard', onDiscard);
+
+/**
+ * @param {ChatClient} chat
  * @param {string} clientMessageId
  * @param {string} reason
  */
@@ -37,11 +57,12 @@ export const failureOfMessage = (chat, clientMessageId, reason) =>
  * @param {string} clientMessageId
  * @param {string} text
  * @param {string} removal label of the button that removes what was refused
+ * @param {() => void} [onRemoval]
  */
-function failure(chat, clientMessageId, text, removal) {
+function failure(chat, clientMessageId, text, removal, onRemoval) {
   const retry = make('button', '', 'Try again');
   retry.onclick = () => chat.retry(clientMessageId);
   const discard = make('button', '', removal);
-  discard.onclick = () => chat.discard(clientMessageId);
+  discard.onclick = () => chat.discard(clientMessageId).then(onRemoval);
   return make('div', 'failure', text, retry, discard);
 }

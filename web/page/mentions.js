@@ -17,12 +17,19 @@ function mentionOf(users) {
   return new RegExp(`(^|[^\\p{L}\\p{N}_])(@(?:${names.join('|')}))(?![\\p{L}\\p{N}_])`, 'gu');
 }
 
+/** Users that one message may mention. */
+const MOST = 20;
+
 /**
  * @param {string} text
- * @param {string} peer the only one who can be mentioned
+ * @param {readonly string[]} users who can be mentioned
  * @returns {string[] | undefined} the users that a text mentions; undefined without any
  */
-export const mentionsIn = (text, peer) => (mentionOf([peer]).test(text) ? [peer] : undefined);
+export function mentionsIn(text, users) {
+  if (!users.length || !text.includes('@')) return undefined;
+  const mentioned = [...text.matchAll(mentionOf(users))].map(([, , mention]) => mention.slice(1));
+  return mentioned.length ? [...new Set(mentioned)].slice(0, MOST) : undefined;
+}
 
 /**
  * Highlights the mentions of these users in a text.

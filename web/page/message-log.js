@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT
-// The messages of one conversation on the screen. Each keeps its node, so that nothing jumps and selections last.
+// The messages of one conversation on the screen, and the changes of its group. Each keeps its node, so that nothing jumps
+// and selections last.
 
 import { changesByTarget, withChanges } from './changes.js';
 import { make } from './dom.js';
-import { failureOfChange } from './failures.js';
+import { failureOfChange, failureOfGroupChange } from './failures.js';
 import { MessageView } from './message-view.js';
+import { sentenceOf, sentenceOfPending } from './notices.js';
 import { quoteOf } from './quote.js';
-import { dayOf } from './text.js';
+import { dayOf, timeOf } from './text.js';
+import { tick } from './ticks.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 /** @typedef {import('../chat-client.js').Message} Message */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
+/** @typedef {import('../chat-client.js').PendingGroupChange} PendingGroupChange */
+/** @typedef {import('../chat-client.js').GroupEntry} GroupEntry */
 /** @typedef {import('./message-view.js').Row} Row */
+/** @typedef {{ notice: GroupEntry, day: string }} NoticeRow a change of the group */
 
-/** Messages of one sender within this many milliseconds form a group. */
-const GROUP_SPAN = 5 * 60_000;
+/** Messages of one sender within this many milliseconds form a block. */
+const BLOCK_SPAN = 5 * 60_000;
 
 export class MessageLog {
   /**
@@ -25,7 +31,7 @@ export class MessageLog {
    */
   #views = new Map();
   /**
-   * The days, and the failures of changes whose messages are not shown.
+   * The days, the changes of the group, and the failures of changes whose messages are not shown.
    *
    * @type {Map<string, HTMLElement>}
    */
@@ -41,29 +47,34 @@ export class MessageLog {
   }
 
   /**
-   * Keeps the nodes of these messages only.
+   * Keeps the nodes of this section only.
    *
-   * @param {Pick<Conversation, 'messages' | 'pending'>} section
+   * @param {import('./section.js').Content} section
    * @param {Conversation} c
    * @param {boolean} isAtEnd whether the section contains the newest message
-   * @returns {HTMLElement[]} the messages, and a heading for each day
+   * @returns {HTMLElement[]} the messages and the changes of the group, and a heading for each day
    */
-  nodes({ messages, pending }, c, isAtEnd) {
+  nodes({ messages, notices, pending }, c, isAtEnd) {
     const [views, nodes] = [this.#views, this.#nodes];
     [this.#views, this.#nodes] = [new Map(), new Map()];
     const changes = changesByTarget(c.changes);
-    const rows = [...messages, ...pending].map((m) => this.#row(m, c, changes));
+    const entries = [...messages, ...notices].sort((a, b) => a.seq - b.seq);
+    const rows = [...entries, ...pending].map((m) => (isNotice(m) ? noticeRow(m) : this.#row(m, c, changes)));
     const drawn = rows.flatMap((row, index) => {
       const before = rows[index - 1];
-      const { node } = this.#draw(row, views);
-      node.classList.toggle('first', !isOneGroup(before, row));
-      node.classList.toggle('last', !isOneGroup(row, rows[index + 1]));
+      const node = 'notice' in row ? this.#notice(row.notice, nodes) : this.#draw(row, views).node;
+      node.classList.toggle('first', !isOneBlock(before, row));
+      node.classList.toggle('last', !isOneBlock(row, rows[index + 1]));
       if (row.day === before?.day) return [node];
       return [this.#keep(`day ${row.day}`, nodes, () => make('li', 'day', row.day)), node];
     });
     if (!isAtEnd) return drawn;
     const failed = c.changes.filter((change) => change.failed && !messages.some((m) => m.seq === change.target));
-    return [...drawn, ...failed.map((change) => this.#failure(change, nodes))];
+    return [
+      ...drawn,
+      ...c.groupChanges.map((change) => this.#groupChange(change, nodes)),
+      ...failed.map((change) => this.#failure(change, nodes)),
+    ];
   }
 
   /**
@@ -98,7 +109,34 @@ export class MessageLog {
     const own = 'seq' in m ? changes.get(m.seq) : undefined;
     const shown = 'seq' in m ? withChanges(m, own, me) : m;
     const quote = shown.replyTo === undefined ? undefined : quoteOf(c, shown.replyTo, changes, me);
-    return { m, shown, sender, isMine: sender === me, at, day: dayOf(at), changes: own ?? [], quote };
+    return { m, shown, sender, isMine: sender === me, at, day: dayOf(at), changes: own ?? [], quote, group: c.group };
+  }
+
+  /**
+   * @param {GroupEntry} notice
+   * @param {Map<string, HTMLElement>} before the nodes of the drawing before
+   */
+  #notice(notice, before) {
+    return this.#keep(`notice ${notice.messageId}`, before, () => {
+      const node = make('li', 'event', sentenceOf(notice, this.chat.userId ?? ''));
+      node.title = timeOf(notice.createdAt);
+      return node;
+    });
+  }
+
+  /**
+   * An own change of the group that is queued or was refused.
+   *
+   * @param {PendingGroupChange} change
+   * @param {Map<string, HTMLElement>} before the nodes of the drawing before
+   */
+  #groupChange(change, before) {
+    const me = this.chat.userId ?? '';
+    return this.#keep(`${change.clientMessageId} ${change.failed?.message}`, before, () =>
+      change.failed
+        ? make('li', 'note', failureOfGroupChange(this.chat, change))
+        : make('li', 'event', tick('queued'), ` ${sentenceOfPending(change, me)}`),
+    );
   }
 
   /**
@@ -144,12 +182,23 @@ export class MessageLog {
 }
 
 /**
- * @param {Row | undefined} one
- * @param {Row | undefined} next
+ * @param {object} m
+ * @returns {m is GroupEntry}
  */
-const isOneGroup = (one, next) =>
+const isNotice = (m) => 'kind' in m && m.kind === 'group';
+
+/** @param {GroupEntry} notice @returns {NoticeRow} */
+const noticeRow = (notice) => ({ notice, day: dayOf(notice.createdAt) });
+
+/**
+ * @param {Row | NoticeRow | undefined} one
+ * @param {Row | NoticeRow | undefined} next
+ */
+const isOneBlock = (one, next) =>
   one !== undefined &&
   next !== undefined &&
+  'sender' in one &&
+  'sender' in next &&
   one.sender === next.sender &&
   one.day === next.day &&
-  Math.abs(one.at - next.at) < GROUP_SPAN;
+  Math.abs(one.at - next.at) < BLOCK_SPAN;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 // `MessageMenu`: what a user can do with a message.
 
+import { byteLength, MAX_REACTION_BYTES } from '../client/limits.js';
+import { nameOf } from '../client/peers.js';
 import { hasReacted, shownMessage } from './changes.js';
 import { make } from './dom.js';
+import { visible } from './names.js';
+import { mayDeleteOfOthers, reasonNotToSend } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Message} Message */
@@ -18,12 +22,6 @@ const OFFERED = [
   ['😢', 'sad'],
   ['🙏', 'thank you'],
 ];
-
-/** Of a reaction, in bytes of UTF-8. */
-const MAX_REACTION_BYTES = 64;
-
-/** @param {string} reaction */
-const byteLength = (reaction) => new TextEncoder().encode(reaction).length;
 
 export class MessageMenu {
   #popup;
@@ -45,13 +43,13 @@ export class MessageMenu {
    * Opens the menu, or closes it if it is open.
    *
    * @param {HTMLElement} anchor the button of the message
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    */
-  toggle(anchor, peer, seq) {
-    const shown = shownMessage(this.chat.conversation(peer), seq, this.chat.userId ?? '');
+  toggle(anchor, key, seq) {
+    const shown = shownMessage(this.chat.conversation(nameOf(key)), seq, this.chat.userId ?? '');
     if (this.#popup.isOpenAt(anchor) || !shown) return this.#popup.close();
-    this.#show(anchor, peer, shown);
+    this.#show(anchor, key, shown);
   }
 
   /** Follows the message after a drawing; closes if it has no menu any more. */
@@ -65,11 +63,13 @@ export class MessageMenu {
 
   /**
    * @param {HTMLElement} anchor
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {Message} m
    */
-  #show(anchor, peer, { seq, senderId, reactions }) {
+  #show(anchor, key, m) {
+    const { seq, senderId, reactions } = m;
     const me = this.chat.userId ?? '';
+    const { group } = this.chat.conversation(nameOf(key));
     /**
      * @param {string} label
      * @param {() => void} act
@@ -84,21 +84,20 @@ export class MessageMenu {
     picker.setAttribute('role', 'group');
     picker.setAttribute('aria-label', 'React');
     for (const [reaction, name] of OFFERED) {
-      const button = item(reaction, () => this.#react(peer, seq, reaction));
+      const button = item(reaction, () => this.#react(key, seq, reaction));
       button.setAttribute('role', 'menuitemcheckbox');
       button.setAttribute('aria-checked', String(hasReacted(reactions, reaction, me)));
       button.setAttribute('aria-label', name);
       button.title = name;
       picker.append(button);
     }
-    const other = item('Other reaction …', () => this.#askForReaction(anchor, peer, seq));
-    const items = [picker, other, item('Reply', () => this.#compose(() => this.composer.reply(seq)))];
-    if (senderId === me) {
-      items.push(
-        item('Edit', () => this.#compose(() => this.composer.edit(seq))),
-        item('Delete', () => this.#askForDeletion(anchor, peer, seq)),
-      );
-    }
+    const isMine = senderId === me;
+    const items = [picker, item('Other reaction …', () => this.#askForReaction(anchor, key, seq))];
+    if (!group || !reasonNotToSend(group))
+      items.push(item('Reply', () => this.#compose(() => this.composer.reply(seq))));
+    if (group && isMine) items.push(item('Read by …', () => this.#showReaders(anchor, key, m)));
+    if (isMine) items.push(item('Edit', () => this.#compose(() => this.composer.edit(seq))));
+    if (isMine || mayDeleteOfOthers(group)) items.push(item('Delete', () => this.#askForDeletion(anchor, key, seq)));
     const buttons = items.flatMap((node) => (node === picker ? [...node.children] : [node]));
     for (const node of items) node.onkeydown = (event) => moveIn(/** @type {HTMLElement[]} */ (buttons), event);
     for (const button of buttons) /** @type {HTMLElement} */ (button).tabIndex = -1;
@@ -107,13 +106,13 @@ export class MessageMenu {
   }
 
   /**
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    * @param {string} reaction
    */
-  #react(peer, seq, reaction) {
+  #react(key, seq, reaction) {
     this.#popup.close();
-    this.actions.toggleReaction(peer, seq, reaction);
+    this.actions.toggleReaction(key, seq, reaction);
   }
 
   /** @param {() => void} work which moves the focus to the box */
@@ -124,10 +123,10 @@ export class MessageMenu {
 
   /**
    * @param {HTMLElement} anchor
-   * @param {string} peer
+   * @param {string} key of the conversation
    * @param {number} seq
    */
-  #askForReaction(anchor, peer, seq) {
+  #askForReaction(anchor, key, seq) {
     const input = /** @type {HTMLInputElement} */ (make('input'));
     Object.assign(input, { id: 'reaction', autocomplete: 'off', dir: 'auto', required: true });
     const label = make('label', '', 'React with an emoji or a short text');
@@ -139,7 +138,7 @@ export class MessageMenu {
       event.preventDefault();
       const reaction = input.value.trim();
       if (byteLength(reaction) <= MAX_REACTION_BYTES) {
-        if (reaction) this.#react(peer, seq, reaction);
+        if (reaction) this.#react(key, seq, reaction);
         return;
       }
       error.textContent = 'Too long. Shorten it to a few words.';
@@ -149,20 +148,54 @@ export class MessageMenu {
   }
 
   /**
+   * Shows which members have read an own message. In a large group, the service tells it only when it is asked.
+   *
    * @param {HTMLElement} anchor
-   * @param {string} peer
+   * @param {string} key of the conversation
+   * @param {Message} m
+   */
+  async #showReaders(anchor, key, m) {
+    const heading = make('strong', '', 'Read by');
+    const readers = make('ul');
+    const close = make('button', '', 'Close');
+    close.onclick = () => this.#popup.close();
+    const content = make('div', 'ask', heading, readers, close);
+    this.#popup.show(anchor, { role: 'dialog', label: 'Read by', children: [content], focus: close });
+    const draw = (/** @type {string} */ none) => {
+      const names = this.chat
+        .readersOf(m)
+        .sort()
+        .map((user) => make('bdi', '', visible(user)));
+      readers.replaceChildren(
+        ...(names.length ? names.map((name) => make('li', '', name)) : [make('li', 'soft', none)]),
+      );
+      this.#popup.place();
+    };
+    draw('Loading …');
+    try {
+      await this.chat.loadGroup(nameOf(key), { readPositions: true });
+      draw('No one yet');
+    } catch (error) {
+      draw(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /**
+   * @param {HTMLElement} anchor
+   * @param {string} key of the conversation
    * @param {number} seq
    */
-  #askForDeletion(anchor, peer, seq) {
+  #askForDeletion(anchor, key, seq) {
     const cancel = make('button', '', 'Cancel');
     cancel.onclick = () => this.#popup.close();
     const remove = make('button', 'danger', 'Delete');
     remove.onclick = () => {
       this.#popup.close();
-      this.actions.delete(peer, seq);
+      this.actions.delete(key, seq);
     };
-    const whose = peer === this.chat.userId ? '' : ' for both of you';
-    const question = make('div', '', `Delete this message${whose}?`);
+    const { peer } = nameOf(key);
+    const forWhom = peer === this.chat.userId ? '' : peer === undefined ? ' for all members' : ' for both of you';
+    const question = make('div', '', `Delete this message${forWhom}?`);
     const form = make('div', 'ask', question, cancel, remove);
     const label = question.textContent ?? '';
     this.#popup.show(anchor, { role: 'alertdialog', label, children: [form], focus: cancel });

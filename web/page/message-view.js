@@ -4,7 +4,7 @@
 import { icon, make, setText } from './dom.js';
 import { failureOfChange, failureOfMessage } from './failures.js';
 import { highlighted } from './mentions.js';
-import { visible } from './names.js';
+import { hueOf, visible } from './names.js';
 import { DELETED } from './quote.js';
 import { Reactions } from './reactions.js';
 import { isEmojiOnly, linked, timeOf, timestampOf } from './text.js';
@@ -27,6 +27,7 @@ import { tick } from './ticks.js';
  * @property {string} day
  * @property {readonly PendingChange[]} changes own ones that are queued or have failed
  * @property {import('./quote.js').Quote} [quote] of the message that it replies to
+ * @property {import('../chat-client.js').GroupView} [group] undefined in a conversation with one peer
  */
 
 /**
@@ -67,7 +68,7 @@ export class MessageView {
    * @param {Row} row
    */
   constructor(chat, reactors, row) {
-    const { sender, isMine } = row;
+    const { sender, isMine, group } = row;
     this.chat = chat;
     this.reactors = reactors;
     this.#row = row;
@@ -84,6 +85,7 @@ export class MessageView {
     for (const button of [this.#menu, this.#quote]) button.tabIndex = -1;
     const name = make('span', 'sr', isMine ? 'You:' : `${visible(sender)}:`);
     this.node = make('li', `message ${isMine ? 'mine' : ''}`, name, this.#bubble);
+    if (group && !isMine) this.#bubble.prepend(senderLine(sender));
     // It takes the focus when the user goes to it, or when its button disappears.
     this.node.tabIndex = -1;
   }
@@ -104,7 +106,7 @@ export class MessageView {
     const state = row.isMine ? this.#stateOf(row) : undefined;
     const changes = row.changes.map((change) => [change.clientMessageId, change.failed?.message]);
     const failed = 'failed' in row.m ? row.m.failed : undefined;
-    const key = JSON.stringify([state, row.at, failed?.message, changes, row.quote]);
+    const key = JSON.stringify([state, row.at, failed?.message, changes, row.quote, row.group?.left]);
     if (this.#row.m === row.m && this.#key === key) return;
     this.#row = row;
     this.#key = key;
@@ -187,18 +189,19 @@ export class MessageView {
   }
 
   /** @param {Row} row */
-  #drawMenu({ m, shown, isMine, sender, at }) {
-    // A deleted message can't change any more, and one that is not stored can't be named.
-    if (!('seq' in m) || isDeletedMessage(shown)) return this.#menu.remove();
+  #drawMenu({ m, shown, isMine, sender, at, group }) {
+    // A deleted message can't change any more, one that is not stored can't be named, and after leaving nothing is allowed.
+    if (!('seq' in m) || isDeletedMessage(shown) || group?.left) return this.#menu.remove();
     const whose = isMine ? 'your message' : `the message of ${visible(sender)}`;
     this.#menu.setAttribute('aria-label', `Actions for ${whose}, ${timeOf(at)}`);
     if (this.#menu.parentNode !== this.node) this.#bubble.after(this.#menu);
   }
 
   /** @param {Row} row */
-  #drawReactions({ shown, changes }) {
+  #drawReactions({ shown, changes, group }) {
     const waiting = new Set(changes.flatMap(({ failed, reaction }) => (failed || !reaction ? [] : [reaction])));
-    const hasAny = this.#reactions.draw('reactions' in shown ? shown.reactions : undefined, waiting);
+    const reactions = 'reactions' in shown ? shown.reactions : undefined;
+    const hasAny = this.#reactions.draw(reactions, waiting, !group?.left);
     if (!hasAny) this.#reactions.node.remove();
     else if (this.#reactions.node.parentNode !== this.node) this.#lastOfTop.after(this.#reactions.node);
   }
@@ -226,6 +229,18 @@ export class MessageView {
     if (m.failed) return 'failed';
     return m.sent ? 'sent' : 'queued';
   }
+}
+
+/**
+ * The name above the first message of a block. Screen readers have it before each message already.
+ *
+ * @param {string} sender
+ */
+function senderLine(sender) {
+  const node = make('bdi', 'sender', visible(sender));
+  node.dataset.hue = hueOf(sender);
+  node.setAttribute('aria-hidden', 'true');
+  return node;
 }
 
 /** @param {Message | Entry} m */

@@ -33,18 +33,28 @@ export const visible = (text) =>
 const hexadecimal = (codePoint) => codePoint.toString(16).toUpperCase().padStart(4, '0');
 
 /**
- * Shows the first letter of a name on a colour that depends on the name.
+ * Shows the first letter of a name on a colour.
  *
  * @param {HTMLElement} node
  * @param {string} name
+ * @param {string} [seed] of the colour
  */
-export function paintAvatar(node, name) {
+export function paintAvatar(node, name, seed = name) {
   node.textContent = firstLetter(name).toUpperCase();
-  // FNV-1a, because it gives similar names different colours.
-  const hash =
-    new TextEncoder().encode(name).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
-  node.dataset.hue = String(hash % 8);
+  node.dataset.hue = hueOf(seed);
   return node;
+}
+
+/**
+ * The number of one of eight colours. Similar texts have different ones.
+ *
+ * @param {string} seed
+ */
+export function hueOf(seed) {
+  // FNV-1a
+  const hash =
+    new TextEncoder().encode(seed).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+  return String(hash % 8);
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `Navigation`: the address of the page, and the links and forms that lead to a conversation.
 
+import { keyOf, nameOf } from '../client/peers.js';
 import { byId, make } from './dom.js';
 import { problemOfName, visible } from './names.js';
 import { pageAddress } from './service.js';
@@ -15,15 +16,26 @@ const ABOVE_LIST = { isAboveList: true };
 
 const isAboveList = () => history.state?.isAboveList === true;
 
+/** The key of the conversation that the address names. */
+function keyInAddress() {
+  const query = new URLSearchParams(location.search);
+  const groupId = query.get('group');
+  return groupId ? keyOf({ groupId }) : query.get('with') || null;
+}
+
 export class Navigation {
   #userId = '';
-  /** @type {string | null} */
-  #peer = null;
+  /**
+   * The key of the open conversation.
+   *
+   * @type {string | null}
+   */
+  #key = null;
 
   /**
    * @param {object} options
    * @param {boolean} options.usesToken
-   * @param {(peer: string | null) => void} options.onOpen
+   * @param {(key: string | null) => void} options.onOpen
    */
   constructor({ usesToken, onOpen }) {
     this.usesToken = usesToken;
@@ -32,7 +44,7 @@ export class Navigation {
     byId('leave').textContent = usesToken ? 'Leave' : 'Change name';
     byId('leave').onclick = forget;
     byId('back-to-name').onclick = (event) => {
-      if (this.#peer === null) return forget();
+      if (this.#key === null) return forget();
       event.preventDefault();
       showMessenger();
     };
@@ -50,26 +62,27 @@ export class Navigation {
    */
   start(userId) {
     this.#userId = userId;
-    const named = new URLSearchParams(location.search).get('with') ?? '';
-    const problem = named && problemOfName(named);
+    const named = keyInAddress();
+    const { peer = '' } = named === null ? {} : nameOf(named);
+    const problem = peer && problemOfName(peer);
     if (problem) {
-      byId('new-chat-name').value = named;
+      byId('new-chat-name').value = peer;
       byId('new-chat-error').textContent = problem;
     }
-    const peer = problem ? null : named || null;
+    const key = problem ? null : named;
     // After a reload, the list is in the history already.
-    if (isAboveList()) this.#peer = peer;
+    if (isAboveList()) this.#key = key;
     else history.replaceState(null, '', this.#pageFor(userId));
-    this.onOpen(peer);
+    this.onOpen(key);
     addEventListener('popstate', () => this.#onPopState());
   }
 
   /** The browser went back or forward to the current address. */
   #onPopState() {
-    const peer = new URLSearchParams(location.search).get('with');
-    if (peer === this.#peer) return;
-    this.#peer = peer;
-    this.onOpen(peer);
+    const key = keyInAddress();
+    if (key === this.#key) return;
+    this.#key = key;
+    this.onOpen(key);
   }
 
   #goBack() {
@@ -80,15 +93,15 @@ export class Navigation {
   /**
    * Under the open conversation, the history has the list, whatever conversations were open before.
    *
-   * @param {string | null} peer of the open conversation
+   * @param {string | null} key of the open conversation
    */
-  show(peer) {
-    const address = this.#pageFor(this.#userId, peer ?? undefined);
-    if (peer !== null && this.#peer === null) history.pushState(ABOVE_LIST, '', address);
-    else history.replaceState(peer === null ? null : history.state, '', address);
-    this.#peer = peer;
-    byId('messenger').dataset.view = peer === null ? 'list' : 'chat';
-    byId('chat').toggleAttribute('data-open', peer !== null);
+  show(key) {
+    const address = this.#pageFor(this.#userId, key ?? undefined);
+    if (key !== null && this.#key === null) history.pushState(ABOVE_LIST, '', address);
+    else history.replaceState(key === null ? null : history.state, '', address);
+    this.#key = key;
+    byId('messenger').dataset.view = key === null ? 'list' : 'chat';
+    byId('chat').toggleAttribute('data-open', key !== null);
     this.#offerSecondTab();
   }
 
@@ -105,22 +118,24 @@ export class Navigation {
   #offerSecondTab() {
     const me = this.#userId;
     const suggested = SUGGESTED_NAMES.find((name) => name !== me) ?? SUGGESTED_NAMES[0];
-    const other = this.#peer === null || this.#peer === me ? suggested : this.#peer;
+    const { peer = me } = nameOf(this.#key ?? me);
+    const other = peer === me ? suggested : peer;
     /** @type {NodeListOf<HTMLAnchorElement>} */
     const links = document.querySelectorAll('a.second-tab');
     for (const link of links) {
       link.href = this.#pageFor(other, me);
       // The conversation is open and the box has the focus when the user comes back.
-      link.onclick = () => this.onOpen(this.#peer ?? other);
+      link.onclick = () => this.onOpen(this.#key ?? other);
       link.firstElementChild?.replaceChildren('Be ', make('bdi', '', visible(other)), ' in a new tab');
     }
   }
 
   /**
    * @param {string} userId
-   * @param {string} [peer]
+   * @param {string | null} [key] of the conversation to open
    */
-  #pageFor(userId, peer) {
-    return pageAddress({ userId: this.usesToken ? undefined : userId, with: peer });
+  #pageFor(userId, key) {
+    const { peer, groupId } = key ? nameOf(key) : {};
+    return pageAddress({ userId: this.usesToken ? undefined : userId, with: peer, group: groupId });
   }
 }

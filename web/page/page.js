@@ -2,12 +2,15 @@
 // The page: connects the client to what the user sees.
 
 import { ChatClient } from '../chat-client.js';
+import { keyOf, nameOf } from '../client/peers.js';
 import { Actions } from './actions.js';
 import { Composer } from './composer.js';
 import { byId } from './dom.js';
 import { Drawing } from './drawing.js';
+import { GroupDialog } from './group-dialog.js';
 import { MessageMenu } from './message-menu.js';
 import { Navigation } from './navigation.js';
+import { NewGroupDialog } from './new-group-dialog.js';
 import { Notice } from './notice.js';
 import { Popup } from './popup.js';
 import { Presence } from './presence.js';
@@ -37,12 +40,21 @@ function start(identity) {
  * @param {boolean} usesToken
  */
 async function show(chat, usesToken) {
-  /** @type {string | null} */
+  /**
+   * The key of the open conversation.
+   *
+   * @type {string | null}
+   */
   let current = null;
   const navigation = new Navigation({ usesToken, onOpen: open });
   const composer = new Composer(chat, () => drawing.scrollToEnd());
-  const actions = new Actions(chat, (peer, message) => {
-    if (peer === current) composer.showError(message);
+  const actions = new Actions(chat, (key, message) => {
+    if (key === current) composer.showError(message);
+  });
+  const groupDialog = new GroupDialog(chat);
+  new NewGroupDialog(chat, {
+    onCreate: (groupId) => open(keyOf({ groupId })),
+    onQueue: () => drawing.schedule(),
   });
   const popup = new Popup();
   const menu = new MessageMenu(chat, actions, composer, popup);
@@ -51,10 +63,11 @@ async function show(chat, usesToken) {
     usesToken,
     presence,
     onChoice: open,
-    onMenu: (peer, button, seq) => menu.toggle(button, peer, seq),
-    onReaction: (peer, seq, reaction) => actions.toggleReaction(peer, seq, reaction),
+    onMenu: (key, button, seq) => menu.toggle(button, key, seq),
+    onReaction: (key, seq, reaction) => actions.toggleReaction(key, seq, reaction),
     onDraw: () => {
       composer.draw();
+      groupDialog.draw();
       menu.follow();
     },
     onProblem: (message) => composer.showError(message),
@@ -69,20 +82,22 @@ async function show(chat, usesToken) {
     onToggle: () => drawing.schedule(),
   });
 
-  /** @param {string | null} peer */
-  function open(peer) {
-    current = peer;
+  /** @param {string | null} key of a conversation */
+  function open(key) {
+    current = key;
     menu.close();
-    navigation.show(peer);
-    composer.open(peer);
-    presence.open(peer);
-    drawing.open(peer);
-    if (peer === null) return;
-    addRecentPeer(chat.userId ?? '', peer);
-    chat.open(peer).then(
+    groupDialog.open(key);
+    navigation.show(key);
+    composer.open(key);
+    presence.open(key === null ? undefined : nameOf(key).peer);
+    drawing.open(key);
+    if (key === null) return;
+    const { peer } = nameOf(key);
+    if (peer !== undefined) addRecentPeer(chat.userId ?? '', peer);
+    chat.open(nameOf(key)).then(
       () => drawing.schedule(),
       (error) => {
-        if (peer === current && error.code !== 'closed') composer.showError(error.message);
+        if (key === current && error.code !== 'closed') composer.showError(error.message);
       },
     );
   }

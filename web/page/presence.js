@@ -14,8 +14,12 @@ const RECENT = 30_000;
 export class Presence {
   /** @type {Map<string, Known>} */
   #known = new Map();
-  /** @type {string | null} */
-  #current = null;
+  /**
+   * The peer of the open conversation.
+   *
+   * @type {string | undefined}
+   */
+  #current;
   /**
    * Peers by their rows, and whether they are in sight.
    *
@@ -57,7 +61,7 @@ export class Presence {
     this.#observer.observe(row);
   }
 
-  /** @param {string | null} peer of the open conversation */
+  /** @param {string | undefined} peer of the open conversation */
   open(peer) {
     this.#current = peer;
     this.refresh();
@@ -70,7 +74,7 @@ export class Presence {
     setTimeout(() => {
       this.#isScheduled = false;
       const rows = [...this.#rows.values()].filter(({ isVisible }) => isVisible).map(({ peer }) => peer);
-      const shown = this.#current === null ? rows : [this.#current, ...rows];
+      const shown = this.#current === undefined ? rows : [this.#current, ...rows];
       this.chat.watchPresence(shown.filter((peer) => this.#isContact(peer)));
     }, DELAY);
   }

@@ -4,10 +4,9 @@
 import { hasReacted } from './changes.js';
 import { make, place, setText } from './dom.js';
 import { visible } from './names.js';
+import { namesOf } from './notices.js';
 
 /** @typedef {import('../chat-client.js').Message} Message */
-
-const names = new Intl.ListFormat('en', { type: 'conjunction' });
 
 const EMOJI = /\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20E3/u;
 
@@ -37,12 +36,14 @@ export class Reactions {
   /**
    * @param {Message['reactions']} reactions
    * @param {Set<string>} waiting reactions of which a change is not stored yet
+   * @param {boolean} mayReact
    * @returns {boolean} whether there are any
    */
-  draw(reactions = {}, waiting) {
+  draw(reactions = {}, waiting, mayReact) {
     // The service gives them in no useful order. This one never changes.
     const shown = Object.entries(reactions).sort(([a], [b]) => (a < b ? -1 : 1));
     const buttons = shown.map(([reaction, users]) => this.#button(reaction, users, waiting.has(reaction)));
+    for (const button of buttons) button.toggleAttribute('disabled', !mayReact);
     for (const reaction of this.#buttons.keys())
       if (!Object.hasOwn(reactions, reaction)) this.#buttons.delete(reaction);
     place(this.node, buttons);
@@ -57,7 +58,7 @@ export class Reactions {
   #button(reaction, users, isWaiting) {
     const button = this.#buttons.get(reaction) ?? this.#make(reaction);
     const isOwn = hasReacted({ [reaction]: users }, reaction, this.me);
-    const who = names.format(users.map((user) => (user === this.me ? 'you' : visible(user))));
+    const who = namesOf(users, this.me);
     button.setAttribute('aria-pressed', String(isOwn));
     button.setAttribute('aria-label', `${shownReaction(reaction)} ${users.length}: ${who}`);
     button.title = `${shownReaction(reaction)}: ${who}`;

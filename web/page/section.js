@@ -4,6 +4,7 @@
 import { indexFrom } from './order.js';
 
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
+/** @typedef {Pick<Conversation, 'messages' | 'notices' | 'pending'>} Content */
 
 /** Messages in the document while the log follows the end. */
 const LENGTH = 200;
@@ -82,10 +83,17 @@ export class Section {
 
   /**
    * @param {Conversation} c
-   * @returns {Pick<Conversation, 'messages' | 'pending'>}
+   * @returns {Content}
    */
-  of({ messages, pending }) {
-    return { messages: messages.slice(...this.#range(messages)), pending: this.#last === null ? pending : [] };
+  of({ messages, notices, pending }) {
+    const [from, to] = this.#range(messages);
+    const after = messages[from - 1]?.seq ?? 0;
+    const before = messages[to]?.seq ?? Infinity;
+    return {
+      messages: messages.slice(from, to),
+      notices: notices.filter(({ seq }) => seq > after && seq < before),
+      pending: this.#last === null ? pending : [],
+    };
   }
 
   /**

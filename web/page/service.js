@@ -33,7 +33,7 @@ export async function isMissing() {
 /**
  * The address of this page, at the same service, for the given fields of the query.
  *
- * @param {{ userId?: string, with?: string }} [fields]
+ * @param {{ userId?: string, with?: string, group?: string }} [fields]
  */
 export function pageAddress(fields = {}) {
   const query = new URLSearchParams();

@@ -1,0 +1,365 @@
+// Groups: what their members see and do in the page.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { assertAccessible } from './axe.js';
+import {
+  choose,
+  launch,
+  messageOf,
+  newProfile,
+  openTab,
+  say,
+  until,
+  untilFocused,
+  untilOffline,
+  untilOnline,
+  untilShown,
+  untilState,
+  untilText,
+  untilTexts,
+} from './browser.js';
+import { TcpProxy } from './proxy.js';
+import { startSystem } from './system.js';
+
+const browser = await launch();
+after(() => browser.close());
+
+/** Opens the page of a user: the list, or a group. */
+async function openPage(system, userId, { groupId, service, viewport } = {}) {
+  const query = new URLSearchParams({
+    userId,
+    ...(groupId && { group: groupId }),
+    ...(service && { ws: `ws://${service}/prod` }),
+  });
+  const page = await openTab(await newProfile(browser, { viewport }), `${system.page}?${query}`);
+  await untilOnline(page);
+  if (groupId) await until(page, (id) => chat.conversation({ groupId: id }).group.count !== undefined, groupId);
+  return page;
+}
+
+/** Creates a group without a browser. Its owner is `userId`. */
+async function createGroup(system, userId, fields) {
+  const owner = await system.connect(userId);
+  const { groupId } = await owner.store('createGroup', fields);
+  return Object.assign(owner, { groupId });
+}
+
+/** What the log says about changes of the group. */
+const untilEvents = (page, texts) => untilTexts(page, '#log .event', texts);
+const untilPeerState = (page, text) => untilTexts(page, '#peer-state', [text]);
+const untilMembers = (page, texts) => untilTexts(page, '#group-members .name', texts);
+const field = (page) => page.locator('#group-picker input');
+
+/** Opens the settings of the open group. */
+async function openSettings(page) {
+  await page.locator('#group').click();
+  await untilFocused(page, 'group-close');
+}
+
+test('three people talk in a group, and one of them is removed and added again', async (t) => {
+  const system = await startSystem(t);
+  const alice = await openPage(system, 'alice');
+  const [bob, carol] = [await openPage(system, 'bob'), await openPage(system, 'carol')];
+  await alice.locator('#new-group-open').click();
+  await untilFocused(alice, 'new-group-name');
+  await alice.locator('#new-group-name').fill('Climbing');
+  const members = alice.locator('#new-group-members input');
+  await members.fill('bob');
+  await members.press('Enter');
+  await members.fill('carol');
+  await alice.locator('#new-group-form .primary').click();
+
+  await untilTexts(alice, '#peer', ['Climbing']);
+  await untilEvents(alice, ['You created the group “Climbing” and added bob and carol']);
+  await untilPeerState(alice, '3 members');
+  await say(alice, 'Hello @bob, and @carolyn');
+  for (const page of [bob, carol]) {
+    await until(page, () => document.title.startsWith('(1)'));
+    await untilTexts(page, '#list .last', ['alice: Hello @bob, and @carolyn']);
+    await page.locator('#list button').click();
+  }
+  await untilEvents(carol, ['alice created the group “Climbing” and added bob and you']);
+  await untilTexts(bob, '#log .mention.me', ['@bob']);
+  await untilTexts(carol, '#log .mention', ['@bob']);
+  await untilTexts(carol, '#log .mention.me', []);
+  await untilState(alice, 'read');
+  await say(bob, 'Hi');
+  await say(bob, 'I bring the rope');
+  for (const page of [alice, carol]) {
+    await untilShown(page, ['Hello @bob, and @carolyn', 'Hi', 'I bring the rope']);
+    await untilText(page, '#announcement', 'bob: I bring the rope');
+    const senders = page.locator('#log .message:not(.mine) .sender:visible');
+    assert.deepEqual(await senders.allTextContents(), page === alice ? ['bob'] : ['alice', 'bob']);
+  }
+
+  await openSettings(alice);
+  await untilMembers(alice, ['alice', 'bob', 'carol']);
+  await alice.getByRole('button', { name: 'Remove carol from the group' }).click();
+  await untilMembers(alice, ['alice', 'bob']);
+  await untilPeerState(carol, 'You are not a member');
+  await untilText(carol, '#compose-closed', 'You are no longer a member');
+  assert.equal(await carol.locator('#text').isVisible(), false);
+  assert.equal(await carol.locator('#log .act').count(), 0);
+  await alice.keyboard.press('Escape');
+  await untilFocused(alice, 'group');
+  await say(bob, 'Without carol');
+  await untilText(alice, '#log .message:last-child p', 'Without carol');
+
+  await openSettings(alice);
+  await field(alice).fill('carol');
+  await alice.locator('#group-picker button').click();
+  await untilMembers(alice, ['alice', 'bob', 'carol']);
+  await untilPeerState(carol, '3 members');
+  const texts = ['Hello @bob, and @carolyn', 'Hi', 'I bring the rope', 'Without carol'];
+  await carol.reload();
+  await untilShown(carol, texts);
+  const events = ['alice created the group “Climbing” and added bob and you', 'alice removed you', 'alice added you'];
+  await untilEvents(carol, events);
+  await say(carol, 'I am back');
+  for (const page of [alice, bob, carol]) await untilShown(page, [...texts, 'I am back']);
+});
+
+test('an owner renames the group, gives roles, and decides who sends', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Old', members: ['bob', 'carol'] });
+  const alice = await openPage(system, 'alice', { groupId });
+  const bob = await openPage(system, 'bob', { groupId });
+  await openSettings(alice);
+  await alice.locator('#group-name').fill('<b>New</b>');
+  await alice.locator('#group-name').press('Enter');
+  for (const page of [alice, bob]) {
+    await untilTexts(page, '#peer', ['<b>New</b>']);
+    await untilTexts(page, '#list .name', ['<b>New</b>']);
+  }
+  await untilTexts(alice, '#group-heading', ['<b>New</b>']);
+  await alice.getByText('Only admins send messages').click();
+  await untilText(bob, '#compose-closed', 'Only admins');
+  await alice.getByLabel('Role of bob').selectOption('Admin');
+  await until(bob, () => !document.querySelector('#compose').hasAttribute('data-closed'));
+  await untilText(bob, '#announcement', 'alice made you an admin');
+  await say(bob, 'Thanks');
+  await untilShown(alice, ['Thanks']);
+  await untilEvents(alice, [
+    'You created the group “Old” and added bob and carol',
+    'You named the group “<b>New</b>”',
+    'You allowed only admins to send messages',
+    'You made bob an admin',
+  ]);
+
+  // An admin removes members, and no owner.
+  await openSettings(bob);
+  await untilMembers(bob, ['alice', 'bob', 'carol']);
+  const buttons = bob.locator('#group-members button');
+  assert.deepEqual(await buttons.allTextContents(), ['Remove']);
+  assert.equal(await bob.locator('#group-rename').isVisible(), false);
+  await buttons.click();
+  await untilMembers(bob, ['alice', 'bob']);
+});
+
+test('the last owner can leave when another member is an owner', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
+  const alice = await openPage(system, 'alice', { groupId });
+  await openSettings(alice);
+  await untilText(alice, '#group-last-owner', 'make another member an owner');
+  assert.equal(await alice.locator('#group-leave').isDisabled(), true);
+  await alice.getByLabel('Role of bob').selectOption('Owner');
+  await until(alice, () => !document.querySelector('#group-leave').disabled);
+  await alice.locator('#group-leave').click();
+  await untilFocused(alice, 'group-stay');
+  await alice.locator('#group-leave-now').click();
+  await untilPeerState(alice, 'You are not a member');
+  await untilEvents(alice, ['You created the group “Team” and added bob', 'You made bob an owner', 'You left']);
+  await alice.reload();
+  await untilText(alice, '#compose-closed', 'You are no longer a member');
+  await openSettings(alice);
+  await untilText(alice, '#group-facts', 'You are no longer a member');
+  assert.equal(await alice.locator('#group-members li').count(), 0);
+});
+
+test('without a connection a group is created and changed later; a refusal says why', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'bob', { name: 'Team', members: ['alice'], adding: 'all' });
+  const proxy = await TcpProxy.start(system.port);
+  t.after(() => proxy.stop());
+  const alice = await openPage(system, 'alice', { groupId, service: proxy.address });
+  const bob = await openPage(system, 'bob', { groupId });
+  proxy.cut();
+  await untilOffline(alice);
+  await alice.locator('#new-group-open').click();
+  await alice.locator('#new-group-name').fill('Later');
+  await alice.locator('#new-group-form .primary').click();
+  await untilTexts(alice, '.new-group .name', ['Later']);
+  await openSettings(alice);
+  await field(alice).fill('carol');
+  await field(alice).press('Enter');
+  await field(alice).press('Enter');
+  await untilEvents(alice, [
+    'bob created the group “Team”, added you, and allowed all members to add others',
+    ' You added carol',
+  ]);
+  await alice.keyboard.press('Escape');
+  await say(alice, 'Hello');
+  // Meanwhile the right is taken away.
+  await openSettings(bob);
+  await bob.getByText('All members can add others').click();
+  await untilEvents(bob, [
+    'You created the group “Team”, added alice, and allowed all members to add others',
+    'You allowed only admins to add others',
+  ]);
+
+  await proxy.restore();
+  await untilOnline(alice);
+  await untilText(alice, '#log .note', 'Not done: You added carol.');
+  await untilTexts(alice, '.new-group .name', []);
+  await untilTexts(alice, '#list .name', ['Team', 'Later']);
+  await untilShown(bob, ['Hello']);
+  await alice.locator('#log .note').getByText('Discard').click();
+  await untilTexts(alice, '#log .note', []);
+});
+
+test('bad input is refused with a reason, and nothing is lost', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
+  const alice = await openPage(system, 'alice', { groupId });
+  await alice.locator('#new-group-open').click();
+  await alice.locator('#new-group-name').fill('x'.repeat(257));
+  const members = alice.locator('#new-group-members input');
+  const problem = (text) => untilText(alice, '#new-group-members .error', text);
+  for (const [name, reason] of [
+    ['alice', 'You are a member already.'],
+    ['字'.repeat(50), 'at most 42 characters'],
+  ]) {
+    await members.fill(name);
+    await members.press('Enter');
+    await problem(reason);
+  }
+  await members.fill('bob');
+  await members.press('Enter');
+  await members.fill('bob');
+  await members.press('Enter');
+  await problem('bob is in the list already.');
+  await members.fill('');
+  await alice.locator('#new-group-form .primary').click();
+  await untilText(alice, '#new-group-error', '256 bytes');
+  assert.equal(await alice.locator('#new-group .chosen li').count(), 1);
+  await alice.keyboard.press('Escape');
+
+  await openSettings(alice);
+  await untilMembers(alice, ['alice', 'bob']);
+  await field(alice).fill('bob');
+  await alice.locator('#group-picker button').click();
+  await untilText(alice, '#group-picker .error', 'bob is a member already.');
+  await alice.keyboard.press('Escape');
+  assert.deepEqual(await alice.evaluate(() => chat.conversations.length), 1);
+
+  // A group that does not exist, and one of other users, look the same.
+  const stranger = await createGroup(system, 'dave', { name: 'Secret', members: [] });
+  const reasons = [];
+  for (const id of [stranger.groupId, '00000000-0000-4000-8000-000000000000', 'no-id']) {
+    await alice.goto(`${system.page}?userId=alice&group=${id}`);
+    await until(alice, () => document.querySelector('#error').textContent !== '');
+    reasons.push(await alice.locator('#error').textContent());
+    assert.equal(await alice.locator('#peer').textContent(), 'Group');
+  }
+  assert.equal(reasons[0], reasons[1]);
+  assert.match(reasons[2], /UUID/);
+});
+
+test('a group shows who is typing, and who has read a message', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob', 'carol'] });
+  const alice = await openPage(system, 'alice', { groupId });
+  const bob = await openPage(system, 'bob', { groupId });
+  await alice.evaluate((id) => chat.send({ groupId: id }, 'Who is in?'), groupId);
+  await untilShown(bob, ['Who is in?']);
+  await untilState(alice, 'read');
+  await choose(alice, 'Who is in?', 'Read by …');
+  await untilTexts(alice, '#popup li', ['bob']);
+  await alice.keyboard.press('Escape');
+
+  await bob.locator('#text').focus();
+  await bob.keyboard.insertText('I');
+  await untilPeerState(alice, 'bob\u00a0is typing …');
+  await untilTexts(alice, '#list .last', ['bob\u00a0is typing …']);
+  await untilText(alice, '#announcement', 'bob is typing');
+  await bob.keyboard.press('Enter');
+  await untilPeerState(alice, '3 members');
+  await untilTexts(alice, '#list .last', ['bob: I']);
+});
+
+test('an owner deletes the message of a member, whose text is nowhere then', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
+  const alice = await openPage(system, 'alice', { groupId });
+  const bob = await openPage(system, 'bob', { groupId });
+  await say(bob, 'The code is 4711');
+  await untilShown(alice, ['The code is 4711']);
+  await messageOf(alice, 'The code').hover();
+  await messageOf(alice, 'The code').locator('.act').click();
+  const items = alice.locator('#popup [role=menuitem]');
+  assert.deepEqual(await items.allTextContents(), ['Other reaction …', 'Reply', 'Delete']);
+  await items.getByText('Delete').click();
+  await untilText(alice, '#popup', 'for all members');
+  await alice.locator('#popup .danger').click();
+  for (const page of [alice, bob]) {
+    await untilShown(page, ['Message deleted']);
+    await until(page, () => !document.body.textContent.includes('4711'));
+  }
+});
+
+test('the longest names fit, on a wide and on a narrow screen', async (t) => {
+  const system = await startSystem(t);
+  const [name, ...users] = ['N', 'W', 'M'].map((letter) => letter.repeat(128));
+  const owner = await createGroup(system, users[0], { name: name + name, members: [users[1]] });
+  await owner.store('sendMessage', { groupId: owner.groupId, content: 'Hello' });
+  for (const width of [1100, 320]) {
+    const page = await openPage(system, users[0], { groupId: owner.groupId, viewport: { width, height: 600 } });
+    const tooWide = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll('body *')]
+          .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+          .map((node) => node.id || node.className || node.tagName),
+      );
+    assert.deepEqual(await tooWide(), [], `${width}`);
+    await openSettings(page);
+    await until(page, () => document.querySelectorAll('#group-members li').length === 2);
+    assert.deepEqual(await tooWide(), [], `${width}, settings`);
+    await page.keyboard.press('Escape');
+  }
+});
+
+test('axe finds no serious violation in a group and its dialogs', async (t) => {
+  const system = await startSystem(t);
+  const owner = await createGroup(system, 'alice', { name: 'Team', members: ['bob', 'carol', 'dave'] });
+  const { groupId } = owner;
+  for (const userId of ['bob', 'carol', 'dave']) {
+    const user = await system.connect(userId);
+    await user.store('sendMessage', { groupId, content: 'Hello @alice', mentions: ['alice'] });
+  }
+  await owner.store('react', { groupId, seq: 2, reaction: '👍', on: true });
+  const alice = await openPage(system, 'alice', { groupId });
+  await say(alice, 'Mine');
+  await untilState(alice, 'sent');
+  await assertAccessible(alice, 'group');
+  await choose(alice, 'Mine', 'Read by …');
+  await untilText(alice, '#popup li', 'No one yet');
+  await assertAccessible(alice, 'readers');
+  await alice.keyboard.press('Escape');
+  await openSettings(alice);
+  await untilMembers(alice, ['alice', 'bob', 'carol', 'dave']);
+  await assertAccessible(alice, 'settings');
+  await alice.keyboard.press('Escape');
+  await alice.setViewportSize({ width: 1440, height: 900 });
+  await alice.locator('#new-group-open').click();
+  await alice.locator('#new-group-members input').fill('bob');
+  await alice.locator('#new-group-members input').press('Enter');
+  await assertAccessible(alice, 'new group');
+  await alice.keyboard.press('Escape');
+  await owner.store('changeGroup', { groupId, remove: ['bob'] });
+  const bob = await openPage(system, 'bob');
+  await bob.locator('#list button').click();
+  await untilText(bob, '#compose-closed', 'You are no longer a member');
+  await assertAccessible(bob, 'removed');
+});

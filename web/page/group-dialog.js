@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// `GroupDialog`: the settings and the members of the open group, and what the user may change.
+
+import { isName } from '../client/limits.js';
+import { nameOf } from '../client/peers.js';
+import { byId, make, place, setText } from './dom.js';
+import { failureOfGroupChange } from './failures.js';
+import { GroupMembers } from './group-members.js';
+import { MemberPicker } from './member-picker.js';
+import { visible } from './names.js';
+import { sentenceOfPending } from './notices.js';
+import { isLastOwner, mayAdd, mayChange } from './rights.js';
+import { tick } from './ticks.js';
+import { titleOf } from './titles.js';
+
+/** @typedef {import('../chat-client.js').ChatClient} ChatClient */
+/** @typedef {import('../chat-client.js').GroupView} GroupView */
+/** @typedef {import('../chat-client.js').GroupChanges} GroupChanges */
+/** @typedef {import('../chat-client.js').PendingGroupChange} PendingGroupChange */
+
+const dialog = () => /** @type {HTMLDialogElement} */ (document.getElementById('group-dialog'));
+
+/**
+ * The settings that a switch shows.
+ *
+ * @type {{ id: string, setting: 'posting' | 'adding', on: 'all' | 'admins', off: 'all' | 'admins' }[]}
+ */
+const SWITCHES = [
+  { id: 'group-posting', setting: 'posting', on: 'admins', off: 'all' },
+  { id: 'group-adding', setting: 'adding', on: 'all', off: 'admins' },
+];
+
+export class GroupDialog {
+  /** @type {string | undefined} */
+  #groupId;
+  #members;
+  #picker;
+  /** The pending changes that are drawn. */
+  #drawnPending = '';
+
+  /** @param {ChatClient} chat */
+  constructor(chat) {
+    this.chat = chat;
+    this.#members = new GroupMembers(byId('group-members'), chat, (changes) => this.#change(changes));
+    this.#picker = new MemberPicker(byId('group-picker'), {
+      chat,
+      label: 'Add people',
+      submits: true,
+      problemOf: (user) => (this.#has(user) ? `${visible(user)} is a member already.` : ''),
+    });
+    byId('group').onclick = () => this.#show();
+    byId('group-close').onclick = () => dialog().close();
+    onSubmit('group-rename', () => this.#rename());
+    onSubmit('group-add', () => this.#add());
+    for (const { id, setting, on, off } of SWITCHES) {
+      byId(id).onchange = () => this.#change({ [setting]: byId(id).checked ? on : off });
+    }
+    byId('group-leave').onclick = () => this.#askToLeave(true);
+    byId('group-stay').onclick = () => this.#askToLeave(false);
+    byId('group-leave-now').onclick = () => this.#leave();
+  }
+
+  /** @param {string | null} key of the open conversation */
+  open(key) {
+    this.#groupId = key === null ? undefined : nameOf(key).groupId;
+    dialog().close();
+  }
+
+  /** Draws what has changed while the dialog is open. */
+  draw() {
+    if (!dialog().open || this.#groupId === undefined) return;
+    const c = this.chat.conversation({ groupId: this.#groupId });
+    const { group, groupChanges } = c;
+    if (!group) return;
+    setText(byId('group-heading'), titleOf(c));
+    setText(byId('group-facts'), factsOf(group));
+    byId('group-rename').hidden = !mayChange(group);
+    byId('group-settings').hidden = !mayChange(group);
+    for (const { id, setting, on } of SWITCHES) {
+      // What is queued is shown as if it were stored.
+      const queued = groupChanges.filter((change) => !change.failed && change.group[setting] !== undefined).at(-1);
+      byId(id).checked = (queued?.group[setting] ?? group[setting]) === on;
+    }
+    byId('group-add').hidden = !mayAdd(group);
+    this.#members.draw(group, groupChanges);
+    this.#drawPending(groupChanges);
+    byId('group-leave').hidden = group.left || !byId('group-leaving').hidden;
+    byId('group-leave').disabled = isLastOwner(group);
+    setText(byId('group-last-owner'), isLastOwner(group) ? 'To leave, make another member an owner first.' : '');
+  }
+
+  #show() {
+    const groupId = this.#groupId;
+    if (groupId === undefined) return;
+    byId('group-name').value = this.#group?.name ?? '';
+    this.#picker.clear();
+    this.#showError('');
+    this.#askToLeave(false);
+    dialog().showModal();
+    this.draw();
+    if (this.#group?.left) return;
+    this.#members.ask(groupId);
+    // Also what an earlier attempt could not load. It waits for a connection.
+    this.chat.loadGroup({ groupId }).catch(({ code, message }) => {
+      if (code !== 'closed' && groupId === this.#groupId) this.#showError(message);
+    });
+  }
+
+  get #group() {
+    return this.chat.conversation({ groupId: this.#groupId }).group;
+  }
+
+  /** @param {string} user */
+  #has(user) {
+    return this.#group?.members?.some(({ userId }) => userId === user) === true;
+  }
+
+  #rename() {
+    const name = byId('group-name').value.trim();
+    if (!isName(name))
+      return this.#showError('A name has 1 to 256 bytes, and no control characters. Shorten or change it.');
+    if (name !== this.#group?.name) this.#change({ name });
+  }
+
+  #add() {
+    const add = this.#picker.take();
+    if (!add?.length) return;
+    this.#picker.clear();
+    this.#change({ add });
+  }
+
+  /** @param {boolean} isAsking */
+  #askToLeave(isAsking) {
+    byId('group-leaving').hidden = !isAsking;
+    byId('group-leave').hidden = isAsking;
+    if (isAsking) byId('group-stay').focus();
+  }
+
+  #leave() {
+    dialog().close();
+    this.#change({ remove: [this.chat.userId ?? ''] });
+  }
+
+  /** @param {GroupChanges} changes */
+  async #change(changes) {
+    const groupId = this.#groupId;
+    this.#showError('');
+    try {
+      await this.chat.changeGroup({ groupId }, changes);
+    } catch (error) {
+      const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
+      const { groupChanges } = this.chat.conversation({ groupId });
+      const isShown = groupChanges.some(({ failed }) => failed?.message === message);
+      if (isShown || code === 'closed' || code === 'discarded' || groupId !== this.#groupId) return;
+      this.#showError(message);
+      this.draw();
+    }
+  }
+
+  /** @param {readonly PendingGroupChange[]} changes */
+  #drawPending(changes) {
+    const drawn = JSON.stringify(changes.map(({ clientMessageId, failed }) => [clientMessageId, failed]));
+    if (drawn === this.#drawnPending) return;
+    this.#drawnPending = drawn;
+    const me = this.chat.userId ?? '';
+    const items = changes.map((change) =>
+      change.failed
+        ? make('li', '', failureOfGroupChange(this.chat, change))
+        : make('li', 'soft', tick('queued'), ` ${sentenceOfPending(change, me)}`),
+    );
+    place(byId('group-pending'), items);
+  }
+
+  /** @param {string} text */
+  #showError(text) {
+    byId('group-error').textContent = text;
+  }
+}
+
+/**
+ * @param {string} id of a form
+ * @param {() => void} work
+ */
+function onSubmit(id, work) {
+  byId(id).addEventListener('submit', (event) => {
+    event.preventDefault();
+    work();
+  });
+}
+
+/** @param {GroupView} group */
+function factsOf(group) {
+  if (group.left) return 'You are no longer a member of this group.';
+  const parts = [];
+  if (group.history === 'all') parts.push('New members see all messages.');
+  if (group.history === 'joined') parts.push('New members see the messages that are sent after they join.');
+  // An owner has switches for the rest.
+  if (mayChange(group)) return parts.join(' ');
+  if (group.posting === 'admins') parts.push('Only admins can send messages.');
+  if (group.adding === 'all') parts.push('All members can add others.');
+  return parts.join(' ');
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// `NewGroupDialog`: asks what a new group is like, and creates it.
+
+import { isName } from '../client/limits.js';
+import { byId } from './dom.js';
+import { MemberPicker } from './member-picker.js';
+
+const dialog = () => /** @type {HTMLDialogElement} */ (document.getElementById('new-group'));
+
+export class NewGroupDialog {
+  #members;
+
+  /**
+   * @param {import('../chat-client.js').ChatClient} chat
+   * @param {object} options
+   * @param {(groupId: string) => void} options.onCreate is called when a group is stored that was created here
+   * @param {() => void} options.onQueue
+   */
+  constructor(chat, { onCreate, onQueue }) {
+    this.chat = chat;
+    this.onCreate = onCreate;
+    this.onQueue = onQueue;
+    this.#members = new MemberPicker(byId('new-group-members'), {
+      chat,
+      label: 'Other members',
+      problemOf: (user) => (user === chat.userId ? 'You are a member already.' : ''),
+    });
+    byId('new-group-open').onclick = () => this.#show();
+    byId('new-group-close').onclick = () => dialog().close();
+    byId('new-group-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  #show() {
+    dialog().showModal();
+    byId('new-group-name').focus();
+  }
+
+  #submit() {
+    const name = byId('new-group-name').value.trim();
+    const members = this.#members.take();
+    if (!members) return;
+    if (!isName(name))
+      return this.#showError('A name has 1 to 256 bytes, and no control characters. Shorten or change it.');
+    this.#create({ name, members, history: byId('new-group-history').checked ? 'all' : 'joined' });
+  }
+
+  /** @param {import('../chat-client.js').NewGroup} group */
+  async #create(group) {
+    const { chat } = this;
+    const isOnline = chat.connection.state === 'online';
+    const created = chat.createGroup(group);
+    this.#clear();
+    dialog().close();
+    created.then(
+      // Without a connection, the user does something else until the group is there.
+      (groupId) => isOnline && this.onCreate(groupId),
+      (error) => {
+        // What was queued is shown in the list, with the reason.
+        const isShown = chat.newGroups.some(({ failed }) => failed?.message === error.message);
+        if (isShown || error.code === 'closed' || error.code === 'discarded') return;
+        this.#showError(error.message);
+        this.#show();
+      },
+    );
+    await chat.ready;
+    this.onQueue();
+  }
+
+  #clear() {
+    byId('new-group-name').value = '';
+    byId('new-group-history').checked = true;
+    this.#members.clear();
+    this.#showError('');
+  }
+
+  /** @param {string} text */
+  #showError(text) {
+    byId('new-group-error').textContent = text;
+  }
+}
