@@ -56,6 +56,7 @@ async function takeOpenMode() {
     await shoot('self');
     await takeConversation(system);
     await takeChanges();
+    await takeGroup(system);
     await system.stop();
     await until(page, () => chat.connection.state === 'waiting');
     await page.evaluate(() => {
@@ -90,6 +91,37 @@ async function takeConversation(system) {
   await page.evaluate(() => {
     [...document.querySelectorAll('#list .name')].find((node) => node.textContent === 'Maya').click();
   });
+}
+
+/** @param {System} system */
+async function takeGroup(system) {
+  const [alice, bob, maya] = await Promise.all(['alice', 'bob', 'Maya'].map((name) => system.connect(name)));
+  const members = ['bob', 'Maya', 'مريم', 'Dr. Bartholomew Featherstonehaugh-Cholmondeley'];
+  const { groupId } = await alice.store('createGroup', { name: 'Climbing on Sunday', members, adding: 'all' });
+  await alice.store('sendMessage', { groupId, content: 'Who is in? @Maya has the car.', mentions: ['Maya'] });
+  await bob.store('sendMessage', { groupId, content: 'I am!' });
+  await bob.store('sendMessage', { groupId, content: 'And I bring the rope.' });
+  await maya.store('changeGroup', { groupId, add: ['carol'] });
+  await maya.store('sendMessage', {
+    groupId,
+    content: 'Carol wants to come, too. Eight o’clock, @alice?',
+    mentions: ['alice'],
+  });
+  await alice.store('changeGroup', { groupId, roles: { Maya: 'admin' } });
+  await page.goto(`${system.page}?userId=alice&group=${groupId}`);
+  await until(page, (id) => chat.conversation({ groupId: id }).group.count === 6, groupId);
+  await shoot('group');
+  await page.locator('#group').click();
+  await until(page, () => document.querySelectorAll('#group-members li').length === 6);
+  await shoot('group-settings');
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => document.querySelector('#new-group-open').click());
+  await page.locator('#new-group-members input').fill('carol');
+  await page.locator('#new-group-members input').press('Enter');
+  await shoot('new-group');
+  await page.keyboard.press('Escape');
+  await page.goto(`${system.page}?userId=alice&with=Maya`);
+  await untilLoaded('Maya');
 }
 
 async function takeTokenMode() {
