@@ -237,3 +237,19 @@ export const untilFocused = (page, id) => until(page, (name) => document.activeE
  */
 export const untilText = (page, selector, text) =>
   until(page, ([s, t]) => document.querySelector(s).textContent.includes(t), [selector, text]);
+
+/**
+ * What reaches beyond the left or the right edge of the window.
+ *
+ * @param {import('playwright-core').Page} page
+ * @returns {Promise<string[]>}
+ */
+export const tooWide = (page) =>
+  page.evaluate(() =>
+    [...document.querySelectorAll('body *')]
+      .filter((node) => {
+        const { left, right } = node.getBoundingClientRect();
+        return left < -1 || right > innerWidth + 1;
+      })
+      .map((node) => node.id || node.className || node.tagName),
+  );

@@ -10,6 +10,7 @@ import {
   newProfile,
   openTab,
   say,
+  tooWide,
   until,
   untilFocused,
   untilOffline,
@@ -316,16 +317,10 @@ test('the longest names fit, on a wide and on a narrow screen', async (t) => {
   await owner.store('sendMessage', { groupId: owner.groupId, content: 'Hello' });
   for (const width of [1100, 320]) {
     const page = await openPage(system, users[0], { groupId: owner.groupId, viewport: { width, height: 600 } });
-    const tooWide = () =>
-      page.evaluate(() =>
-        [...document.querySelectorAll('body *')]
-          .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
-          .map((node) => node.id || node.className || node.tagName),
-      );
-    assert.deepEqual(await tooWide(), [], `${width}`);
+    assert.deepEqual(await tooWide(page), [], `${width}`);
     await openSettings(page);
     await until(page, () => document.querySelectorAll('#group-members li').length === 2);
-    assert.deepEqual(await tooWide(), [], `${width}, settings`);
+    assert.deepEqual(await tooWide(page), [], `${width}, settings`);
     await page.keyboard.press('Escape');
   }
 });
