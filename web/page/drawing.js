@@ -4,16 +4,17 @@
 import { keyOfValue, nameOf } from '../client/peers.js';
 import { announceChange, announceMessage, announceNotice, announceTyping } from './announcements.js';
 import { ConversationList } from './conversation-list.js';
-import { byId, place, setText } from './dom.js';
+import { byId, place } from './dom.js';
+import { drawPlaceholder, hintOf } from './empty.js';
 import { keepFocus } from './focus.js';
+import { drawHeader } from './header.js';
 import { LogKeys } from './log-keys.js';
 import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
 import { sentenceOf } from './notices.js';
 import { messageAt } from './order.js';
-import { drawPeerState } from './peer-state.js';
 import { Section } from './section.js';
-import { paintAvatarOf, titleOf } from './titles.js';
+import { titleOf } from './titles.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -128,31 +129,22 @@ export class Drawing {
     const total = this.chat.unread;
     document.title = `${total ? `(${total}) ` : ''}Chat · ${visible(this.chat.userId ?? '')}`;
     this.list.draw(this.#key);
-    this.#drawPlaceholder();
+    drawPlaceholder();
     if (this.#key === null) return;
     const c = this.chat.conversation(nameOf(this.#key));
-    this.#drawHeader(c);
+    drawHeader(this.chat, c, c.peer === undefined ? undefined : this.presence.of(c.peer));
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
     const log = this.#logOf(this.#key);
     keepFocus(() => place(byId('log'), log.nodes(this.#section.of(c), c, this.#section.isAtEnd)));
     this.#keys.follow();
-    byId('hint').textContent = this.#hint(c);
+    byId('hint').textContent = hintOf(this.chat, c, this.usesToken);
     if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
     // Without a scroll bar, the user can't scroll. A page may consist of changes, which take no place.
     if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
-  }
-
-  /** @param {Conversation} c */
-  #drawHeader(c) {
-    const title = titleOf(c);
-    setText(byId('peer'), c.peer === this.chat.userId ? `${title} (you)` : title);
-    paintAvatarOf(byId('peer-avatar'), c);
-    byId('group').hidden = c.groupId === undefined;
-    drawPeerState(this.chat, c, c.peer === undefined ? undefined : this.presence.of(c.peer));
   }
 
   /**
@@ -193,14 +185,6 @@ export class Drawing {
     this.#onScroll();
   }
 
-  #drawPlaceholder() {
-    const [heading, text] = byId('list').childElementCount
-      ? ['Choose a conversation', 'Or type a name to start a new one.']
-      : ['Start a conversation', 'Type a name on the left. Anyone who opens this page with that name can reply.'];
-    byId('placeholder-heading').textContent = heading;
-    byId('placeholder-text').textContent = text;
-  }
-
   /** @param {string} key */
   #logOf(key) {
     let log = this.#logs.get(key);
@@ -214,22 +198,6 @@ export class Drawing {
       this.#logs.set(key, log);
     }
     return log;
-  }
-
-  /**
-   * What an empty log shows.
-   *
-   * @param {Conversation} c
-   */
-  #hint(c) {
-    if (c.messages.length || c.notices.length || c.pending.length) return '';
-    const isOffline = !byId('notice').hidden;
-    if (c.hasOlder) return isOffline ? 'Earlier messages appear once you are connected.' : 'Loading …';
-    if (c.peer === this.chat.userId) return 'Notes to yourself. Only you can see them.';
-    if (c.peer === undefined) return 'No messages yet.';
-    const peer = visible(c.peer);
-    if (this.usesToken) return `No messages yet. ${peer} sees your messages after signing in.`;
-    return `No messages yet. Anyone who opens this page as “${peer}” can see what you write.`;
   }
 
   #drawLatest() {

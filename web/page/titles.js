@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The title of a conversation, and its avatar. The page keeps conversations by their keys, see `client/peers.js`.
+// The title of a conversation, and its avatar.
 
-import { nameOf } from '../client/peers.js';
 import { paintAvatar, visible } from './names.js';
 
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
-
-/** @param {string} key */
-export const isGroup = (key) => nameOf(key).groupId !== undefined;
 
 /** @param {Conversation} c */
 const nameIn = ({ peer, group }) => peer ?? group?.name ?? 'Group';
