@@ -143,7 +143,7 @@ test('an owner renames the group, gives roles, and decides who sends', async (t)
   await untilShown(alice, ['Thanks']);
   await untilEvents(alice, [
     'You created the group “Old” and added bob and carol',
-    'You named the group “<b>New</b>”',
+    'You renamed the group to “<b>New</b>”',
     'You allowed only admins to send messages',
     'You made bob an admin',
   ]);
@@ -212,7 +212,7 @@ test('without a connection a group is created and changed later; a refusal says 
 
   await proxy.restore();
   await untilOnline(alice);
-  await untilText(alice, '#log .note', 'Not done: You added carol.');
+  await untilText(alice, '#log .note', 'Failed: You added carol.');
   await untilTexts(alice, '.new-group .name', []);
   await untilTexts(alice, '#list .name', ['Team', 'Later']);
   await untilShown(bob, ['Hello']);
