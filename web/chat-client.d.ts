@@ -296,7 +296,7 @@ export interface GroupEntry {
   /** In milliseconds since the Unix epoch. */
   createdAt: number;
   clientMessageId?: string;
-  /** The group is new. `senderId` is its owner. */
+  /** The entry creates the group. `senderId` is its owner, unless `roles` names another one. */
   created?: true;
   name?: string;
   history?: 'all' | 'joined';

@@ -107,7 +107,7 @@ test('a token that is none, or that names no user, is refused in words for users
 
   // The page reloads itself, because only the fragment changes.
   await page.goto(`${system.page}#token=${issuer.token('alice')}&claim=email`);
-  await untilText(page, '#token-error', 'The token names no user: its claim “email” is missing.');
+  await untilText(page, '#token-error', 'The token does not name a user: its claim “email” is missing.');
 });
 
 test('without an open conversation, a token that is refused can be replaced', async (t) => {

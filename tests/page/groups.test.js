@@ -134,7 +134,7 @@ test('an owner renames the group, gives roles, and decides who sends', async (t)
     await untilTexts(page, '#list .name', ['<b>New</b>']);
   }
   await untilTexts(alice, '#group-heading', ['<b>New</b>']);
-  await alice.getByText('Only admins send messages').click();
+  await alice.getByText('Only admins can send messages').click();
   await untilText(bob, '#compose-closed', 'Only admins');
   await alice.getByLabel('Role of bob').selectOption('Admin');
   await until(bob, () => !document.querySelector('#compose').hasAttribute('data-closed'));
@@ -143,7 +143,7 @@ test('an owner renames the group, gives roles, and decides who sends', async (t)
   await untilShown(alice, ['Thanks']);
   await untilEvents(alice, [
     'You created the group “Old” and added bob and carol',
-    'You named the group “<b>New</b>”',
+    'You renamed the group to “<b>New</b>”',
     'You allowed only admins to send messages',
     'You made bob an admin',
   ]);
@@ -212,7 +212,7 @@ test('without a connection a group is created and changed later; a refusal says 
 
   await proxy.restore();
   await untilOnline(alice);
-  await untilText(alice, '#log .note', 'Not done: You added carol.');
+  await untilText(alice, '#log .note', 'Failed: You added carol.');
   await untilTexts(alice, '.new-group .name', []);
   await untilTexts(alice, '#list .name', ['Team', 'Later']);
   await untilShown(bob, ['Hello']);
@@ -229,7 +229,7 @@ test('bad input is refused with a reason, and nothing is lost', async (t) => {
   const members = alice.locator('#new-group-members input');
   const problem = (text) => untilText(alice, '#new-group-members .error', text);
   for (const [name, reason] of [
-    ['alice', 'You are a member already.'],
+    ['alice', 'You are already a member.'],
     ['字'.repeat(50), 'at most 42 characters'],
   ]) {
     await members.fill(name);
@@ -240,7 +240,7 @@ test('bad input is refused with a reason, and nothing is lost', async (t) => {
   await members.press('Enter');
   await members.fill('bob');
   await members.press('Enter');
-  await problem('bob is in the list already.');
+  await problem('bob is already in the list.');
   await members.fill('');
   await alice.locator('#new-group-form .primary').click();
   await untilText(alice, '#new-group-error', '256 bytes');
@@ -251,7 +251,7 @@ test('bad input is refused with a reason, and nothing is lost', async (t) => {
   await untilMembers(alice, ['alice', 'bob']);
   await field(alice).fill('bob');
   await alice.locator('#group-picker button').click();
-  await untilText(alice, '#group-picker .error', 'bob is a member already.');
+  await untilText(alice, '#group-picker .error', 'bob is already a member.');
   await alice.keyboard.press('Escape');
   assert.deepEqual(await alice.evaluate(() => chat.conversations.length), 1);
 

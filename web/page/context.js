@@ -44,5 +44,5 @@ export function drawContext(c, { replyTo, edit }, me, hasKeyboardOnScreen) {
 function keysOf(verb, canCancel, hasKeyboardOnScreen) {
   if (hasKeyboardOnScreen) return `The button ${verb.toLowerCase()}s it.`;
   const cancelling = canCancel ? ' Escape cancels.' : '';
-  return `Enter ${verb.toLowerCase()}s it. Shift and Enter start a new line.${cancelling}`;
+  return `Enter ${verb.toLowerCase()}s it. Shift+Enter starts a new line.${cancelling}`;
 }

@@ -171,7 +171,7 @@ export class Drawing {
       if (key !== this.#key) return;
     }
     const c = this.chat.conversation(peer);
-    if (!messageAt(c.messages, seq)) return this.reactors.onProblem('That message is too far back. Scroll up to it.');
+    if (!messageAt(c.messages, seq)) return this.reactors.onProblem('That message is not loaded. Scroll up to it.');
     this.#section.moveTo(c, seq);
     this.#isAtEnd = false;
     this.#draw();

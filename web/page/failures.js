@@ -31,7 +31,7 @@ export const failureOfChange = (chat, change) =>
  * @param {PendingGroupChange} change that has failed
  */
 export function failureOfGroupChange(chat, change) {
-  const text = `Not done: ${sentenceOfPending(change, chat.userId ?? '')}. ${change.failed?.message}`;
+  const text = `Failed: ${sentenceOfPending(change, chat.userId ?? '')}. ${change.failed?.message}`;
   return failure(chat, change.clientMessageId, text, 'Discard');
 }
 

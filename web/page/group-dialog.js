@@ -46,7 +46,7 @@ export class GroupDialog {
       chat,
       label: 'Add people',
       submits: true,
-      problemOf: (user) => (this.#has(user) ? `${visible(user)} is a member already.` : ''),
+      problemOf: (user) => (this.#has(user) ? `${visible(user)} is already a member.` : ''),
     });
     byId('group').onclick = () => this.#show();
     byId('group-close').onclick = () => dialog().close();

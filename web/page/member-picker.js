@@ -85,7 +85,7 @@ export class MemberPicker {
 
   /** @param {string} user */
   #problemOf(user) {
-    if (this.#items.has(user)) return `${visible(user)} is in the list already.`;
+    if (this.#items.has(user)) return `${visible(user)} is already in the list.`;
     if (this.#items.size === MOST) return `Add at most ${MOST} people at once. You can add more afterwards.`;
     return this.problemOf(user);
   }

@@ -23,7 +23,7 @@ export class NewGroupDialog {
     this.#members = new MemberPicker(byId('new-group-members'), {
       chat,
       label: 'Other members',
-      problemOf: (user) => (user === chat.userId ? 'You are a member already.' : ''),
+      problemOf: (user) => (user === chat.userId ? 'You are already a member.' : ''),
     });
     byId('new-group-open').onclick = () => this.#show();
     byId('new-group-close').onclick = () => dialog().close();

@@ -20,7 +20,7 @@ const WORDS = {
   online: { label: 'Connected' },
   displaced: {
     label: 'Paused',
-    text: 'This chat is open in too many places. This one is paused.',
+    text: 'This chat is open in too many tabs or devices. This tab is paused.',
     action: 'Continue here',
   },
   refused: {
@@ -133,8 +133,8 @@ export class Notice {
     const { userId, options } = this.chat;
     const { reason = '' } = this.chat.connection;
     if (reason.includes('has expired')) return 'This token has expired.';
-    if (userId !== undefined) return 'The service does not let this token in. It may have expired.';
-    return `The token names no user: its claim “${options.userClaim ?? 'sub'}” is missing.`;
+    if (userId !== undefined) return 'The service does not accept this token. It may have expired.';
+    return `The token does not name a user: its claim “${options.userClaim ?? 'sub'}” is missing.`;
   }
 
   /** @param {string} state */

@@ -31,7 +31,7 @@ export function sentenceOf(change, me) {
   /** @type {string[]} */
   const parts = [];
   if (created) parts.push(`created the group “${visible(name ?? '')}”`);
-  else if (name !== undefined) parts.push(`named the group “${visible(name)}”`);
+  else if (name !== undefined) parts.push(`renamed the group to “${visible(name)}”`);
   if (added.length) parts.push(`added ${names(added)}`);
   const others = removed.filter((user) => user !== senderId);
   if (others.length) parts.push(`removed ${names(others)}`);

@@ -16,7 +16,7 @@ const SWITCHES = [
   {
     name: 'presence',
     label: 'Show who is online',
-    hint: 'Also when others were last here. Others see it of you in any case.',
+    hint: 'Also shows when others were last online. Others always see this about you.',
   },
 ];
 

@@ -48,7 +48,7 @@ export function signIn(start) {
 const problemOfToken = (token) =>
   /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)
     ? ''
-    : 'This is not a token. A token begins with “eyJ” and has three parts with a dot between them.';
+    : 'This is not a token. A token begins with “eyJ” and has three parts, separated by dots.';
 
 /** @param {(identity: Identity) => void} start */
 function signInByName(start) {

@@ -38,7 +38,7 @@ pub(crate) fn identity(claims: &Members, rules: &TokenRules, now: Timestamp) -> 
     }
     // The library also accepts a list of issuers.
     if !claims.get("iss").is_some_and(Value::is_string) {
-        return Err(Error::Unauthenticated("the token is of another issuer"));
+        return Err(Error::Unauthenticated("the token is from another issuer"));
     }
     let user = claims.get(&rules.user_claim).and_then(Value::as_str);
     let user = user.and_then(|user| UserId::try_from(user.to_owned()).ok());

@@ -44,7 +44,7 @@ impl Header {
             return Err("the token needs an extension");
         }
         if !header.get("typ").is_none_or(is_jwt) {
-            return Err("the token is of another type");
+            return Err("the token has another type");
         }
         let algorithm = match header.get("alg").and_then(Value::as_str).unwrap_or_default() {
             "RS256" => Algorithm::RS256,

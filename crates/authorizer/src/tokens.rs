@@ -44,7 +44,7 @@ impl Tokens {
 fn reason(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidSignature => "the token's signature is wrong",
-        ErrorKind::InvalidIssuer => "the token is of another issuer",
+        ErrorKind::InvalidIssuer => "the token is from another issuer",
         ErrorKind::InvalidAudience => "the token is for another audience",
         ErrorKind::MissingRequiredClaim(_) => "the token lacks exp, iss or aud",
         _ => "the token is not a signed JWT",

@@ -107,7 +107,7 @@ fn is_label(label: &str) -> bool {
 
 /// The text is neither an origin nor a pattern of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is like https://chat.example, or https://*.example.com")]
+#[error("an origin looks like https://chat.example or https://*.example.com")]
 pub struct InvalidOrigin;
 
 #[cfg(test)]

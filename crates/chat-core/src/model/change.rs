@@ -56,7 +56,7 @@ impl Change {
     pub fn apply(&self, target: &Message, entry: &ChangeEntry, leads_group: bool) -> Result<Message, Error> {
         let is_own = target.sender_id == entry.sender_id;
         if target.deleted.is_some() {
-            return Err(Error::Forbidden("the message is deleted, and can't be changed any more"));
+            return Err(Error::Forbidden("the message is deleted; it can't be changed"));
         }
         let mut changed = Message { version: Some(entry.seq), ..target.clone() };
         match self {

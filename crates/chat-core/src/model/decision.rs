@@ -109,7 +109,7 @@ fn changed(what: &Change, target: Option<&Entry>, change: &ChangeEntry, leads_gr
     match target {
         Some(Entry::Message(message)) => what.apply(message, change, leads_group),
         Some(Entry::Change(_) | Entry::Group(_)) => {
-            Err(Error::bad_request("seq: this entry is not a message; name one that is"))
+            Err(Error::bad_request("seq: this entry is not a message; send the seq of a message"))
         }
         None => Err(Error::bad_request(NO_SUCH_MESSAGE)),
     }

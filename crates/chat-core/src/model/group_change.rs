@@ -92,10 +92,10 @@ impl GroupChange {
     /// [`Error::BadRequest`] if the creator is among the members, or there are too many.
     pub fn create(&self, id: GroupId, author: GroupAuthor<'_>, limit: MemberLimit) -> Result<Group, Error> {
         if self.added.contains(author.user) && self.roles.is_empty() {
-            return Err(Error::bad_request("members: you are a member anyway; leave yourself out"));
+            return Err(Error::bad_request("members: the creator is always a member; leave yourself out"));
         }
         let settings = Settings {
-            name: self.name.clone().ok_or(Error::bad_request("name: a group has one"))?,
+            name: self.name.clone().ok_or(Error::bad_request("name: a group needs a name"))?,
             history: self.history.unwrap_or_default(),
             posting: self.posting.unwrap_or(Right::All),
             adding: self.adding.unwrap_or(Right::Admins),
@@ -146,7 +146,7 @@ impl GroupChange {
         }
         let has_owner = group.members.values().any(|member| member.role == Role::Owner);
         if !has_owner && !group.members.is_empty() {
-            return Err(Error::Forbidden("a group keeps an owner; give another member the role owner first"));
+            return Err(Error::Forbidden("a group needs an owner; give another member the role owner first"));
         }
         Ok(group)
     }
@@ -169,7 +169,7 @@ impl GroupChange {
         for user in self.removed.iter().filter(|user| *user != author.user) {
             let other = before.role(user).ok_or_else(|| not_a_member("remove", user))?;
             if role < Role::Admin || other > Role::Member {
-                return Err(Error::Forbidden("admins may remove members, and only an owner may remove admins"));
+                return Err(Error::Forbidden("admins may remove members; only owners may remove admins and owners"));
             }
         }
         Ok(())

@@ -81,7 +81,7 @@ impl Content {
         if text.len() > Self::MAX_BYTES {
             Err(Error::TooLarge("content has more than 16,384 bytes; send it in parts"))
         } else if text.trim().is_empty() {
-            Err(Error::bad_request("content is empty; write something in it"))
+            Err(Error::bad_request("content is empty; send a text"))
         } else {
             Ok(Self(text))
         }
@@ -184,11 +184,11 @@ impl Reactions {
         }
         users.push(user.clone());
         if self.0.len() > Self::MAX_KINDS {
-            Err(Error::bad_request("reaction: a message has at most 20 different ones; use one of those"))
+            Err(Error::bad_request("reaction: a message has at most 20 different reactions; use one of these"))
         } else if self.0.values().map(Vec::len).sum::<usize>() > Self::MAX_USERS {
-            Err(Error::bad_request("reaction: a message has at most 100; remove one first"))
+            Err(Error::bad_request("reaction: a message has at most 100 reactions; remove one first"))
         } else if json_length(self) > Self::MAX_BYTES {
-            Err(Error::TooLarge("the reactions to this message have 4,000 bytes; remove one first"))
+            Err(Error::TooLarge("the reactions to this message would exceed 4,000 bytes; remove one first"))
         } else {
             Ok(())
         }

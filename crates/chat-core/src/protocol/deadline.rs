@@ -16,6 +16,6 @@ pub async fn in_time<T>(request: &Request, work: impl Future<Output = Result<T, 
 
 /// As [`in_time`], until `end`.
 pub(crate) async fn until<T>(end: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Err(Error::Unavailable("the function's time was up".into()));
+    let late = |_| Err(Error::Unavailable("the function ran out of time".into()));
     timeout_at(end.into(), work).await.unwrap_or_else(late)
 }

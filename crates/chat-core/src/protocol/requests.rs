@@ -295,7 +295,7 @@ impl IntoIterator for UserIds {
 
 /// The list is empty or too long.
 #[derive(Debug, thiserror::Error)]
-#[error("1 to 20 users; ask in parts")]
+#[error("name 1 to 20 users in one frame")]
 pub struct InvalidUserIds;
 
 /// Maximum number of entries on a page: 1 to 100, by default 50. A larger number counts as 100.
@@ -342,7 +342,7 @@ impl<'de> Deserialize<'de> for Limit {
 
 /// The last entry of a page, from which the next page continues. Clients treat it as opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
+#[serde(rename_all = "camelCase", expecting = "the unchanged lastEvaluatedKey of a page")]
 pub struct Cursor {
     /// The conversation of the page. The cursor is refused for any other.
     pub conversation_id: ConversationId,
@@ -360,7 +360,7 @@ pub struct Cursor {
 /// got too many conversations to be sorted after a page was returned, the next page begins that hour again, and none is
 /// missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "the lastEvaluatedKey of a page, as it came")]
+#[serde(rename_all = "camelCase", expecting = "the unchanged lastEvaluatedKey of a page")]
 pub struct InboxCursor {
     /// The hour of the conversation's newest message.
     #[serde(rename = "listed")]

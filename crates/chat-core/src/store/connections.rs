@@ -260,7 +260,7 @@ fn connections(mut item: Item) -> Result<Vec<Connection>, Error> {
     let connections = item.into_iter().filter_map(|(name, value)| {
         let id = AttributeValue::S(name.strip_prefix(ATTRIBUTE)?.to_owned());
         let AttributeValue::M(mut row) = value else {
-            return Some(Err(Error::Internal(format!("{name} is no map").into())));
+            return Some(Err(Error::Internal(format!("{name} is not a map").into())));
         };
         row.extend([("userId".to_owned(), user.clone()), ("connectionId".to_owned(), id)]);
         Some(from_item(row))
