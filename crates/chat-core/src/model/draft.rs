@@ -161,7 +161,7 @@ impl Draft {
 
     /// The group that the draft goes to; none in a direct conversation.
     pub fn group(&self) -> Option<GroupId> {
-        self.recipient().group()
+        self.entry.group()
     }
 
     /// Whether the draft creates its group.
