@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use support::{Fixture, invoke};
 
-use super::world::{User, World};
+use super::{user::User, world::World};
 use crate::seqs;
 
 /// From the entry that added a user to the one that removed them; with the first entry that they may read.
