@@ -1,4 +1,4 @@
-//! What a route returns: the content of the frame that answers the caller.
+//! `Reply`: the result of a route, which is the content of the frame that answers the caller.
 
 use serde::Serialize;
 use uuid::Uuid;

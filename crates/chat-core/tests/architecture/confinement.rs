@@ -1,4 +1,4 @@
-//! Which code may know which outside system.
+//! Each outside system is known to few files.
 
 use std::{collections::BTreeSet, fs};
 

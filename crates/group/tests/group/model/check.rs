@@ -1,4 +1,4 @@
-//! What must hold after any interleaving: the log decides who is a member at each entry, and everything else agrees with it.
+//! Checks after an interleaving: the entries decide who is a member at each of them, and all items, pushes and replies agree.
 
 use std::collections::{BTreeMap, HashMap};
 
