@@ -89,7 +89,7 @@ impl Log {
 
     /// A position that is not valid is never an error: it only makes the look necessary.
     async fn prove_position(&self, draft: &Draft, position: &Position) -> Result<Lookup, Error> {
-        match self.positions.read(position, draft.sender(), &draft.recipient()) {
+        match self.positions.read(position, draft.sender(), draft.recipient()) {
             Evidence::Proof(end) => match draft.state_after(Some(&end), self.limiter.limits()) {
                 Ok(state) => Ok(Lookup::Fresh { newest: Some(end), state }),
                 // A repeat of a stored entry is not refused.
