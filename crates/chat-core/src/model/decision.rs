@@ -74,14 +74,14 @@ impl Draft {
         Ok(Decision { entry: self.entry(seq, created_at), state, changed, group })
     }
 
-    /// The sender as a member of the group; none in a direct conversation, and if the draft needs no membership.
+    /// The sender as a member of the group; none in a direct conversation, and if the draft needs no membership. What depends
+    /// on the membership is then not checked.
     fn member<'a>(&self, group: Option<&'a Group>) -> Result<Option<&'a Member>, Error> {
-        let member = group.and_then(|group| group.members.get(self.sender()));
-        let is_needed = self.group().is_some() && !self.creates_group() && !self.needs_no_membership();
-        match is_needed && member.is_none() {
-            true => Err(Error::Forbidden(NOT_A_MEMBER)),
-            false => Ok(member),
+        if self.group().is_none() || self.creates_group() || self.needs_no_membership() {
+            return Ok(None);
         }
+        let member = group.and_then(|group| group.members.get(self.sender()));
+        member.map(Some).ok_or(Error::Forbidden(NOT_A_MEMBER))
     }
 }
 

@@ -186,7 +186,8 @@ impl Draft {
         matches!(&self.kind, DraftKind::Group { change, .. } if change.created)
     }
 
-    /// Whether a backend may store the draft in a group of which the sender is not a member.
+    /// Whether the draft may be stored in a group of which the sender is not a member: a backend may change every group, and
+    /// delete every message.
     pub fn needs_no_membership(&self) -> bool {
         matches!(
             self.kind,
