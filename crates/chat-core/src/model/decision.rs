@@ -9,6 +9,7 @@ use crate::model::{
     group::{Group, Member},
     group_change::{GroupAuthor, NOT_A_MEMBER},
     message::{Mentions, Message},
+    rate_limit::RateLimits,
     state::{ConversationState, ReadPosition},
 };
 
@@ -29,22 +30,24 @@ pub struct Decision {
 }
 
 impl Draft {
-    /// What the draft becomes after `newest`, or as the first entry of its conversation. `state` is [`Draft::state_after`],
-    /// `target` the entry that it changes, and `group` the group that it goes to, as of `newest`.
+    /// What the draft becomes after `newest`, or as the first entry of its conversation. `target` is the entry that it changes,
+    /// and `group` the group that it goes to, as of `newest`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the sender may not do this, [`Error::BadRequest`] if the draft refers to an entry that does not
-    /// exist or is not theirs to read, and those of [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
+    /// [`Error::Forbidden`] if the sender may not do this, whatever else is wrong if they are not a member of the group.
+    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. [`Error::BadRequest`] if
+    /// the draft refers to an entry that does not exist or is not theirs to read. Those of [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
     pub fn decide(
         &self,
         newest: Option<&End>,
-        state: ConversationState,
+        limits: RateLimits,
         target: Option<&Entry>,
         group: Option<&Group>,
     ) -> Result<Decision, Error> {
         let end = newest.map_or(Seq::NONE, |newest| newest.seq);
         let (seq, created_at) = (end.next(), self.created_at_after(newest));
         let member = self.member(group)?;
+        let state = self.state_after(newest, limits)?;
         let first = member.map_or(Seq::FIRST, |member| member.seen);
         let (changed, group) = match &self.kind {
             DraftKind::Message { reply_to, mentions, .. } => {

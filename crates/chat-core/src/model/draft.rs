@@ -230,7 +230,7 @@ impl Draft {
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
-    pub fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
+    pub(super) fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
         let is_group = self.group().is_some();
         let before = match newest {
             None => ConversationState::default(),
