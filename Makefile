@@ -111,7 +111,8 @@ page: chromium tests/node_modules/installed $(VITE_PROJECTS) ## Test the page, R
 unit: tests/node_modules/installed ## Run the unit, integration and end-to-end tests.
 	env -u CARGO_TARGET_DIR cargo test --workspace --target-dir target
 
-backends: .venv/installed ## Test the function for backends and the bot of examples/ with the AWS SDK.
+backends: .venv/installed ## Test the function for backends, docs/backends.md and the bot of examples/ with the AWS SDK.
+	cargo test --quiet --locked --doc --manifest-path tests/documents/Cargo.toml --target-dir target/documents
 	$(BUILD) --bins
 	.venv/bin/python tests/stack/backends.py
 

@@ -1,4 +1,4 @@
-"""Checks the function for backends on the local system, with the real SDK: every action, and examples/bot.py."""
+"""Checks the function for backends on the local system, with the real SDK: every action, docs/backends.md and examples/bot.py."""
 
 import contextlib
 import json
@@ -21,6 +21,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, local_system(folder) as addresses:
         check_actions(Backend(addresses["lambda"]))
         check_groups(Backend(addresses["lambda"]))
+        check_document(addresses["lambda"])
         check_bot(addresses["lambda"])
     print("ok: backends send, read, change, delete, disconnect and manage groups; the bot answers each question once")
 
@@ -98,6 +99,16 @@ def check_groups(backend):
     ]:
         frame = backend.frame(user, action, **group, **more)
         check((frame["type"], frame["code"]) == ("error", "forbidden"), frame)
+
+
+def check_document(url):
+    """Runs the Python code of docs/backends.md."""
+    document = (ROOT / "docs" / "backends.md").read_text()
+    code = document.split("```python\n")[1].split("```")[0].replace("NAME", "ApiFunction")
+    environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL_LAMBDA": url}
+    command = [sys.executable, "-c", code + "print(json.dumps(frame))"]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    check(json.loads(output)["type"] == "sent", output)
 
 
 def check_bot(url):

@@ -90,6 +90,82 @@ async fn it_creates_changes_and_reads_groups_as_a_user_who_is_not_a_member() {
     assert_eq!(call(&context, unknown).await["code"], "forbidden");
 }
 
+/// A group of alice with bob, of which carol was a member from entry 2 to entry 4.
+async fn group_that_carol_left(context: &Context, history: &str) -> Value {
+    let create = json!({ "as": "alice", "action": "createGroup", "name": "x", "members": ["bob"], "history": history });
+    let group = call(context, create).await["value"]["groupId"].clone();
+    for frame in [
+        json!({ "action": "changeGroup", "add": ["carol"] }),
+        json!({ "action": "sendMessage", "content": "3" }),
+        json!({ "action": "changeGroup", "remove": ["carol"] }),
+        json!({ "action": "sendMessage", "content": "5" }),
+    ] {
+        assert_eq!(in_group(context, &group, "alice", frame).await["type"], "sent");
+    }
+    group
+}
+
+async fn in_group(context: &Context, group: &Value, user: &str, mut frame: Value) -> Value {
+    (frame["as"], frame["groupId"]) = (json!(user), group.clone());
+    call(context, frame).await
+}
+
+#[tokio::test]
+async fn a_former_member_counts_like_a_user_who_never_was_a_member() {
+    for history in ["all", "joined"] {
+        let (_aws, context) = start().await;
+        let group = group_that_carol_left(&context, history).await;
+        for frame in [
+            json!({ "action": "getGroup" }),
+            json!({ "action": "getPresence" }),
+            json!({ "action": "getMessages" }),
+            json!({ "action": "getMessages", "after": 0 }),
+            json!({ "action": "markRead", "seq": 3 }),
+            json!({ "action": "typing" }),
+            json!({ "action": "sendMessage", "content": "x" }),
+            json!({ "action": "sendMessage", "content": "x", "lastSeq": 9 }),
+            json!({ "action": "editMessage", "seq": 3, "content": "x" }),
+            json!({ "action": "react", "seq": 3, "reaction": "x", "on": true }),
+        ] {
+            let stranger = in_group(&context, &group, "system", frame.clone()).await;
+            assert_eq!(in_group(&context, &group, "carol", frame.clone()).await, stranger, "{frame}");
+        }
+        for (user, seq) in [("carol", 3), ("system", 5)] {
+            let deleted = in_group(&context, &group, user, json!({ "action": "deleteMessage", "seq": seq })).await;
+            assert_eq!(deleted["value"]["changed"]["deleted"]["by"], user, "{deleted}");
+            let renamed = in_group(&context, &group, user, json!({ "action": "changeGroup", "name": user })).await;
+            assert_eq!(renamed["type"], "sent", "{renamed}");
+        }
+        let page = in_group(&context, &group, "carol", json!({ "action": "getMessages" })).await;
+        assert_eq!(page["value"]["messages"].as_array().unwrap().len(), 9, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn it_deletes_what_a_member_may_not_read() {
+    let (aws, context) = start().await;
+    let group = group_that_carol_left(&context, "joined").await;
+    let added = in_group(&context, &group, "system", json!({ "action": "changeGroup", "add": ["carol"] })).await;
+    assert_eq!(added["value"]["seq"], 6);
+    aws.put_connection("carol", "carol", now() - 120_000);
+    aws.connections.take_pushes();
+    let deleted = in_group(&context, &group, "carol", json!({ "action": "deleteMessage", "seq": 3 })).await;
+    assert_eq!(deleted["value"]["changed"]["deleted"]["by"], "carol", "{deleted}");
+    let pushes = aws.connections.take_pushes();
+    for push in &pushes {
+        assert_eq!(push.frame.get("changed").is_some(), push.connection_id != "carol", "{push:?}");
+    }
+    assert_eq!(pushes.len(), 4);
+    // A client does not.
+    let edits: edit::Context = aws.context();
+    let frame = json!({ "action": "deleteMessage", "groupId": group, "seq": 5 });
+    let refused = invoke(&edits, edit::handle, Fixture::named("edit").user("carol").frame(&frame)).await;
+    assert_eq!(
+        (&refused["code"], refused["message"].as_str().unwrap().contains("no such message")),
+        (&json!("bad_request"), true)
+    );
+}
+
 #[tokio::test]
 async fn every_action_of_the_protocol_works() {
     let (_aws, context) = start().await;

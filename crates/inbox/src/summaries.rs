@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chat_core::{
     Error, Request,
     model::{
-        conversation::{GroupId, Readable, Recipient, Seq},
+        conversation::{GroupId, Readable, Recipient},
         entry::End,
         state::{InboxHour, ReadPosition},
         time::Timestamp,
@@ -88,42 +88,21 @@ impl Read {
     /// The summary of the conversation; none if the inbox entry is not valid.
     fn summary(&self, request: &Request, entry: &InboxEntry, newest: Newest, is_sorted: bool) -> Option<Listed> {
         let user = &request.user;
-        let end = newest.end.clone();
-        let conversation_id = entry.conversation(user);
-        let (listed_at, summary) = match &entry.recipient {
+        let Newest { message, end } = newest;
+        let position = self.positions.of(user, &entry.recipient);
+        let (kind, last_message, read, listed_at) = match &entry.recipient {
             Recipient::User(peer) => {
-                let message = newest.message?;
-                let read = end.read_by(user, self.positions.of(user, &entry.recipient));
+                let message = message?;
                 let peer_read = end.read_by(peer, self.positions.of(peer, &Recipient::User(user.clone())));
-                (
-                    message.created_at,
-                    ConversationSummary {
-                        conversation_id,
-                        kind: SummaryKind::Direct { peer_id: peer.clone(), peer_read_seq: peer_read.seq },
-                        last_message: Some(message),
-                        seq: end.seq,
-                        read_seq: read.seq,
-                        // A user who writes has read what came before, so all messages after `read_seq` are the peer's.
-                        unread: end.read_position().messages_since(read),
-                    },
-                )
+                let kind = SummaryKind::Direct { peer_id: peer.clone(), peer_read_seq: peer_read.seq };
+                let listed_at = message.created_at;
+                (kind, Some(message), end.read_by(user, position), listed_at)
             }
             Recipient::Group(group) => {
                 let membership = self.memberships.get(group)?;
                 let (kind, listed_at) = self.group(*group, entry, membership, &end)?;
-                let read = read_in_group(membership, self.positions.of(user, &entry.recipient), &end);
-                let may_read = |seq: Seq| membership.readable.contains(seq);
-                (
-                    listed_at,
-                    ConversationSummary {
-                        conversation_id,
-                        kind,
-                        last_message: newest.message.filter(|message| may_read(message.seq)),
-                        seq: end.seq,
-                        read_seq: read.seq,
-                        unread: end.read_position().messages_since(read),
-                    },
-                )
+                let last_message = message.filter(|message| membership.readable.contains(message.seq));
+                (kind, last_message, read_in_group(membership, position, &end), listed_at)
             }
         };
         let hour = entry.left.as_ref().map_or(end.state.inbox_hour, |_| entry.hour);
@@ -132,6 +111,15 @@ impl Read {
         }
         let created_at = (is_sorted || hour != entry.hour).then_some(listed_at);
         let place = InboxCursor { hour, created_at, recipient: entry.recipient.clone() };
+        let summary = ConversationSummary {
+            conversation_id: entry.conversation(user),
+            kind,
+            last_message,
+            seq: end.seq,
+            read_seq: read.seq,
+            // A user who writes has read what came before, so all messages after `read_seq` are of others.
+            unread: end.read_position().messages_since(read),
+        };
         Some(Listed { place, listed_at, summary })
     }
 

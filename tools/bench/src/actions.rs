@@ -13,7 +13,7 @@ use ws_local::{
     template::{self, Function, Stack},
 };
 
-use crate::group_actions;
+use crate::{backend_actions, group_actions, presence_actions};
 
 /// Logical id of the no-op function.
 pub const NOOP: &str = "Noop";
@@ -118,9 +118,10 @@ pub fn every_action(events: usize) -> Workload {
         mark_read_action("markRead, 1 push, no position", "mark2", None),
         query_action("ping", "FallbackFunction", "fallback", "alice", json!({ "action": "ping" })),
     ];
-    let groups = group_actions::actions(events);
-    set_up.extend(groups.set_up);
-    actions.extend(groups.actions);
+    for more in [group_actions::actions(events), presence_actions::actions(), backend_actions::actions()] {
+        set_up.extend(more.set_up);
+        actions.extend(more.actions);
+    }
     Workload { set_up, actions }
 }
 
@@ -159,7 +160,7 @@ fn repeated_action(name: &str, function: &'static str, event: Fixture) -> Action
     Action { name: name.to_owned(), function, next: Box::new(move |_| event.clone()) }
 }
 
-fn query_action(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
+pub(crate) fn query_action(name: &str, function: &'static str, file: &str, user: &str, frame: Value) -> Action {
     repeated_action(name, function, Fixture::named(file).user(user).frame(&frame))
 }
 

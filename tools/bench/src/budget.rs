@@ -36,7 +36,7 @@ const fn budget(
 /// With more calls than this, a function does not start all of them at once.
 const MOST_AT_ONCE: usize = 64;
 
-const BUDGETS: [Budget; 28] = [
+const BUDGETS: [Budget; 33] = [
     budget("no-op", (0, 0), (0.0, 0.0), 0.0),
     budget("authorizer, open mode", (0, 0), (0.0, 0.0), 0.0),
     budget("connect", (1, 1), (0.0, 1.0), 1_600.0),
@@ -64,6 +64,11 @@ const BUDGETS: [Budget; 28] = [
     budget("changeGroup, group of 10", (12, 2), (10.0, 9.0), 20_500.0),
     budget("createGroup, 10 members", (3, 2), (10.0, 45.0), 10_000.0),
     budget("getGroup, group of 10", (2, 2), (2.0, 0.0), 3_000.0),
+    budget("typing, 1 push", (3, 2), (2.0, 0.0), 4_500.0),
+    budget("typing, group of 10", (12, 4), (11.0, 0.0), 17_500.0),
+    budget("getPresence, 20", (21, 1), (30.0, 0.0), 38_000.0),
+    budget("getPresence, group of 10", (3, 3), (7.0, 0.0), 6_300.0),
+    budget("api: sendMessage, 1 push", (3, 2), (2.0, 1.0), 4_900.0),
     budget("ping", (0, 0), (0.0, 0.0), 0.0),
 ];
 

@@ -4,7 +4,10 @@ use chat_core::model::{conversation::GroupId, user::UserId};
 use serde_json::{Value, json};
 use support::Fixture;
 
-use crate::actions::{Action, Known, Workload, connect};
+use crate::{
+    actions::{Action, Known, Workload, connect},
+    presence_actions::typing_action,
+};
 
 /// The numbers of members of the groups to which a message is sent.
 pub const SIZES: [usize; 4] = [3, 10, 50, 250];
@@ -33,6 +36,11 @@ pub fn actions(events: usize) -> Workload {
     actions.push(create_action("createGroup, 10 members"));
     let frame = json!({ "action": "getGroup" });
     actions.push(changed.query_action("getGroup, group of 10", "GroupFunction", "get-group", frame));
+    let present = Group::of("present", 10);
+    set_up.extend(present.create(1));
+    actions.push(typing_action("typing, group of 10", json!({ "groupId": present.id })));
+    let frame = json!({ "action": "getPresence" });
+    actions.push(present.query_action("getPresence, group of 10", "PresenceFunction", "presence", frame));
     Workload { set_up, actions }
 }
 

@@ -8,11 +8,13 @@ pub mod tls;
 
 // Actions and how to measure them.
 pub mod actions;
+pub mod backend_actions;
 pub mod binary_sizes;
 pub mod cpu_share;
 pub mod group_actions;
 pub mod growth;
 pub mod measure;
+pub mod presence_actions;
 
 // Budgets, costs and reports, computed from the measurements.
 pub mod budget;

@@ -18,7 +18,7 @@ use crate::{
     log::{
         Log,
         audience::{Audience, listings},
-        look::{Lookup, Start, for_sender, seq_of},
+        look::{Lookup, Start, seq_of},
     },
     model::{
         conversation::Seq,
@@ -75,8 +75,8 @@ impl Log {
         let Start { mut lookup, mut target, mut group } = start;
         let (mut attempts, mut is_confirmed) = (0, false);
         loop {
-            let (newest, state) = match lookup {
-                Lookup::Fresh { newest, state } => (newest, state),
+            let (newest, is_searched) = match lookup {
+                Lookup::Fresh { newest, is_searched } => (newest, is_searched),
                 Lookup::Duplicate(header) => {
                     return in_time(request, self.found(request, draft, header, target, group, attempts)).await;
                 }
@@ -97,19 +97,22 @@ impl Log {
             }
             let group_before = group.as_deref();
             let target_before = target.as_ref().map(|target| &target.entry);
-            let decision = match draft.decide(newest.as_ref(), state, target_before, group_before) {
+            let limits = self.limiter.limits();
+            let decision = match draft.decide(newest.as_ref(), limits, target_before, group_before) {
                 Ok(decision) => decision,
+                // A search has shown that the draft is not stored.
+                Err(refused @ Error::RateLimited { .. }) if is_searched => return Err(refused),
                 // The draft can be stored already, and its target therefore deleted. Or the client knows a later end than the
                 // one that its position proves.
                 Err(_) if !is_confirmed => {
                     is_confirmed = true;
-                    let found = in_time(request, self.search(draft, from, true)).await;
-                    lookup = found.map_err(|error| for_sender(draft, group_before, error))?;
+                    lookup = in_time(request, self.search(draft, from, true)).await?;
                     continue;
                 }
                 Err(refused) => return Err(refused),
             };
 
+            let state = decision.state;
             let hour_before = newest.as_ref().map_or(InboxHour::NONE, |newest| newest.state.inbox_hour);
             let enters_hour = hour_before < state.inbox_hour;
             let listings = if enters_hour { listings(draft, group_before) } else { Vec::new() };
@@ -136,7 +139,7 @@ impl Log {
                 PutOutcome::Contended => false,
             };
             if is_stored {
-                let Decision { entry, state, changed, group } = decision;
+                let Decision { entry, changed, group, .. } = decision;
                 if let (PutOutcome::Stored, Some(group)) = (outcome, group) {
                     self.members.remember(group);
                 }
@@ -154,7 +157,7 @@ impl Log {
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
-                    lookup = self.fresh(draft, Some(End::from(stored.header())))?;
+                    lookup = Lookup::Fresh { newest: Some(End::from(stored.header())), is_searched: true };
                     target = in_time(request, self.target(draft)).await?;
                     is_confirmed = false;
                     continue;

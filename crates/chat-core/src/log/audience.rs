@@ -21,7 +21,7 @@ impl Audience {
     /// that it adds.
     pub(super) fn of_next(draft: &Draft, before: Option<&Group>, after: Option<&Group>) -> Self {
         match draft.recipient() {
-            Recipient::User(recipient) => Self::of_users([draft.sender().clone(), recipient]),
+            Recipient::User(recipient) => Self::of_users([draft.sender(), recipient]),
             Recipient::Group(_) => Self(members(after).chain(members(before)).collect()),
         }
     }
@@ -29,7 +29,7 @@ impl Audience {
     /// Of entry `seq`, which is pushed again: those present members of the group who were members then.
     pub(super) fn of_stored(draft: &Draft, seq: Seq, group: Option<&Group>) -> Self {
         match draft.recipient() {
-            Recipient::User(recipient) => Self::of_users([draft.sender().clone(), recipient]),
+            Recipient::User(recipient) => Self::of_users([draft.sender(), recipient]),
             Recipient::Group(_) => {
                 let present = group.into_iter().flat_map(|group| &group.members);
                 let then = present.filter(|(_, member)| member.at <= seq);
@@ -38,8 +38,8 @@ impl Audience {
         }
     }
 
-    fn of_users(users: [UserId; 2]) -> Self {
-        Self(users.into_iter().map(|user| (user, Seq::FIRST)).collect())
+    fn of_users(users: [&UserId; 2]) -> Self {
+        Self(users.into_iter().map(|user| (user.clone(), Seq::FIRST)).collect())
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = &UserId> {
@@ -63,15 +63,15 @@ fn members(group: Option<&Group>) -> impl Iterator<Item = (UserId, Seq)> {
 
 /// In whose inboxes the conversation is listed.
 pub(super) fn listings(draft: &Draft, group: Option<&Group>) -> Vec<Listing> {
-    let sender = draft.sender().clone();
-    match draft.recipient() {
-        Recipient::User(other) if other == sender => vec![(sender, Recipient::User(other))],
+    let (sender, recipient) = (draft.sender(), draft.recipient());
+    match recipient {
+        Recipient::User(other) if other == sender => vec![(sender.clone(), recipient.clone())],
         Recipient::User(other) => {
-            vec![(sender.clone(), Recipient::User(other.clone())), (other, Recipient::User(sender))]
+            vec![(sender.clone(), recipient.clone()), (other.clone(), Recipient::User(sender.clone()))]
         }
-        Recipient::Group(id) => {
+        Recipient::Group(_) => {
             let members = group.into_iter().flat_map(|group| group.members.keys());
-            members.map(|user| (user.clone(), Recipient::Group(id))).collect()
+            members.map(|user| (user.clone(), recipient.clone())).collect()
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::{
         error::Error,
         group::Group,
         group_change::NOT_A_MEMBER,
-        state::ConversationState,
     },
     protocol::{
         position::{Evidence, Position},
@@ -44,8 +43,8 @@ pub(super) enum Lookup {
     Fresh {
         /// The newest known entry; none if the conversation has none.
         newest: Option<End>,
-        /// The state of the conversation if the draft follows.
-        state: ConversationState,
+        /// Whether every entry up to `newest` that can be the draft was searched.
+        is_searched: bool,
     },
     /// This entry is the draft, stored by an earlier attempt of this function or of the client.
     Duplicate(EntryHeader),
@@ -63,25 +62,28 @@ impl Log {
             async { Ok(self.target(draft).await) },
             self.group_of(draft),
         )?;
-        let lookup = lookup.map_err(|error| for_sender(draft, group.as_deref(), error))?;
-        Ok(Start { lookup, target: target?, group })
+        Ok(Start { lookup: lookup?, target: target?, group })
     }
 
     /// Reads every entry that the client may not have seen: those from `lastSeq` on, or the newest 25. A valid position
     /// needs no read, and neither does the creation of a group, whose first slot shows whether it is a repeat.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if entry `lastSeq` does not exist, [`Error::OutOfDate`] if more than 1,000 entries follow it
-    /// and the draft could be among them, [`Error::RateLimited`] if the sender has used up the limit in this conversation.
+    /// [`Error::BadRequest`] if entry `lastSeq` does not exist, and those of [`Log::search`].
     async fn prove_end(&self, draft: &Draft, known: &KnownEnd) -> Result<Lookup, Error> {
         match known {
-            _ if draft.creates_group() => self.fresh(draft, None),
+            _ if draft.creates_group() => Ok(Lookup::Fresh { newest: None, is_searched: false }),
             KnownEnd::Unknown => self.look(draft, None).await,
             KnownEnd::Position(position) => self.prove_position(draft, position).await,
             KnownEnd::LastSeq(last_seq) => match self.look(draft, Some(*last_seq)).await? {
-                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < *last_seq => Err(Error::bad_request(
-                    "lastSeq: the conversation has no such entry; send the newest seq that you hold, or 0",
-                )),
+                Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < *last_seq => {
+                    Err(match self.removal(draft).await? {
+                        Some(_) => Error::Forbidden(NOT_A_MEMBER),
+                        None => Error::bad_request(
+                            "lastSeq: the conversation has no such entry; send the newest seq that you hold, or 0",
+                        ),
+                    })
+                }
                 lookup => Ok(lookup),
             },
         }
@@ -89,12 +91,8 @@ impl Log {
 
     /// A position that is not valid is never an error: it only makes the look necessary.
     async fn prove_position(&self, draft: &Draft, position: &Position) -> Result<Lookup, Error> {
-        match self.positions.read(position, draft.sender(), &draft.recipient()) {
-            Evidence::Proof(end) => match draft.state_after(Some(&end), self.limiter.limits()) {
-                Ok(state) => Ok(Lookup::Fresh { newest: Some(end), state }),
-                // A repeat of a stored entry is not refused.
-                Err(_) => self.look(draft, Some(end.seq)).await,
-            },
+        match self.positions.read(position, draft.sender(), draft.recipient()) {
+            Evidence::Proof(end) => Ok(Lookup::Fresh { newest: Some(end), is_searched: false }),
             // The claim may be about another conversation, so the newest entries are searched in any case.
             Evidence::Claim(seq) => match self.look(draft, Some(seq.before(UNSEEN_BY_DEFAULT.into()))).await? {
                 Lookup::Fresh { newest, .. } if seq_of(newest.as_ref()) < seq => self.look(draft, None).await,
@@ -155,14 +153,40 @@ impl Log {
 
     /// Reads the entries from `from` on, or the newest 25, newest first, until one of them is the draft. If the draft can't
     /// be stored yet, it reads the newest entry only.
+    ///
+    /// A sender who was removed from the group can have stored the draft only before that. So only the entries up to the removal
+    /// are searched if there are too many, and the sender learns nothing about later ones.
+    ///
+    /// # Errors
+    /// [`Error::OutOfDate`] if there are more than 1,000 entries, [`Error::Forbidden`] if the sender was removed from the group
+    /// and did not store the draft before.
     pub(super) async fn search(&self, draft: &Draft, from: Option<Seq>, may_be_stored: bool) -> Result<Lookup, Error> {
+        match self.search_before(draft, from, None, may_be_stored).await {
+            Err(Error::OutOfDate) => match self.removal(draft).await? {
+                None => Err(Error::OutOfDate),
+                Some(removal) => match self.search_before(draft, from, Some(removal), may_be_stored).await? {
+                    Lookup::Fresh { .. } => Err(Error::Forbidden(NOT_A_MEMBER)),
+                    found => Ok(found),
+                },
+            },
+            result => result,
+        }
+    }
+
+    /// Like [`Log::search`], among the entries before `before`.
+    async fn search_before(
+        &self,
+        draft: &Draft,
+        from: Option<Seq>,
+        mut before: Option<Seq>,
+        may_be_stored: bool,
+    ) -> Result<Lookup, Error> {
         let limit = match (may_be_stored, from) {
             (false, _) => 1,
             (true, None) => UNSEEN_BY_DEFAULT,
             (true, Some(_)) => HEADERS_PER_QUERY,
         };
         let mut newest: Option<End> = None;
-        let mut before = None;
         loop {
             let page = self.messages.headers(draft.conversation(), from, before, limit).await?;
             for header in page.headers {
@@ -178,25 +202,20 @@ impl Log {
                         return Err(Error::OutOfDate);
                     }
                 }
-                _ => return self.fresh(draft, newest),
+                _ => return Ok(Lookup::Fresh { newest, is_searched: true }),
             }
         }
     }
 
-    /// The draft is to follow `newest`.
+    /// The entry that removed the sender from the group; none if the sender is a member, or needs no membership.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
-    pub(super) fn fresh(&self, draft: &Draft, newest: Option<End>) -> Result<Lookup, Error> {
-        let state = draft.state_after(newest.as_ref(), self.limiter.limits())?;
-        Ok(Lookup::Fresh { newest, state })
+    /// [`Error::Forbidden`] if the sender never was a member. If the membership can't be read.
+    async fn removal(&self, draft: &Draft) -> Result<Option<Seq>, Error> {
+        let Some(id) = draft.group().filter(|_| !draft.needs_no_membership()) else { return Ok(None) };
+        let membership = self.members.membership(draft.sender(), id).await?;
+        Ok(membership.ok_or(Error::Forbidden(NOT_A_MEMBER))?.readable.to)
     }
-}
-
-/// The error that the sender gets. One who is not a member any more learns nothing about the conversation.
-pub(super) fn for_sender(draft: &Draft, group: Option<&Group>, error: Error) -> Error {
-    let is_stranger = group.is_some_and(|group| group.role(draft.sender()).is_none()) && !draft.needs_no_membership();
-    if is_stranger && !error.is_fault_of_service() { Error::Forbidden(NOT_A_MEMBER) } else { error }
 }
 
 /// The sequence number of the newest entry, or [`Seq::NONE`].

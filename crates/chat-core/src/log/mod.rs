@@ -129,8 +129,7 @@ impl Log {
             return;
         }
         let position = ReadPosition::at(*appended.stored.entry.seq(), appended.stored.state.changes);
-        let recipient = draft.recipient();
-        let mark = self.inboxes.mark_read(draft.sender(), &recipient, position);
+        let mark = self.inboxes.mark_read(draft.sender(), draft.recipient(), position);
         if let Err(error) = in_time(request, mark).await {
             // Until the sender's next entry or `markRead`, what they have read before counts as unread.
             tracing::warn!(cause = chain(&error), "the read position of a sender was not stored");

@@ -1,10 +1,12 @@
 //! `Change`: what a user does to a stored message, and who may do it.
 
 use crate::model::{
-    entry::ChangeEntry,
+    conversation::Seq,
     error::Error,
     json::json_length,
     message::{Content, Deletion, Mentions, Message, Reaction, Reactions},
+    time::Timestamp,
+    user::UserId,
 };
 
 /// The maximum length of a changed message as JSON, in bytes: a message and some reactions. A page with one such message
@@ -46,19 +48,32 @@ impl EditWindow {
     }
 }
 
+/// Who changes a message, by which entry.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangeAuthor<'a> {
+    /// The sender of the entry.
+    pub user: &'a UserId,
+    /// Whether the user is an admin or owner of the group.
+    pub leads_group: bool,
+    /// The number of the entry.
+    pub seq: Seq,
+    /// The time of the entry.
+    pub created_at: Timestamp,
+}
+
 impl Change {
-    /// The message after this change, which `entry` announces. `leads_group` is whether the user of the entry is an admin or
-    /// owner of the group.
+    /// The message after this change.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the user of the entry may not change the message like this, [`Error::BadRequest`] and
+    /// [`Error::Forbidden`] if the author may not change the message like this, [`Error::BadRequest`] and
     /// [`Error::TooLarge`] if the message would exceed a limit.
-    pub fn apply(&self, target: &Message, entry: &ChangeEntry, leads_group: bool) -> Result<Message, Error> {
-        let is_own = target.sender_id == entry.sender_id;
+    pub fn apply(&self, target: &Message, author: ChangeAuthor<'_>) -> Result<Message, Error> {
+        let ChangeAuthor { user, leads_group, seq, created_at } = author;
+        let is_own = target.sender_id == *user;
         if target.deleted.is_some() {
             return Err(Error::Forbidden("the message is deleted; it can't be changed"));
         }
-        let mut changed = Message { version: Some(entry.seq), ..target.clone() };
+        let mut changed = Message { version: Some(seq), ..target.clone() };
         match self {
             Self::Edit { content, window } => {
                 if !is_own {
@@ -67,11 +82,11 @@ impl Change {
                 if *window == EditWindow(0) {
                     return Err(Error::Forbidden("messages can't be edited here"));
                 }
-                if entry.created_at.millis_since(changed.created_at) > window.0 {
+                if created_at.millis_since(changed.created_at) > window.0 {
                     return Err(Error::Forbidden("the message is too old to be edited; send a new one"));
                 }
                 changed.content = content.clone();
-                changed.edited_at = Some(entry.created_at);
+                changed.edited_at = Some(created_at);
             }
             Self::Delete { is_backend } => {
                 if !is_own && !leads_group && !is_backend {
@@ -80,14 +95,14 @@ impl Change {
                     ));
                 }
                 changed.content = Content::of_deleted();
-                changed.deleted = Some(Deletion { at: entry.created_at, by: entry.sender_id.clone() });
+                changed.deleted = Some(Deletion { at: created_at, by: user.clone() });
                 changed.edited_at = None;
                 changed.reply_to = None;
                 changed.mentions = Mentions::default();
                 changed.reactions = Reactions::default();
             }
-            Self::React(reaction) => changed.reactions.add(reaction, &entry.sender_id)?,
-            Self::Unreact(reaction) => changed.reactions.remove(reaction, &entry.sender_id),
+            Self::React(reaction) => changed.reactions.add(reaction, user)?,
+            Self::Unreact(reaction) => changed.reactions.remove(reaction, user),
         }
         match json_length(&changed) {
             0..=MAX_CHANGED_BYTES => Ok(changed),

@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use crate::model::user::UserId;
 
-/// The id of a group: a UUID.
+/// The id of a group: a UUID. As text it is in lower case with hyphens. Other spellings of a UUID are refused, so that a client
+/// that compares texts never takes one group for two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct GroupId(Uuid);
 
 impl GroupId {
@@ -32,11 +33,30 @@ impl GroupId {
 }
 
 impl fmt::Display for GroupId {
-    /// In lower case with hyphens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
+
+impl From<GroupId> for String {
+    fn from(id: GroupId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for GroupId {
+    type Error = InvalidGroupId;
+
+    fn try_from(text: String) -> Result<Self, InvalidGroupId> {
+        let id = Self(Uuid::try_parse(&text).map_err(|_| InvalidGroupId)?);
+        if id.to_string() == text { Ok(id) } else { Err(InvalidGroupId) }
+    }
+}
+
+/// The text is not a UUID, or another spelling of one.
+#[derive(Debug, thiserror::Error)]
+#[error("a groupId is a UUID in lower case with hyphens; send the one that the service gave you")]
+pub struct InvalidGroupId;
 
 /// The user or the group that an entry is sent to. In frames and items: `recipientId` or `groupId`.
 ///
@@ -191,6 +211,26 @@ mod tests {
         assert_eq!(id.as_str(), "dm:5:alice:bob");
         assert_eq!(id, ConversationId::between(&user("alice"), &user("bob")));
         assert_eq!(ConversationId::between(&user("李"), &user("李")).as_str(), "dm:3:李:李");
+    }
+
+    #[test]
+    fn a_group_id_has_one_spelling() {
+        let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+        let parsed = GroupId::try_from(id.to_owned()).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<GroupId>(&format!("\"{id}\"")).unwrap(), parsed);
+        let others = [
+            id.to_uppercase(),
+            id.replace('-', ""),
+            format!("{{{id}}}"),
+            format!("urn:uuid:{id}"),
+            format!("{id} "),
+            id[1..].to_owned(),
+            String::new(),
+        ];
+        for other in others {
+            assert!(GroupId::try_from(other.clone()).is_err(), "{other}");
+        }
     }
 
     proptest! {

@@ -1,14 +1,15 @@
 //! `Decision`: what a draft becomes at the end of its conversation, or why it is refused there.
 
 use crate::model::{
-    change::Change,
+    change::{Change, ChangeAuthor},
     conversation::Seq,
-    draft::{Draft, GroupRules, Intent},
-    entry::{ChangeEntry, End, Entry, GroupEntry},
+    draft::{Draft, DraftKind, GroupRules},
+    entry::{End, Entry},
     error::Error,
     group::{Group, Member},
     group_change::{GroupAuthor, NOT_A_MEMBER},
-    message::Message,
+    message::{Mentions, Message},
+    rate_limit::RateLimits,
     state::{ConversationState, ReadPosition},
 };
 
@@ -29,85 +30,89 @@ pub struct Decision {
 }
 
 impl Draft {
-    /// What the draft becomes after `newest`, or as the first entry of its conversation. `state` is [`Draft::state_after`],
-    /// `target` the entry that it changes, and `group` the group that it goes to, as of `newest`.
+    /// What the draft becomes after `newest`, or as the first entry of its conversation. `target` is the entry that it changes,
+    /// and `group` the group that it goes to, as of `newest`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the sender may not do this, [`Error::BadRequest`] if the draft refers to an entry that does not
-    /// exist or is not theirs to read, and those of [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
+    /// [`Error::Forbidden`] if the sender may not do this, whatever else is wrong if they are not a member of the group.
+    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. [`Error::BadRequest`] if
+    /// the draft refers to an entry that does not exist or is not theirs to read. Those of [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
     pub fn decide(
         &self,
         newest: Option<&End>,
-        state: ConversationState,
+        limits: RateLimits,
         target: Option<&Entry>,
         group: Option<&Group>,
     ) -> Result<Decision, Error> {
         let end = newest.map_or(Seq::NONE, |newest| newest.seq);
         let (seq, created_at) = (end.next(), self.created_at_after(newest));
         let member = self.member(group)?;
+        let state = self.state_after(newest, limits)?;
         let first = member.map_or(Seq::FIRST, |member| member.seen);
-        match (&self.entry, &self.intent) {
-            (Entry::Message(message), _) => {
-                check_message(message, end, member.zip(group))?;
-                let entry = Entry::Message(Message { seq, created_at, ..message.clone() });
-                Ok(Decision { entry, state, changed: None, group: None })
+        let (changed, group) = match &self.kind {
+            DraftKind::Message { reply_to, mentions, .. } => {
+                check_message(*reply_to, mentions, end, member.zip(group))?;
+                (None, None)
             }
-            (Entry::Change(change), Intent::ChangeMessage(what)) => {
-                if change.target > end || change.target < first {
+            DraftKind::Change { target: number, change } => {
+                if *number > end || *number < first {
                     return Err(Error::bad_request(NO_SUCH_MESSAGE));
                 }
-                let change = ChangeEntry { seq, created_at, ..change.clone() };
-                let leads = group.is_some_and(|group| group.is_led_by(self.sender()));
-                let changed = changed(what, target, &change, leads)?;
-                Ok(Decision { entry: Entry::Change(change), state, changed: Some(changed), group: None })
+                let leads_group = group.is_some_and(|group| group.is_led_by(self.sender()));
+                let author = ChangeAuthor { user: self.sender(), leads_group, seq, created_at };
+                (Some(changed(change, target, author)?), None)
             }
-            (Entry::Group(entry), Intent::ChangeGroup(GroupRules { limit, is_backend })) => {
+            DraftKind::Group { group_id, change, rules: GroupRules { limit, is_backend } } => {
                 let messages = ReadPosition::at(seq, state.changes).messages;
                 let author = GroupAuthor { user: self.sender(), is_backend: *is_backend, seq, created_at, messages };
-                let after = match (entry.change.created, group) {
-                    (true, None) if newest.is_none() => entry.change.create(entry.group_id, author, *limit)?,
-                    (false, Some(group)) => entry.change.apply(group, author, *limit)?,
+                let after = match (change.created, group) {
+                    (true, None) if newest.is_none() => change.create(*group_id, author, *limit)?,
+                    (false, Some(group)) => change.apply(group, author, *limit)?,
                     (true, _) => return Err(Error::Internal("the id of a new group is taken".into())),
                     (false, None) => return Err(Error::Forbidden(NOT_A_MEMBER)),
                 };
-                let entry = Entry::Group(GroupEntry { seq, created_at, ..entry.clone() });
-                Ok(Decision { entry, state, changed: None, group: Some(after) })
+                (None, Some(after))
             }
-            (Entry::Change(_) | Entry::Group(_), _) => Err(Error::Internal("a draft of two kinds".into())),
-        }
+        };
+        Ok(Decision { entry: self.entry(seq, created_at), state, changed, group })
     }
 
-    /// The sender as a member of the group; none in a direct conversation, and if the draft needs no membership.
+    /// The sender as a member of the group; none in a direct conversation, and if the draft needs no membership. What depends
+    /// on the membership is then not checked.
     fn member<'a>(&self, group: Option<&'a Group>) -> Result<Option<&'a Member>, Error> {
-        let member = group.and_then(|group| group.members.get(self.sender()));
-        let is_needed = self.group().is_some() && !self.creates_group() && !self.needs_no_membership();
-        match is_needed && member.is_none() {
-            true => Err(Error::Forbidden(NOT_A_MEMBER)),
-            false => Ok(member),
+        if self.group().is_none() || self.creates_group() || self.needs_no_membership() {
+            return Ok(None);
         }
+        let member = group.and_then(|group| group.members.get(self.sender()));
+        member.map(Some).ok_or(Error::Forbidden(NOT_A_MEMBER))
     }
 }
 
-fn check_message(message: &Message, end: Seq, sender: Option<(&Member, &Group)>) -> Result<(), Error> {
-    if message.reply_to > Some(end) {
+fn check_message(
+    reply_to: Option<Seq>,
+    mentions: &Mentions,
+    end: Seq,
+    sender: Option<(&Member, &Group)>,
+) -> Result<(), Error> {
+    if reply_to > Some(end) {
         return Err(Error::bad_request(NO_SUCH_QUOTE));
     }
     let Some((member, group)) = sender else { return Ok(()) };
     if !group.settings.posting.includes(member.role) {
         return Err(Error::Forbidden("only admins and owners may send messages to this group"));
     }
-    if message.reply_to.is_some_and(|seq| seq < member.seen) {
+    if reply_to.is_some_and(|seq| seq < member.seen) {
         return Err(Error::bad_request(NO_SUCH_QUOTE));
     }
-    match message.mentions.iter().find(|user| !group.members.contains_key(user)) {
+    match mentions.iter().find(|user| !group.members.contains_key(user)) {
         Some(user) => Err(Error::bad_request(format!("mentions: {user} is not a member of the group; leave them out"))),
         None => Ok(()),
     }
 }
 
-fn changed(what: &Change, target: Option<&Entry>, change: &ChangeEntry, leads_group: bool) -> Result<Message, Error> {
+fn changed(change: &Change, target: Option<&Entry>, author: ChangeAuthor<'_>) -> Result<Message, Error> {
     match target {
-        Some(Entry::Message(message)) => what.apply(message, change, leads_group),
+        Some(Entry::Message(message)) => change.apply(message, author),
         Some(Entry::Change(_) | Entry::Group(_)) => {
             Err(Error::bad_request("seq: this entry is not a message; send the seq of a message"))
         }

@@ -23,20 +23,22 @@ pub const MAX_MESSAGE_BYTES: usize = 24_000;
 /// An entry that is to be stored. It gets its number, and its final `createdAt`, from the entry that it follows.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// With the longest number, so that the length of the entry does not depend on its number.
-    pub(super) entry: Entry,
-    pub(super) intent: Intent,
+    message_id: Uuid,
+    conversation_id: ConversationId,
+    authorship: Authorship,
+    recipient: Recipient,
+    pub(super) kind: DraftKind,
 }
 
-/// What a draft does besides adding an entry.
+/// What differs between the kinds of entries.
 #[derive(Debug, Clone)]
-pub(super) enum Intent {
-    /// Nothing: the entry is a message.
-    Send,
-    /// Changes a message.
-    ChangeMessage(Change),
-    /// Creates or changes the group.
-    ChangeGroup(GroupRules),
+pub(super) enum DraftKind {
+    /// A message.
+    Message { content: Content, reply_to: Option<Seq>, mentions: Mentions },
+    /// A change of message `target`.
+    Change { target: Seq, change: Change },
+    /// The creation or a change of the group.
+    Group { group_id: GroupId, change: GroupChange, rules: GroupRules },
 }
 
 /// What a change of a group is checked against besides the group.
@@ -75,24 +77,10 @@ impl Draft {
         if reply_to == Some(Seq::NONE) {
             return Err(Error::bad_request("replyTo: the first entry is 1; name one that you hold"));
         }
-        let message = Message {
-            message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::of(&authorship.sender, &recipient),
-            seq: Seq::MAX,
-            sender_id: authorship.sender,
-            recipient,
-            content,
-            created_at: authorship.received_at,
-            client_message_id: authorship.client_message_id,
-            reply_to,
-            mentions,
-            version: None,
-            edited_at: None,
-            deleted: None,
-            reactions: Reactions::default(),
-        };
-        match json_length(&message) {
-            0..=MAX_MESSAGE_BYTES => Ok(Self { entry: Entry::Message(message), intent: Intent::Send }),
+        let draft = Self::new(authorship, recipient, DraftKind::Message { content, reply_to, mentions });
+        // With the longest number, so that the limit does not depend on the number.
+        match json_length(&draft.entry(Seq::MAX, draft.authorship.received_at)) {
+            0..=MAX_MESSAGE_BYTES => Ok(draft),
             _ => Err(Error::TooLarge("the message has more than 24,000 bytes as JSON; send it in parts")),
         }
     }
@@ -105,18 +93,7 @@ impl Draft {
         if target == Seq::NONE {
             return Err(Error::bad_request("seq: the first message is 1; send the seq of one that you hold"));
         }
-        let entry = Entry::Change(ChangeEntry {
-            message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::of(&authorship.sender, &recipient),
-            seq: Seq::MAX,
-            kind: ChangeKind::Change,
-            target,
-            sender_id: authorship.sender,
-            recipient,
-            created_at: authorship.received_at,
-            client_message_id: authorship.client_message_id,
-        });
-        Ok(Self { entry, intent: Intent::ChangeMessage(change) })
+        Ok(Self::new(authorship, recipient, DraftKind::Change { target, change }))
     }
 
     /// The creation of a group, or a change of its members or settings.
@@ -130,86 +107,130 @@ impl Draft {
         rules: GroupRules,
     ) -> Result<Self, Error> {
         change.check()?;
-        let entry = Entry::Group(GroupEntry {
-            message_id: Uuid::new_v4(),
-            conversation_id: ConversationId::of_group(group_id),
-            group_id,
-            seq: Seq::MAX,
-            kind: GroupKind::Group,
-            sender_id: authorship.sender,
-            created_at: authorship.received_at,
-            client_message_id: authorship.client_message_id,
-            change,
-        });
-        Ok(Self { entry, intent: Intent::ChangeGroup(rules) })
+        Ok(Self::new(authorship, Recipient::Group(group_id), DraftKind::Group { group_id, change, rules }))
+    }
+
+    fn new(authorship: Authorship, recipient: Recipient, kind: DraftKind) -> Self {
+        let conversation_id = ConversationId::of(&authorship.sender, &recipient);
+        Self { message_id: Uuid::new_v4(), conversation_id, authorship, recipient, kind }
+    }
+
+    /// The entry that the draft becomes as entry `seq`.
+    pub(super) fn entry(&self, seq: Seq, created_at: Timestamp) -> Entry {
+        let Self { message_id, conversation_id, authorship, recipient, kind } = self.clone();
+        let Authorship { sender: sender_id, client_message_id, .. } = authorship;
+        match kind {
+            DraftKind::Message { content, reply_to, mentions } => Entry::Message(Message {
+                message_id,
+                conversation_id,
+                seq,
+                sender_id,
+                recipient,
+                content,
+                created_at,
+                client_message_id,
+                reply_to,
+                mentions,
+                version: None,
+                edited_at: None,
+                deleted: None,
+                reactions: Reactions::default(),
+            }),
+            DraftKind::Change { target, .. } => Entry::Change(ChangeEntry {
+                message_id,
+                conversation_id,
+                seq,
+                kind: ChangeKind::Change,
+                target,
+                sender_id,
+                recipient,
+                created_at,
+                client_message_id,
+            }),
+            DraftKind::Group { group_id, change, .. } => Entry::Group(GroupEntry {
+                message_id,
+                conversation_id,
+                group_id,
+                seq,
+                kind: GroupKind::Group,
+                sender_id,
+                created_at,
+                client_message_id,
+                change,
+            }),
+        }
     }
 
     /// The conversation of sender and recipient.
     pub(crate) fn conversation(&self) -> &ConversationId {
-        self.entry.conversation_id()
+        &self.conversation_id
     }
 
     /// As [`Message::sender_id`].
     pub fn sender(&self) -> &UserId {
-        self.entry.sender_id()
+        &self.authorship.sender
     }
 
     /// As [`Message::recipient`].
-    pub fn recipient(&self) -> Recipient {
-        self.entry.recipient()
+    pub fn recipient(&self) -> &Recipient {
+        &self.recipient
     }
 
     /// The group that the draft goes to; none in a direct conversation.
     pub fn group(&self) -> Option<GroupId> {
-        self.recipient().group()
+        self.recipient.group()
     }
 
     /// Whether the draft creates its group.
     pub fn creates_group(&self) -> bool {
-        matches!(&self.entry, Entry::Group(group) if group.change.created)
+        matches!(&self.kind, DraftKind::Group { change, .. } if change.created)
     }
 
-    /// Whether a backend may store the draft in a group of which the sender is not a member.
+    /// Whether the draft may be stored in a group of which the sender is not a member: a backend may change every group, and
+    /// delete every message.
     pub fn needs_no_membership(&self) -> bool {
         matches!(
-            self.intent,
-            Intent::ChangeGroup(GroupRules { is_backend: true, .. })
-                | Intent::ChangeMessage(Change::Delete { is_backend: true })
+            self.kind,
+            DraftKind::Group { rules: GroupRules { is_backend: true, .. }, .. }
+                | DraftKind::Change { change: Change::Delete { is_backend: true }, .. }
         )
     }
 
     /// The message that the draft changes.
     pub fn target(&self) -> Option<Seq> {
-        self.entry.target()
+        match self.kind {
+            DraftKind::Change { target, .. } => Some(target),
+            DraftKind::Message { .. } | DraftKind::Group { .. } => None,
+        }
     }
 
     pub(super) fn created_at_after(&self, newest: Option<&End>) -> Timestamp {
-        let received_at = *self.entry.created_at();
+        let received_at = self.authorship.received_at;
         newest.map_or(received_at, |newest| newest.created_at.max(received_at))
     }
 
     /// Whether `stored` is this draft, stored by an attempt whose response was lost.
     pub fn is_own_attempt(&self, stored: &EntryHeader) -> bool {
-        stored.message_id == *self.entry.message_id()
+        stored.message_id == self.message_id
     }
 
     /// Whether the client sent `stored` before and this draft is a repeat of it.
     pub fn is_duplicate_of(&self, stored: &EntryHeader) -> bool {
         self.has_client_message_id()
-            && stored.client_message_id == *self.entry.client_message_id()
-            && stored.sender_id == *self.entry.sender_id()
+            && stored.client_message_id == self.authorship.client_message_id
+            && stored.sender_id == self.authorship.sender
     }
 
     /// Whether [`Draft::is_duplicate_of`] can be true for any entry.
     pub fn has_client_message_id(&self) -> bool {
-        self.entry.client_message_id().is_some()
+        self.authorship.client_message_id.is_some()
     }
 
     /// The state of the conversation if this draft follows `newest`.
     ///
     /// # Errors
     /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
-    pub fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
+    pub(super) fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
         let is_group = self.group().is_some();
         let before = match newest {
             None => ConversationState::default(),
@@ -217,12 +238,12 @@ impl Draft {
             Some(newest) => newest.state.for_answer_to(newest.seq),
         };
         let limit = if is_group { limits.per_group } else { limits.per_user };
-        let spent = before.spend(*self.entry.created_at(), limit)?;
+        let spent = before.spend(self.authorship.received_at, limit)?;
         let created_at = self.created_at_after(newest);
-        Ok(match self.entry {
-            Entry::Message(_) => spent.with_message(created_at),
-            Entry::Change(_) => spent.with_change(),
-            Entry::Group(_) => {
+        Ok(match self.kind {
+            DraftKind::Message { .. } => spent.with_message(created_at),
+            DraftKind::Change { .. } => spent.with_change(),
+            DraftKind::Group { .. } => {
                 spent.with_group_change(newest.map_or(Seq::NONE, |newest| newest.seq).next(), created_at)
             }
         })

@@ -123,6 +123,15 @@ impl Entry {
         }
     }
 
+    /// The group of the entry; none in a direct conversation.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Message(message) => message.recipient.group(),
+            Self::Change(change) => change.recipient.group(),
+            Self::Group(group) => Some(group.group_id),
+        }
+    }
+
     /// The message; none if this is another entry.
     pub fn into_message(self) -> Option<Message> {
         match self {

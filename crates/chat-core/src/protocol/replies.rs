@@ -1,4 +1,4 @@
-//! What a route returns: the content of the frame that answers the caller.
+//! `Reply`: the result of a route, which is the content of the frame that answers the caller.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -77,7 +77,7 @@ impl Sent {
         Self {
             message_id: *entry.message_id(),
             conversation_id: entry.conversation_id().clone(),
-            group_id: entry.recipient().group(),
+            group_id: entry.group(),
             seq: *entry.seq(),
             created_at: *entry.created_at(),
             client_message_id: entry.client_message_id().clone(),

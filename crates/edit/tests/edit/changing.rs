@@ -1,4 +1,4 @@
-//! What a change stores, replies and pushes, and what other routes make of it.
+//! Changes that succeed: the stored items, the replies, the pushes, and the replies of other routes afterwards.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What a fold of the log says about the messages, and the checks of what is stored and answered against it.
+//! `Folded`: a message as it follows from the entries, and checks of the stored messages and the replies against it.
 
 use std::collections::{BTreeMap, HashMap};
 

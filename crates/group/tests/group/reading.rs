@@ -1,4 +1,4 @@
-//! What readers see: pages while the group changes, read positions, receipts, presence and typing.
+//! Reading a group: pages while the group changes, read positions, receipts, presence and typing.
 
 use std::sync::Arc;
 

@@ -47,6 +47,27 @@ async fn a_sender_who_is_removed_before_the_put_takes_effect_is_refused() {
     }
 }
 
+/// The entry that takes the slot uses up the rate of the group. A user who is not a member any more must not learn that.
+#[tokio::test]
+async fn a_sender_who_is_removed_at_the_rate_limit_before_the_put_takes_effect_is_refused() {
+    let chat = Chat::start_with(&[("GROUP_RATE", "1")]).await;
+    let group = chat.group(&["bob"]).await;
+    for content in ["2", "3", "4"] {
+        chat.send("bob", &group, content).await;
+    }
+    chat.aws.dynamodb.take_calls();
+    let released = hold_next_put(&chat);
+    let remove = async {
+        chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
+        chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+        released.notify_one();
+    };
+    let frame = message(&group, "too late");
+    let (reply, ()) = tokio::join!(chat.request("bob", &frame), remove);
+    assert_eq!((&reply["code"], &reply["message"]), (&json!("forbidden"), &json!(NOT_A_MEMBER)));
+    assert_eq!(chat.request("alice", &message(&group, "too many")).await["code"], "rate_limited");
+}
+
 #[tokio::test]
 async fn a_member_who_is_added_before_the_put_takes_effect_gets_the_message() {
     let chat = Chat::start().await;
@@ -104,6 +125,37 @@ async fn a_repeat_is_recognised_after_the_sender_was_removed() {
     receivers(&chat);
     chat.accepted("bob", frame).await;
     assert_eq!(receivers(&chat), ["alice"]);
+}
+
+#[tokio::test]
+async fn a_repeat_is_recognised_although_many_entries_follow_the_removal_of_its_sender() {
+    let mut chat = Chat::start().await;
+    let group = chat.group(&["bob", "carol"]).await;
+    let position = chat.page("bob", &group, json!({})).await["position"].clone();
+    let send = |id: &str, known: Value| with(message(&group, "x"), with(json!({ "clientMessageId": id }), known));
+    let first = chat.accepted("bob", send("1", json!({ "lastSeq": 1 }))).await;
+    chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+    let newest = chat.send("alice", &group, "without bob").await;
+    put_copies(&chat, newest, newest + 1..=newest + 1_001);
+    for _ in 0..2 {
+        for known in [json!({ "lastSeq": 1 }), json!({ "position": position })] {
+            let second = chat.accepted("bob", send("1", known.clone())).await;
+            assert_eq!((&second["seq"], &second["duplicate"]), (&first["seq"], &json!(true)));
+            chat.refused("bob", send("2", known.clone()), "forbidden", NOT_A_MEMBER).await;
+            chat.refused("carol", send("3", known), "out_of_date", "").await;
+        }
+        chat.refused("bob", send("2", json!({ "lastSeq": 9_999 })), "forbidden", NOT_A_MEMBER).await;
+        // The second time, the processes know no group.
+        chat = Chat::processes(chat.aws, &[]);
+    }
+}
+
+/// Stores copies of entry `seq` with these numbers.
+fn put_copies(chat: &Chat, seq: u64, numbers: impl Iterator<Item = u64>) {
+    let rows = chat.aws.rows("MessagesTable");
+    let row = rows.iter().find(|row| row["seq"]["N"] == seq.to_string()).unwrap();
+    let rows: Vec<_> = numbers.map(|number| with(row.clone(), json!({ "seq": { "N": number.to_string() } }))).collect();
+    chat.aws.put_all("MessagesTable", &rows);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Which conversations a user finds, and their unread counts.
+//! The conversations that a user finds in the inbox, and their unread counts.
 
 use serde_json::json;
 use support::{Fixture, invoke};

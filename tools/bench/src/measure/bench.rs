@@ -215,13 +215,16 @@ impl Bench {
     }
 }
 
-/// The frame in a function's reply.
+/// The frame in a function's reply, or the reply of the function for backends, which is a frame itself.
 ///
 /// # Errors
 /// If the function refused the event.
 fn parse_frame(reply: &[u8]) -> anyhow::Result<Value> {
     let reply: Value = serde_json::from_slice(reply)?;
-    let frame = reply["body"].as_str().map(serde_json::from_str::<Value>).transpose()?.unwrap_or_default();
+    let frame = match reply["body"].as_str() {
+        Some(body) => serde_json::from_str(body)?,
+        None => reply.clone(),
+    };
     if frame["type"] == "error" || reply["statusCode"].as_u64().is_some_and(|status| status != 200) {
         bail!("an action was refused: {reply}");
     }

@@ -51,16 +51,17 @@ pub struct Admission {
     pub recipient: Recipient,
     /// The entries that the caller may read.
     pub readable: Readable,
-    /// The caller's membership in the group; none in a direct conversation, and for a backend that acts as another user.
+    /// The caller's membership in the group; none in a direct conversation, and for a backend that acts as a user who is not a
+    /// member.
     pub membership: Option<Membership>,
 }
 
 impl Admission {
-    /// Checks that the caller is or was a member, if the conversation is a group. A backend reads and changes groups as a user
-    /// who is not, and does nothing else there.
+    /// Checks that the caller is or was a member, if the conversation is a group. A backend that acts as a user who is not a
+    /// member reads and changes groups, and does nothing else there.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the caller never was a member.
+    /// [`Error::Forbidden`] if there is no [`Admission::membership`] in the group.
     pub fn require_membership(&self) -> Result<(), Error> {
         match self.recipient {
             Recipient::Group(_) if self.membership.is_none() => Err(Error::Forbidden(NOT_A_MEMBER)),
@@ -97,18 +98,19 @@ impl Members {
     }
 
     /// The conversation of the caller and a recipient. In a group it takes one call, the same whether there is such a group or
-    /// not. A user who was a member may still read what they could.
+    /// not. A user who was a member may still read what they could. A backend needs no membership: if it acts as a user who is
+    /// not a member, any more or at all, it may read everything.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the caller was never a member of the group, or there is no such group.
     pub async fn admit(&self, request: &Request, recipient: &Recipient) -> Result<Admission, Error> {
+        let is_backend = request.origin == Origin::Backend;
         let membership = match recipient {
             Recipient::User(_) => None,
             Recipient::Group(group) => match self.membership(&request.user, *group).await? {
+                Some(former) if is_backend && former.readable.to.is_some() => None,
                 Some(membership) => Some(membership),
-                None if request.origin == Origin::Backend && self.summaries([*group]).await?.contains_key(group) => {
-                    None
-                }
+                None if is_backend && self.summaries([*group]).await?.contains_key(group) => None,
                 None => return Err(Error::Forbidden(NOT_A_MEMBER)),
             },
         };
@@ -139,17 +141,19 @@ impl Members {
     /// The conversation of a group and its present members.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the caller is not a member of the group, or there is no such group.
+    /// [`Error::Forbidden`] if the caller is not a member of the group and no backend, or there is no such group.
     pub async fn admit_with_group(&self, request: &Request, group: GroupId) -> Result<(Admission, Arc<Group>), Error> {
-        let admission = self.admit(request, &Recipient::Group(group)).await?;
-        if admission.readable.to.is_some() {
-            return Err(Error::Forbidden(NOT_A_MEMBER));
+        loop {
+            let admission = self.admit(request, &Recipient::Group(group)).await?;
+            if admission.readable.to.is_some() {
+                return Err(Error::Forbidden(NOT_A_MEMBER));
+            }
+            let group = self.present(group).await?.ok_or(Error::Forbidden(NOT_A_MEMBER))?;
+            // Otherwise the caller was removed between the two reads.
+            if admission.membership.is_none() || group.members.contains_key(&request.user) {
+                return Ok((admission, group));
+            }
         }
-        let group = self.present(group).await?.ok_or(Error::Forbidden(NOT_A_MEMBER))?;
-        if admission.membership.is_some() && !group.members.contains_key(&request.user) {
-            return Err(Error::Forbidden(NOT_A_MEMBER));
-        }
-        Ok((admission, group))
     }
 
     /// The membership of `user`, present or past; none if they were never a member.

@@ -1,11 +1,11 @@
-//! What must hold after any interleaving: the log decides who is a member at each entry, and everything else agrees with it.
+//! Checks after an interleaving: the entries decide who is a member at each of them, and all items, pushes and replies agree.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 use support::{Fixture, invoke};
 
-use super::world::{User, World};
+use super::{user::User, world::World};
 use crate::seqs;
 
 /// From the entry that added a user to the one that removed them; with the first entry that they may read.

@@ -4,6 +4,7 @@
 
 mod check;
 mod plan;
+mod user;
 mod world;
 
 use std::sync::Mutex;
@@ -14,7 +15,8 @@ use support::strategies::cases;
 
 use check::check;
 use plan::{Step, USERS, steps};
-use world::{User, World};
+use user::User;
+use world::World;
 
 async fn play(history: &str, plan: &[Vec<Step>], picks: &[Index]) {
     let world = World::start(history).await;

@@ -1,4 +1,4 @@
-//! What the users of a run do, and what befalls their requests.
+//! `Step`: one action of a user in a run, and the failures of its attempts.
 
 use proptest::{prelude::*, sample::select};
 
