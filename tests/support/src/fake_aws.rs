@@ -1,8 +1,8 @@
 //! `FakeAws`: in-memory DynamoDB tables and an `@connections` endpoint for tests of routes.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use chat_core::configuration::{Configuration, FromConfiguration, InvalidConfiguration};
 use dynoxide::{Database, ImportOptions};
@@ -14,6 +14,9 @@ use crate::{
     database::{self, call},
     local,
 };
+
+/// How long a call of [`FakeAws::context_of`] may take.
+const HELD: Duration = Duration::from_secs(60);
 
 /// The template's tables in memory behind a [`DynamoDbProxy`], and an `@connections` endpoint.
 pub struct FakeAws {
@@ -50,10 +53,12 @@ impl FakeAws {
         self.context_with(changes, self.config.clone())
     }
 
-    /// Like [`FakeAws::try_context`], for a function whose calls can be told apart by their access key.
+    /// Like [`FakeAws::try_context`], for a function whose calls can be told apart by their access key. They may be held for a
+    /// minute, so that a slow machine changes no order.
     pub fn context_of<C: FromConfiguration>(&self, access_key: &str, changes: &[(&str, &str)]) -> C {
         let credentials = SharedCredentialsProvider::new(Credentials::new(access_key, "test", None, None, "tests"));
-        let config = self.config.to_builder().credentials_provider(credentials).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(HELD).operation_timeout(HELD).build();
+        let config = self.config.to_builder().credentials_provider(credentials).timeout_config(timeouts).build();
         self.context_with(changes, config).expect("every variable is set")
     }
 

@@ -36,12 +36,14 @@ const BATCH_WRITES: usize = 25;
 pub struct DynamoDbClient(pub(super) Client);
 
 impl DynamoDbClient {
-    /// Overrides the SDK's default time-outs: 3.1 s for a connection, and none for a response.
+    /// Overrides the SDK's default time-outs: 3.1 s for a connection, and none for a response. Time-outs for responses that
+    /// `aws` sets itself stay.
     pub(crate) fn new(aws: &SdkConfig) -> Self {
+        let set = aws.timeout_config();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(ATTEMPT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(BUDGET)
+            .operation_attempt_timeout(set.and_then(TimeoutConfig::operation_attempt_timeout).unwrap_or(ATTEMPT))
+            .operation_timeout(set.and_then(TimeoutConfig::operation_timeout).unwrap_or(BUDGET))
             .build();
         let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_WAIT);
         let config = config::Builder::from(aws).timeout_config(timeouts).retry_config(retries).build();

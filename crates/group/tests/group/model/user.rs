@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     plan::{Fate, Says, Step, USERS, What},
-    world::{PROCESSES, World},
+    world::{FIRST_MESSAGE, PROCESSES, World},
 };
 use crate::seqs;
 
@@ -39,7 +39,7 @@ impl<'w> User<'w> {
             name,
             number,
             high: 0,
-            known: vec![1],
+            known: vec![1, FIRST_MESSAGE],
             positions: BTreeMap::new(),
             asked: Vec::new(),
             pages: Vec::new(),

@@ -16,6 +16,9 @@ use crate::NOW;
 
 pub(super) const PROCESSES: usize = 3;
 
+/// The entry that follows the two that make the group.
+pub(super) const FIRST_MESSAGE: u64 = 3;
+
 /// The functions of one process of each, which handle one event at a time, and keep what they know between events.
 struct Process {
     sends: send::Context,
@@ -74,6 +77,10 @@ impl World {
             json!({ "action": "changeGroup", "groupId": group, "roles": { USERS[1]: "owner", USERS[2]: "admin" } });
         let event = Fixture::named("group").user(USERS[0]).frame(&frame);
         assert_eq!(invoke(&processes[0].lock().await.groups, group::handle, event).await["type"], "sent");
+        let frame = json!({ "action": "sendMessage", "groupId": group, "content": "Before erin was a member" });
+        let event = Fixture::named("send").user(USERS[0]).frame(&frame);
+        let sent = invoke(&processes[0].lock().await.sends, send::handle, event).await;
+        assert_eq!(sent["value"]["seq"], FIRST_MESSAGE);
         let killed = (0..PROCESSES).map(|_| Notify::new()).collect();
         Self { aws, group, calls: Arc::default(), changed: Arc::default(), processes, killed }
     }
