@@ -45,6 +45,16 @@ pub struct GroupChange {
 }
 
 impl GroupChange {
+    /// What a frame asks for; the inverse of [`GroupChange::frame`].
+    pub fn of_frame(frame: &Value) -> Self {
+        let text = |field: &str| frame[field].as_str().map(str::to_owned);
+        let [add, remove] =
+            ["add", "remove"].map(|field| if frame[field].is_null() { Vec::new() } else { users(&frame[field]) });
+        let roles = frame["roles"].as_object().into_iter().flatten();
+        let roles = roles.filter_map(|(user, role)| Some((user.clone(), role.as_str()?.to_owned()))).collect();
+        Self { add, remove, roles, name: text("name"), posting: text("posting") }
+    }
+
     /// The fields of the frame that say what to do.
     pub fn frame(&self) -> Map<String, Value> {
         self.fields("add", "remove")
@@ -101,9 +111,9 @@ impl Interval {
 #[derive(Debug, Clone, Default)]
 pub struct GroupState {
     pub name: String,
-    history: String,
-    posting: String,
-    adding: String,
+    pub history: String,
+    pub posting: String,
+    pub adding: String,
     /// The role of each member, and the first entry that they may read.
     pub members: BTreeMap<String, (String, u64)>,
 }
@@ -278,6 +288,12 @@ impl GroupFold {
     /// Whether the user may read this entry now.
     pub fn shows_now(&self, user: &str, seq: u64) -> bool {
         self.intervals(user).last().is_some_and(|last| last.shows(seq))
+    }
+
+    /// The first entry that the user may read when this one is the newest.
+    pub fn first_readable_at(&self, user: &str, seq: u64) -> u64 {
+        let intervals = self.intervals(user).iter().take_while(|interval| interval.at <= seq);
+        intervals.last().map_or(u64::MAX, |interval| interval.seen)
     }
 
     /// The first and the last entry that the user may read now.

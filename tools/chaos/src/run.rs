@@ -16,11 +16,11 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups},
+    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups, text},
     creation::create_groups,
     device::Device,
     fault::Fault,
-    group::GroupFold,
+    group::{GroupFold, is_group},
     group_checker::check_group_inbox,
     harness::Harness,
     history::{ClientHistory, Source},
@@ -63,8 +63,12 @@ pub struct Outcome {
 /// Carries out one run. With `host`, the devices run `web/chat-client.js`.
 pub async fn run(harness: &Harness, mut plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
     let (start, start_time) = (Instant::now(), now());
-    let creator = create_groups(harness, &mut plan).await;
+    let creator = create_groups(harness, &mut plan, host).await;
     let schedule = harness.begin(plan);
+    // What a creator did, a device of the same user does not do again, so that the two can be told from each other.
+    for (user, (peer, action)) in creator.iter().flat_map(|one| one.asked.values().map(|asked| (&one.user, asked))) {
+        schedule.is_first(user, peer, action);
+    }
     let devices = devices(harness, &schedule, host).await;
     let mut clients: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
     let mut plays: JoinSet<()> = devices.iter().cloned().map(Device::play).collect();
@@ -184,7 +188,13 @@ async fn inbox_violations(harness: &Harness, plan: &Plan, stored: &Stored) -> Ve
             let rows = stored.get(&conversation_id(one, other)).unwrap_or(&none);
             violations.extend(check_inbox(user, peer, row, rows));
         }
-        for (group, fold) in groups(stored) {
+        let groups = groups(stored);
+        for row in page["value"]["conversations"].as_array().unwrap_or(&none) {
+            if is_group(text(row, "conversationId")) && !groups.contains_key(text(row, "conversationId")) {
+                violations.push(format!("the inbox of {user} has a group that was created twice: {row}"));
+            }
+        }
+        for (group, fold) in groups {
             let mut inbox = page["value"]["conversations"].as_array().unwrap_or(&none).iter();
             let row: Option<&Value> = inbox.find(|row| row["conversationId"] == group.as_str());
             violations.extend(check_group_inbox(user, row, stored.get(&group).unwrap_or(&none), &fold));
