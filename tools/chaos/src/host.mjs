@@ -13,6 +13,8 @@ const { IDBFactory } = await import(pathToFileURL(indexedDbPath).href);
 const stores = new Map();
 /** Storages that don't fail, while a page closes or after the faults. @type {Set<IDBFactory>} */
 const repaired = new Set();
+/** Calls of `open` that are answered when the storage is repaired. @type {Map<IDBFactory, (() => void)[]>} */
+const unanswered = new Map();
 /** Open pages by device. */
 const pages = new Map();
 /** The last operation of each device; its next one waits for it. @type {Map<string, Promise<unknown>>} */
@@ -44,7 +46,7 @@ function unreliable(storage, failures, ready) {
   return {
     open(...args) {
       if (fails()) throw lost();
-      if (fails()) return {}; // never answers
+      if (fails()) return openLater(storage, args);
       const opening = storage.open(...args);
       opening.addEventListener('success', () => {
         const database = opening.result;
@@ -63,6 +65,28 @@ function unreliable(storage, failures, ready) {
       return opening;
     },
   };
+}
+
+/** Opens a database when the storage is repaired. Otherwise, a page that waits for it would never be durable. */
+function openLater(storage, args) {
+  const late = {};
+  const open = () => {
+    const opening = storage.open(...args);
+    for (const type of ['upgradeneeded', 'success', 'error'])
+      opening.addEventListener(type, (event) => {
+        Object.assign(late, { result: opening.result, error: opening.error });
+        late[`on${type}`]?.(event);
+      });
+  };
+  unanswered.set(storage, [...(unanswered.get(storage) ?? []), open]);
+  return late;
+}
+
+/** From now on, the storage does not fail. */
+function repair(storage) {
+  repaired.add(storage);
+  for (const open of unanswered.get(storage) ?? []) open();
+  unanswered.delete(storage);
 }
 
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -134,7 +158,7 @@ const operations = {
     const { device, life, user, peers, origin, address, pageSize, reads, storageFailures, times } = call;
     const { opensConversations, loadsGroups } = call;
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
-    if (storageFailures === 0) repaired.add(stores.get(origin));
+    if (storageFailures === 0) repair(stores.get(origin));
     // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
       constructor(url, protocols) {
@@ -235,7 +259,7 @@ const operations = {
     const { chat, origin } = pages.get(device) ?? {};
     const storage = stores.get(origin);
     const wasRepaired = repaired.has(storage);
-    repaired.add(storage);
+    repair(storage);
     const mayClose = () =>
       chat.isDurable ||
       chat.conversations.every((c) => c.pending.length + c.changes.length + c.groupChanges.length === 0);

@@ -159,7 +159,10 @@ impl ModuleDevice {
         let (plan, is_quiet) = (&self.core.plan, self.core.schedule.is_quiet());
         // The module uses the same timeout for every attempt, so a short one might never suffice.
         let answer = if is_quiet { PATIENCE } else { PATIENCE.min(plan.patience * 4) };
-        let answer = answer.max(Duration::from_millis(200)).as_millis() as u64;
+        // A page whose storage has failed is not closed before it has sent what is only in memory. On a slow machine, it needs
+        // time for that.
+        let least = if plan.storage_failures > 0 { 1_000 } else { 200 };
+        let answer = answer.max(Duration::from_millis(least)).as_millis() as u64;
         let mut times = json!({ "answer": answer, "first": 500, "longest": 1_000, "storage": 300 });
         if plan.page.is_multiple_of(3) && !is_quiet {
             (times["life"], times["early"]) = (json!(1_000), json!(500));
