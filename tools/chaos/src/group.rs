@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::action::Action;
+use crate::{action::Action, history::ClientHistory};
 
 /// What the name of a group begins with where devices name the other user of a direct conversation. It is also the beginning
 /// of the group's conversation id.
@@ -300,6 +300,16 @@ impl GroupFold {
     pub fn readable(&self, user: &str) -> Option<(u64, u64)> {
         let last = self.intervals(user).last()?;
         Some((last.seen, last.to.unwrap_or(self.end)))
+    }
+
+    /// The acknowledged entry that a device of the group repeats: its `clientMessageId` and its number. The newest one at which
+    /// a present member was not a member yet, because that user must not get it; or else the first one.
+    pub fn to_repeat(&self, peer: &str, history: &ClientHistory) -> Option<(String, u64)> {
+        let of_group = history.acknowledged.iter().filter(|one| one.peer == peer);
+        let all: Vec<_> = of_group.filter_map(|one| Some((one.id.clone()?, one.sent["seq"].as_u64()?))).collect();
+        let joined_later = |seq| self.intervals.keys().any(|user| self.is_present(user) && !self.is_member(user, seq));
+        let newest = all.iter().filter(|(_, seq)| joined_later(*seq)).max_by_key(|(_, seq)| *seq);
+        newest.or(all.first()).cloned()
     }
 
     /// Whether the group as of any entry before `end` refuses the action of the user.

@@ -76,7 +76,7 @@ pub struct DevicePlan {
 pub enum Step {
     /// Send a message to this peer or group.
     Send(String, Draft),
-    /// Send the first acknowledged entry in this group again, as a client does that has lost the acknowledgement.
+    /// Send an acknowledged entry in this group again, as a client does that has lost the acknowledgement.
     Repeat(String),
     /// Lose the connection.
     Cut,
@@ -322,14 +322,15 @@ impl Builder {
         all
     }
 
-    /// A group of 3 to 12 users, some of whom are members at the start. Two of them also write to each other.
+    /// A group of 3 to 12 users. One or two of them are not members at the start, and one of these is added early, so that
+    /// messages precede a membership. In some plans two of the users also write to each other.
     fn group(&mut self) -> Vec<DevicePlan> {
         const NAMES: [&str; 12] = ["ann", "bob", "cem", "dan", "eva", "fay", "gus", "hal", "ina", "jon", "kim", "liv"];
         let count = if self.rng.u32(0..4) == 0 { self.rng.usize(6..=12) } else { self.rng.usize(3..=5) };
         let crowd: Vec<_> = NAMES[..count].iter().map(|name| self.user(name)).collect();
         let name = self.user("group");
         let peer = format!("{PREFIX}{name}");
-        let outside = self.rng.usize(0..=1);
+        let outside = if count > 3 { self.rng.usize(1..=2) } else { 1 };
         let second = if self.rng.bool() { "owner" } else { "admin" };
         let mut choose = |one, other| if self.rng.bool() { one } else { other };
         let (history, adding) = (choose("all", "joined"), choose("all", "admins"));
@@ -353,6 +354,9 @@ impl Builder {
             for number in 1..=devices {
                 let messages = if count < 6 { self.rng.usize(1..=3) } else { 1 };
                 let mut device = self.device(user, number, &peers, messages);
+                if device.name == format!("{}/1", crowd[0]) {
+                    device.steps.insert(1, (self.wait(), Step::Send(peer.clone(), early_addition(&device, &crowd))));
+                }
                 // At the end, when others may have been added.
                 for _ in 0..self.rng.usize(1..=2) {
                     device.steps.push((self.wait(), Step::Repeat(peer.clone())));
@@ -492,6 +496,12 @@ impl Builder {
     }
 }
 
+/// The addition of a user who is not a member at the start.
+fn early_addition(device: &DevicePlan, crowd: &[String]) -> Draft {
+    let change = GroupChange { add: crowd.last().cloned().into_iter().collect(), ..GroupChange::default() };
+    Draft { wish: Wish::Group(change), ..Draft::message(format!("{} adds a member", device.name), Known::Position) }
+}
+
 /// Whether a draft may be sent twice.
 fn is_repeatable(step: &Step) -> bool {
     matches!(step, Step::Send(_, draft) if draft.id.is_some() && draft.known.is_enough())
@@ -529,6 +539,12 @@ mod tests {
         let changes: Vec<_> = changes.collect();
         assert!(changes.iter().filter(|change| !change.add.is_empty()).count() > 50);
         assert!(changes.iter().filter(|change| !change.remove.is_empty()).count() > 50);
+        for GroupPlan { owner, members, .. } in plans.iter().flat_map(|plan| &plan.groups) {
+            assert!(changes.iter().any(|change| {
+                let added = change.add.iter().filter(|user| !members.contains(user) && *user != owner);
+                added.filter(|user| user.split('~').nth(1) == owner.split('~').nth(1)).count() == 1
+            }));
+        }
     }
 
     #[test]

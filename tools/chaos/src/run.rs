@@ -26,6 +26,7 @@ use crate::{
     history::{ClientHistory, Source},
     host::Host,
     plan::{Draft, Known, Plan},
+    repetition::repeat_entries,
     restoration::{INTERVAL, disagreements, restore},
     schedule::FaultSchedule,
 };
@@ -242,6 +243,8 @@ async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device])
         let peer_of = |sender: &Device| if sender.plan().user == one { other.clone() } else { one.clone() };
         violations.extend(check_pushes(&members, members.len(), peer_of).await);
     }
+    let before = stored(harness, &schedule.plan).await;
+    violations.extend(repeat_entries(harness, schedule, devices, &before).await);
     for group in &schedule.plan.groups {
         let fold = GroupFold::new(&harness.local.messages(&group.peer).await);
         let is_member = |device: &&Device| !device.is_retired() && fold.is_present(&device.plan().user);
