@@ -374,7 +374,7 @@ fn check_views(device: &ClientHistory, stored: &Stored, groups: &Groups, report:
             let Some(held) = view.get(&seq) else { continue };
             let differences = differences(fields_of(row), row, held);
             if group.is_some_and(|group| !group.is_present(&device.user)) {
-                // Nobody tells it of later changes.
+                // The device does not learn of later changes.
                 continue;
             }
             if !differences.is_empty() {

@@ -164,7 +164,7 @@ async fn check_groups(harness: &Harness, plan: &Plan, stored: &Stored) -> Vec<St
     violations
 }
 
-/// Checks the inboxes of all users while nobody writes. A tab may still send what a retired tab has queued; then it begins
+/// Checks the inboxes of all users while no client writes. A tab may still send what a retired tab has queued; then it begins
 /// again.
 async fn check_inboxes(harness: &Harness, plan: &Plan) -> Vec<String> {
     loop {
