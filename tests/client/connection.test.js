@@ -72,6 +72,19 @@ test('an old connection is renewed without a gap: the new one opens before the o
   assert.ok(most >= 2);
 });
 
+test('close ends a connection that was renewed, too', async () => {
+  const service = new Service();
+  const chat = connect(service, 'alice', { times: { life: 60, early: 60 } });
+  await online(chat);
+  const [first] = service.sockets;
+  service.script = ({ action }, socket) => (action === 'getMessages' && socket === first ? 'ignore' : undefined);
+  const opened = assert.rejects(chat.open('bob'), { code: 'closed' });
+  await until(() => service.sockets.size === 2);
+  chat.close();
+  await opened;
+  await until(() => service.sockets.size === 0);
+});
+
 test('a displaced connection is reopened only when the user acts', async () => {
   const service = new Service();
   const chat = connect(service, 'alice');

@@ -402,6 +402,13 @@ test('a removal whose push is lost is found by the refusal of a message', async 
   assert.deepEqual([view().group.left, view().high], [true, 2]);
 });
 
+test('an addition whose push is lost is found by the refusal of the same addition', async () => {
+  const { service, group, chat, view } = await start({ adding: 'all' });
+  silently(service, () => service.alter('bob', group, { added: ['dan'] }));
+  await assert.rejects(chat.changeGroup(group, { add: ['dan'] }), { code: 'bad_request' });
+  assert.deepEqual([view().high, view().notices.at(-1).added], [2, ['dan']]);
+});
+
 test('a message and a leave that were stored before a lost reply do not fail after the removal', async () => {
   for (const action of ['sendMessage', 'changeGroup']) {
     const { service, group, chat, view } = await start({}, impatient);

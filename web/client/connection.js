@@ -23,7 +23,6 @@ import { isReachable } from './reachability.js';
  * @typedef {object} Link a socket and its state
  * @property {WebSocket} socket
  * @property {boolean} isOpened
- * @property {boolean} isEnded
  * @property {boolean} isExpired whether the service has refused its token
  * @property {Credentials} credentials
  * @property {number} frames number of frames received
@@ -45,6 +44,12 @@ export class Connection {
   status = { state: 'waiting' };
   /** @type {Link | null} */
   #link = null;
+  /**
+   * All sockets that have not ended: also those before the current one, which still get replies.
+   *
+   * @type {Set<Link>}
+   */
+  #links = new Set();
   /**
    * The attempt in progress.
    *
@@ -109,9 +114,8 @@ export class Connection {
     this.#isClosed = true;
     clearTimeout(this.#nextAttempt);
     this.#attempt = null;
-    const link = this.#link;
     this.#link = null;
-    if (link) this.#end(link, new ChatError('closed', 'The client was closed.'));
+    for (const link of this.#links) this.#end(link, new ChatError('closed', 'The client was closed.'));
     this.#setStatus({ state: 'closed' });
   }
 
@@ -184,7 +188,6 @@ export class Connection {
     const link = {
       socket,
       isOpened: false,
-      isEnded: false,
       isExpired: false,
       credentials,
       frames: 0,
@@ -192,15 +195,15 @@ export class Connection {
       failure: '',
       timers: {},
     };
+    this.#links.add(link);
     link.timers.idle = setTimeout(() => this.#onLost(link, 1006, attempt), this.options.times.open);
     socket.onopen = () => {
-      if (link.isEnded) return;
       if (attempt !== this.#attempt) return this.#end(link);
       this.#attempt = null;
       this.#onOpened(link);
     };
     socket.onmessage = ({ data }) => {
-      if (!link.isEnded) this.#onData(link, data);
+      if (this.#links.has(link)) this.#onData(link, data);
     };
     socket.onerror = (event) => {
       // Browsers give no reason; the npm package `ws` does.
@@ -287,9 +290,8 @@ export class Connection {
    * @param {object} [attempt] the attempt that opened the socket
    */
   #onLost(link, code, attempt) {
-    if (link.isEnded) return;
+    if (!this.#links.has(link)) return;
     this.#end(link);
-    if (this.#isClosed) return;
     if (!link.isOpened) {
       if (attempt === this.#attempt) this.#onUpgradeFailed(link);
       return;
@@ -365,7 +367,7 @@ export class Connection {
    * @param {ChatError} [error] of its pending requests
    */
   #end(link, error = new ChatError('offline', 'The connection was lost.')) {
-    link.isEnded = true;
+    this.#links.delete(link);
     for (const timer of Object.values(link.timers)) clearTimeout(timer);
     this.#rejectAll(link, error);
     link.socket.close();

@@ -179,23 +179,20 @@ export class Delivery {
   }
 
   /**
-   * Resets the conversation if the server has lost messages that the client holds.
+   * Catches up, because the server knows more than the client, or has lost messages that the client holds. The client then
+   * begins again.
    *
    * @param {Conversation} c
    * @param {Entry} entry
-   * @returns {Promise<boolean>} whether it has
+   * @returns {Promise<boolean>} whether the entry is to be sent again
    */
-  #restartNumbering(c, entry) {
-    return this.session.persist(async () => {
-      if (!entry.lastSeq) return false;
-      const { entries } = await this.receiver.page(c, { limit: 1 });
-      const end = entries[0]?.seq ?? 0;
-      if (end >= entry.lastSeq) return false;
-      c.reset();
-      await this.receiver.catchUp(c);
-      await this.#restart(entry, end);
-      return true;
-    });
+  async #restartNumbering(c, entry) {
+    if (!entry.lastSeq) return false;
+    await this.receiver.catchUp(c);
+    const end = c.high ?? 0;
+    if (end >= entry.lastSeq) return false;
+    await this.#restart(entry, end);
+    return true;
   }
 
   /**

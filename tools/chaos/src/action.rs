@@ -71,10 +71,16 @@ impl Action {
     }
 
     /// The action of a client's frame, with its peer.
-    pub fn of_frame(frame: &Value) -> Option<(&str, Self)> {
+    pub fn of_frame(frame: &Value) -> Option<(String, Self)> {
         let content = || frame["content"].as_str().map(str::to_owned);
         let target = || frame["seq"].as_u64();
-        let peer = if frame["action"] == "sendMessage" { "recipientId" } else { "targetId" };
+        let peer = match frame["groupId"].as_str() {
+            Some(group) => format!("{PREFIX}{group}"),
+            None => {
+                let field = if frame["action"] == "sendMessage" { "recipientId" } else { "targetId" };
+                frame[field].as_str().unwrap_or_default().to_owned()
+            }
+        };
         let action = match frame["action"].as_str()? {
             "sendMessage" => {
                 let mentions = frame["mentions"].as_array().into_iter().flatten();
@@ -88,9 +94,10 @@ impl Action {
                 reaction: frame["reaction"].as_str()?.to_owned(),
                 on: frame["on"].as_bool()?,
             },
+            "changeGroup" => Self::Group(GroupChange::of_frame(frame)),
             _ => return None,
         };
-        Some((frame[peer].as_str()?, action))
+        Some((peer, action))
     }
 
     /// The frame that asks for the action; the inverse of [`Action::of_frame`].

@@ -11,7 +11,7 @@ use crate::{
     action::Action,
     fold::{CHANGE, Fold, MESSAGE, fields_of},
     group::{GROUP, GroupFold, is_group},
-    group_checker::{check_denials, check_group},
+    group_checker::{check_denials, check_group, check_group_views},
     history::{ClientHistory, Request, Source},
 };
 
@@ -49,9 +49,10 @@ pub fn check(histories: &[ClientHistory], stored: &Stored, during: &RangeInclusi
         check_acknowledgements(history, histories, stored, &mut report);
         check_seen(history, stored, &folds, &groups, &mut report);
         check_denials(history, &groups, &mut report);
-        check_shown(history, stored, &mut report);
+        check_shown(history, stored, &groups, &mut report);
         if !history.retired {
             check_views(history, stored, &groups, &mut report);
+            check_group_views(history, &groups, &mut report);
             check_order(history, histories, stored, &mut report);
             // A device is not told of changes of what its user may not read any more.
             let is_told = |peer: &String, seq: &u64| {
@@ -318,15 +319,17 @@ fn check_seen(
     }
 }
 
-/// Checks that a device that shows one message after another has left none out.
-fn check_shown(device: &ClientHistory, stored: &Stored, report: &mut impl FnMut(String)) {
+/// Checks that a device that shows one message or group entry after another has left none out that the user may read. Before
+/// the user was added again, there may be entries that they may not read any more.
+fn check_shown(device: &ClientHistory, stored: &Stored, groups: &Groups, report: &mut impl FnMut(String)) {
     for (peer, before, after) in &device.shown {
         let rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
-        let seqs = rows.filter(|row| row["kind"].is_null()).filter_map(|row| row["seq"].as_u64());
-        let skipped: Vec<_> = seqs.filter(|seq| before < seq && seq < after).collect();
+        let seqs = rows.filter(|row| row["kind"] != "change").filter_map(|row| row["seq"].as_u64());
+        let first = groups.get(peer).map_or(0, |group| group.first_readable_at(&device.user, *after));
+        let skipped: Vec<_> = seqs.filter(|seq| before < seq && seq < after && first <= *seq).collect();
         if !skipped.is_empty() {
             report(format!(
-                "message {after} is shown after {before} in the conversation with {peer}, without {skipped:?}"
+                "entry {after} is shown after {before} in the conversation with {peer}, without {skipped:?}"
             ));
         }
     }
@@ -352,7 +355,7 @@ fn check_views(device: &ClientHistory, stored: &Stored, groups: &Groups, report:
     let none = Vec::new();
     for (peer, view) in &device.views {
         let rows = stored.get(&conversation_id(&device.user, peer)).unwrap_or(&none);
-        let rows = rows.iter().filter(|row| device.holds_changes || row["kind"].is_null());
+        let rows = rows.iter().filter(|row| device.holds(row));
         let group = groups.get(peer);
         let (first, mut last) = group.map_or((0, u64::MAX), |group| group.readable(&device.user).unwrap_or((1, 0)));
         if group.is_some_and(|group| !group.is_present(&device.user)) {
@@ -371,7 +374,7 @@ fn check_views(device: &ClientHistory, stored: &Stored, groups: &Groups, report:
             let Some(held) = view.get(&seq) else { continue };
             let differences = differences(fields_of(row), row, held);
             if group.is_some_and(|group| !group.is_present(&device.user)) {
-                // Nobody tells it of later changes.
+                // The device does not learn of later changes.
                 continue;
             }
             if !differences.is_empty() {

@@ -57,7 +57,7 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// Applies the entries in order. `asked` says what an entry of the table was asked to be; none if nobody asked for it.
+    /// Applies the entries in order. `asked` says what an entry of the table was asked to be; none if no device asked for it.
     pub fn new(rows: &[Value], asked: impl Fn(&Value) -> Option<Action>) -> Self {
         let mut fold = Self::default();
         for row in rows.iter().filter(|row| row["created"] != true) {

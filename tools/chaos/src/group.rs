@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::action::Action;
+use crate::{action::Action, history::ClientHistory};
 
 /// What the name of a group begins with where devices name the other user of a direct conversation. It is also the beginning
 /// of the group's conversation id.
@@ -45,6 +45,16 @@ pub struct GroupChange {
 }
 
 impl GroupChange {
+    /// What a frame asks for; the inverse of [`GroupChange::frame`].
+    pub fn of_frame(frame: &Value) -> Self {
+        let text = |field: &str| frame[field].as_str().map(str::to_owned);
+        let [add, remove] =
+            ["add", "remove"].map(|field| if frame[field].is_null() { Vec::new() } else { users(&frame[field]) });
+        let roles = frame["roles"].as_object().into_iter().flatten();
+        let roles = roles.filter_map(|(user, role)| Some((user.clone(), role.as_str()?.to_owned()))).collect();
+        Self { add, remove, roles, name: text("name"), posting: text("posting") }
+    }
+
     /// The fields of the frame that say what to do.
     pub fn frame(&self) -> Map<String, Value> {
         self.fields("add", "remove")
@@ -101,9 +111,9 @@ impl Interval {
 #[derive(Debug, Clone, Default)]
 pub struct GroupState {
     pub name: String,
-    history: String,
-    posting: String,
-    adding: String,
+    pub history: String,
+    pub posting: String,
+    pub adding: String,
     /// The role of each member, and the first entry that they may read.
     pub members: BTreeMap<String, (String, u64)>,
 }
@@ -280,10 +290,26 @@ impl GroupFold {
         self.intervals(user).last().is_some_and(|last| last.shows(seq))
     }
 
+    /// The first entry that the user may read when this one is the newest.
+    pub fn first_readable_at(&self, user: &str, seq: u64) -> u64 {
+        let intervals = self.intervals(user).iter().take_while(|interval| interval.at <= seq);
+        intervals.last().map_or(u64::MAX, |interval| interval.seen)
+    }
+
     /// The first and the last entry that the user may read now.
     pub fn readable(&self, user: &str) -> Option<(u64, u64)> {
         let last = self.intervals(user).last()?;
         Some((last.seen, last.to.unwrap_or(self.end)))
+    }
+
+    /// The acknowledged entry that a device of the group repeats: its `clientMessageId` and its number. The newest one at which
+    /// a present member was not a member yet, because that user must not get it; or else the first one.
+    pub fn to_repeat(&self, peer: &str, history: &ClientHistory) -> Option<(String, u64)> {
+        let of_group = history.acknowledged.iter().filter(|one| one.peer == peer);
+        let all: Vec<_> = of_group.filter_map(|one| Some((one.id.clone()?, one.sent["seq"].as_u64()?))).collect();
+        let joined_later = |seq| self.intervals.keys().any(|user| self.is_present(user) && !self.is_member(user, seq));
+        let newest = all.iter().filter(|(_, seq)| joined_later(*seq)).max_by_key(|(_, seq)| *seq);
+        newest.or(all.first()).cloned()
     }
 
     /// Whether the group as of any entry before `end` refuses the action of the user.

@@ -1,6 +1,8 @@
 //! The part of the checker that only groups have.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::{
     checker::{Groups, asked, differences, text},
@@ -51,6 +53,46 @@ pub(crate) fn check_group(
             report(format!("{user} writes entry {seq} without being a member: {row}"));
         } else if asked(histories, row).is_some_and(|action| !group.allows(row, user, &action)) {
             report(format!("{user} may not write entry {seq}: {row}"));
+        }
+    }
+}
+
+/// Checks that what a device shows of each group is what its entries make of it. The device of a user who is no longer a member
+/// may lack the entry that removed them.
+pub(crate) fn check_group_views(device: &ClientHistory, groups: &Groups, report: &mut impl FnMut(String)) {
+    for (peer, view) in &device.groups {
+        let Some((group, (_, end))) = groups.get(peer).and_then(|group| Some((group, group.readable(&device.user)?)))
+        else {
+            continue;
+        };
+        let is_present = group.is_present(&device.user);
+        let newest_held = device.views.get(peer).and_then(|view| view.keys().next_back().copied());
+        if !is_present && newest_held < Some(end) {
+            continue;
+        }
+        let Some(state) = group.at(end).filter(|_| view["left"] == !is_present) else {
+            report(format!("shows {view} of {peer}, but whether the user is a member is {is_present}"));
+            continue;
+        };
+        // Until a client knows the number of members, it shows an earlier name and nothing else.
+        if view["count"].is_null() {
+            continue;
+        }
+        let you = state.members.get(&device.user).map(|(role, _)| role);
+        let members: BTreeMap<_, _> =
+            state.members.iter().map(|(user, (role, _))| (user.as_str(), role.as_str())).collect();
+        let shown = view["members"].as_array().into_iter().flatten();
+        let shown: BTreeMap<_, _> = shown.map(|member| (text(member, "userId"), text(member, "role"))).collect();
+        let is_same = |field: &str, value: Value| view[field].is_null() || view[field] == value;
+        let agrees = view["name"] == state.name
+            && view["count"] == members.len()
+            && is_same("you", json!(you))
+            && is_same("history", json!(state.history))
+            && is_same("posting", json!(state.posting))
+            && is_same("adding", json!(state.adding))
+            && (view["members"].is_null() || members.iter().eq(shown.iter()));
+        if !agrees {
+            report(format!("shows {view} of {peer}, but the log says {state:?}"));
         }
     }
 }

@@ -66,9 +66,12 @@ pub struct ClientHistory {
     pub seen: Vec<(Source, Value)>,
     /// What the device holds at the end, by peer and sequence number.
     pub views: BTreeMap<String, BTreeMap<u64, Value>>,
-    /// Whether the views contain changes, or only messages.
+    /// Whether the views contain the entries that announce a change of a message.
     pub holds_changes: bool,
-    /// Pairs of messages that the device showed one after the other, by peer. There must be no message between.
+    /// What the device shows of each group at the end, by peer: its name, its settings and its members. Only from
+    /// `web/chat-client.js`.
+    pub groups: BTreeMap<String, Value>,
+    /// Pairs of entries that the device showed one after the other, by peer. There must be no entry between that it shows.
     pub shown: Vec<(String, u64, u64)>,
     /// The newest entry up to which the service confirmed that the user has read, by peer.
     pub read: BTreeMap<String, u64>,
@@ -90,6 +93,11 @@ impl ClientHistory {
         if *first != asked {
             self.violations.push(format!("asked for {} and for {action} with the id {id:?}", first.1));
         }
+    }
+
+    /// Whether the views contain this entry of a conversation, if the user may read it.
+    pub fn holds(&self, entry: &Value) -> bool {
+        self.holds_changes || entry["kind"] != "change"
     }
 
     /// The other user of a message's conversation, or the group.

@@ -13,6 +13,8 @@ const { IDBFactory } = await import(pathToFileURL(indexedDbPath).href);
 const stores = new Map();
 /** Storages that don't fail, while a page closes or after the faults. @type {Set<IDBFactory>} */
 const repaired = new Set();
+/** Calls of `open` that are answered when the storage is repaired. @type {Map<IDBFactory, (() => void)[]>} */
+const unanswered = new Map();
 /** Open pages by device. */
 const pages = new Map();
 /** The last operation of each device; its next one waits for it. @type {Map<string, Promise<unknown>>} */
@@ -44,7 +46,7 @@ function unreliable(storage, failures, ready) {
   return {
     open(...args) {
       if (fails()) throw lost();
-      if (fails()) return {}; // never answers
+      if (fails()) return openLater(storage, args);
       const opening = storage.open(...args);
       opening.addEventListener('success', () => {
         const database = opening.result;
@@ -65,18 +67,60 @@ function unreliable(storage, failures, ready) {
   };
 }
 
+/** Opens a database when the storage is repaired. Otherwise, a page that waits for it would never be durable. */
+function openLater(storage, args) {
+  const late = {};
+  const open = () => {
+    const opening = storage.open(...args);
+    for (const type of ['upgradeneeded', 'success', 'error'])
+      opening.addEventListener(type, (event) => {
+        Object.assign(late, { result: opening.result, error: opening.error });
+        late[`on${type}`]?.(event);
+      });
+  };
+  unanswered.set(storage, [...(unanswered.get(storage) ?? []), open]);
+  return late;
+}
+
+/** From now on, the storage does not fail. */
+function repair(storage) {
+  repaired.add(storage);
+  for (const open of unanswered.get(storage) ?? []) open();
+  unanswered.delete(storage);
+}
+
 const emit = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+/** What the name of a group begins with where `chaos` names the other user of a direct conversation. */
+const GROUP = 'group:';
+
+/** The conversation of a name that `chaos` uses. */
+const peerOf = (name) => (name.startsWith(GROUP) ? { groupId: name.slice(GROUP.length) } : name);
+
+/** The name that `chaos` uses for the conversation of a value of the module. */
+const nameOf = ({ groupId, peer }) => (groupId === undefined ? peer : GROUP + groupId);
+
 /** Waits for this action until it is in the outbox. */
-const keyOf = ({ kind, target, content, reaction, on }) => JSON.stringify([kind, target, content, reaction, on]);
+const keyOf = ({ kind, target, content, reaction, on, group }) =>
+  JSON.stringify([kind, target, content, reaction, on, group && Object.entries(group).sort()]);
 
 /** What the frame of an action looks like in the outbox. */
-const queuedAs = ({ action, seq, content, reaction, on }) =>
+const queuedAs = ({ action, seq, content, reaction, on, groupId: _, ...group }) =>
   ({
     sendMessage: { content },
     editMessage: { kind: 'edit', target: seq, content },
     deleteMessage: { kind: 'delete', target: seq },
     react: { kind: 'react', target: seq, reaction, on },
+    changeGroup: { kind: 'group', group },
   })[action];
+
+/** The actions of what is in the outbox. */
+const actions = { edit: 'editMessage', delete: 'deleteMessage', react: 'react', group: 'changeGroup' };
+
+/** The frame of what is in the outbox. */
+const frameOf = ({ kind, peer, groupId, target, content, replyTo, mentions, reaction, on, group }) => ({
+  ...{ action: actions[kind] ?? 'sendMessage', recipientId: peer, targetId: peer, groupId, seq: target },
+  ...{ content, replyTo, mentions, reaction, on, ...group },
+});
 
 /** Calls the method of the module for the frame of an action. */
 const calls = {
@@ -84,6 +128,17 @@ const calls = {
   editMessage: (chat, peer, { seq, content }) => chat.edit(peer, seq, content),
   deleteMessage: (chat, peer, { seq }) => chat.delete(peer, seq),
   react: (chat, peer, { seq, reaction, on }) => chat.react(peer, seq, reaction, on),
+  changeGroup: (chat, peer, { action: _, groupId: __, ...change }) =>
+    isLeave(chat, change) ? chat.leave(peer) : chat.changeGroup(peer, change),
+};
+
+/** Whether this user alone is removed, and nothing else changes. */
+const isLeave = (chat, { remove: [user, ...others] = [], ...rest }) =>
+  user === chat.userId && others.length + Object.keys(rest).length === 0;
+
+/** Ignores that the client was closed, and that the user is not a member of the group. */
+const ignoreClosed = ({ code, message }) => {
+  if (!['closed', 'forbidden'].includes(code)) throw new Error(`${code} ${message}`);
 };
 
 /** Reads a conversation back to its beginning. On a slow machine, a page may fail without a fault. */
@@ -91,15 +146,19 @@ async function readHistory(chat, peer) {
   try {
     for await (const page of chat.history(peer)) void page;
   } catch (error) {
+    // The user was never a member of the group.
+    if (error.code === 'forbidden' && peer.groupId) return;
     if (!['timeout', 'unavailable', 'internal'].includes(error.code)) throw error;
     await readHistory(chat, peer);
   }
 }
 
 const operations = {
-  open({ device, life, user, peers, origin, address, opensConversations, pageSize, reads, storageFailures, times }) {
+  open(call) {
+    const { device, life, user, peers, origin, address, pageSize, reads, storageFailures, times } = call;
+    const { opensConversations, loadsGroups } = call;
     if (!stores.has(origin)) stores.set(origin, new IDBFactory());
-    if (storageFailures === 0) repaired.add(stores.get(origin));
+    if (storageFailures === 0) repair(stores.get(origin));
     // Tabs of one browser share an origin, but each connects to its own relay.
     class Socket extends WebSocket {
       constructor(url, protocols) {
@@ -119,34 +178,66 @@ const operations = {
       times,
     });
     chat.ready.then(resolveReady);
-    const page = { chat, origin, waiting: new Map(), peers };
+    const page = { chat, origin, waiting: new Map(), names: peers };
     pages.set(device, page);
     const report = (event, fields) => emit({ device, life, event, ...fields });
     chat.addEventListener('message', ({ detail }) => {
-      report('message', { message: detail });
-      if (reads) chat.markRead(detail.senderId === user ? detail.recipientId : detail.senderId, detail.seq);
+      report('entry', { entry: detail });
+      const { groupId, senderId, recipientId, seq } = detail;
+      if (reads) chat.markRead({ groupId, peer: senderId === user ? recipientId : senderId }, seq);
     });
+    chat.addEventListener('group', ({ detail }) => report('entry', { entry: detail }));
     chat.addEventListener('change', ({ detail }) => report('change', { message: detail }));
     chat.addEventListener('conversation', ({ detail }) =>
-      report('high', { peer: detail.peer, high: detail.high ?? 0 }),
+      report('high', { peer: nameOf(detail), high: detail.high ?? 0 }),
     );
     chat.addEventListener('status', ({ detail }) => {
-      const { peer, state, clientMessageId, seq, code, reason } = detail;
-      const { pending, changes = [] } = chat.conversation(peer);
-      const queued = [...pending, ...changes].find((one) => one.clientMessageId === clientMessageId);
+      const { state, clientMessageId, seq, code, reason } = detail;
+      const peer = nameOf(detail);
+      const { pending, changes, groupChanges } = chat.conversation(peerOf(peer));
+      const all = [...pending, ...changes, ...groupChanges];
+      const queued = all.find((one) => one.clientMessageId === clientMessageId);
       if (queued) page.waiting.get(keyOf(queued))?.();
       const entry = { clientMessageId, seq };
       const message = detail.kind ? undefined : queued?.sent;
       if (state === 'sent') report('sent', { peer, entry: message ?? entry, message });
       if (state === 'failed') {
-        report('refused', { peer, entry, code, reason });
+        report('refused', { peer, entry, code, reason, frame: queued && frameOf(queued) });
         chat.discard(clientMessageId);
       }
     });
-    const ignoreClosed = (error) => {
-      if (error.code !== 'closed') throw error;
-    };
-    for (const peer of opensConversations ? peers : []) chat.open(peer).catch(ignoreClosed);
+    for (const name of opensConversations ? peers : []) chat.open(peerOf(name)).catch(ignoreClosed);
+    const groups = peers.map(peerOf).filter(({ groupId }) => groupId);
+    for (const group of loadsGroups ? groups : []) chat.loadGroup(group).catch(ignoreClosed);
+  },
+
+  /** Creates a group, and then gives roles. The page is loaded again while it creates the group. */
+  async create({ device, user, url, group, roles, times, reloadAfter }) {
+    const indexedDB = new IDBFactory();
+    let id;
+    const isCreated = (limit) =>
+      new Promise((done) => {
+        const chat = new ChatClient({ url, userId: user, indexedDB, times });
+        const end = () => {
+          chat.close();
+          done();
+        };
+        chat.addEventListener('status', ({ detail: { kind, state, groupId, reason } }) => {
+          if (kind !== 'create') return;
+          if (state === 'queued' && limit !== undefined) setTimeout(end, limit);
+          if (state === 'failed') emit({ device, event: 'violation', text: `the group was refused: ${reason}` });
+          if (state !== 'sent') return;
+          id = groupId;
+          end();
+        });
+        if (limit !== undefined) chat.createGroup(group).catch(ignoreClosed);
+      });
+    await isCreated(reloadAfter);
+    if (!id) await isCreated();
+    const chat = new ChatClient({ url, userId: user, indexedDB, times });
+    const { clientMessageId } = await chat.changeGroup({ groupId: id }, { roles });
+    chat.close();
+    emit({ device, event: 'created', groupId: id, clientMessageId });
   },
 
   /** Returns when the action is in the outbox. */
@@ -154,8 +245,8 @@ const operations = {
     const { chat, waiting } = pages.get(device);
     const key = keyOf(queuedAs(frame));
     const queued = new Promise((done) => waiting.set(key, done));
-    const refusals = ['closed', 'forbidden', 'discarded'];
-    calls[frame.action](chat, peer, frame).catch(({ code, message }) => {
+    const refusals = ['closed', 'forbidden', 'discarded', ...(frame.groupId ? ['bad_request'] : [])];
+    calls[frame.action](chat, peerOf(peer), frame).catch(({ code, message }) => {
       if (!refusals.includes(code))
         emit({ device, event: 'violation', text: `the module refused: ${code} ${message}` });
     });
@@ -168,9 +259,10 @@ const operations = {
     const { chat, origin } = pages.get(device) ?? {};
     const storage = stores.get(origin);
     const wasRepaired = repaired.has(storage);
-    repaired.add(storage);
+    repair(storage);
     const mayClose = () =>
-      chat.isDurable || chat.conversations.every(({ pending, changes = [] }) => pending.length + changes.length === 0);
+      chat.isDurable ||
+      chat.conversations.every((c) => c.pending.length + c.changes.length + c.groupChanges.length === 0);
     while (chat && !mayClose()) await new Promise((done) => setTimeout(done, 10));
     if (!wasRepaired) repaired.delete(storage);
     chat?.close();
@@ -178,11 +270,11 @@ const operations = {
   },
 
   async view({ device }) {
-    const { chat, peers } = pages.get(device);
+    const { chat, names } = pages.get(device);
     const views = {};
-    for (const peer of peers) {
-      await readHistory(chat, peer);
-      views[peer] = chat.conversation(peer);
+    for (const name of names) {
+      await readHistory(chat, peerOf(name));
+      views[name] = chat.conversation(peerOf(name));
     }
     emit({ device, event: 'view', views });
   },

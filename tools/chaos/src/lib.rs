@@ -11,6 +11,7 @@
 //! - [`host`], `relay`, [`device`]: the clients, one in Rust and one that runs `web/chat-client.js` in Node.js
 //! - `processes`, `proxies`, `exposure`, `partial`, `injection`, [`harness`]: the system behind fault-injecting proxies
 //! - `creation`: the groups of a run
+//! - `repetition`: repeats of stored entries after the faults
 //! - `restoration`: the table restored to an earlier point in time
 //! - [`run`]: one run from its plan to its outcome
 
@@ -32,6 +33,7 @@ pub mod plan;
 mod processes;
 mod proxies;
 mod relay;
+mod repetition;
 mod restoration;
 pub mod run;
 pub mod schedule;

@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let paths = ModulePaths { client: arguments.client, indexed_db: arguments.fake_indexeddb };
     let host = arguments.module.then(|| Host::start(&paths)).transpose()?;
     let harness = Harness::start(Duration::from_secs(arguments.rest)).await;
-    let plan = |seed| if host.is_some() { Plan::direct(seed).for_module() } else { Plan::new(seed) };
+    let plan = |seed| if host.is_some() { Plan::new(seed).for_module() } else { Plan::new(seed) };
     let start = Instant::now();
     let mut totals = Totals::default();
     let is_over = || start.elapsed() > Duration::from_secs(arguments.seconds);

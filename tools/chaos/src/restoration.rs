@@ -101,10 +101,10 @@ pub(crate) async fn disagreements(harness: &Harness, devices: &[&Device]) -> Vec
             let group = is_group(peer).then(|| GroupFold::new(&rows));
             let range = group.as_ref().map(|group| group.readable(&history.user).unwrap_or((1, 0)));
             let (first, last) = range.unwrap_or((0, u64::MAX));
-            // Nobody tells a user who was removed that a message has changed.
+            // A client of a user who was removed does not learn that a message has changed.
             let is_told = group.is_none_or(|group| group.is_present(&history.user));
             let rows = rows.into_iter().filter(|row| (first..=last).contains(&row["seq"].as_u64().unwrap_or_default()));
-            let rows = rows.filter(|row| history.holds_changes || row["kind"].is_null());
+            let rows = rows.filter(|row| history.holds(row));
             let expected: BTreeMap<_, _> = rows.map(|row| (row["seq"].as_u64().unwrap_or_default(), row)).collect();
             let mut held = history.views.get(peer).cloned().unwrap_or_default();
             held.retain(|seq, _| first <= *seq);

@@ -16,16 +16,17 @@ use tokio::{
 };
 
 use crate::{
-    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups},
+    checker::{Stored, check, check_inbox, conversation_id, folds, gone_texts, groups, text},
     creation::create_groups,
     device::Device,
     fault::Fault,
-    group::GroupFold,
+    group::{GroupFold, is_group},
     group_checker::check_group_inbox,
     harness::Harness,
     history::{ClientHistory, Source},
     host::Host,
     plan::{Draft, Known, Plan},
+    repetition::repeat_entries,
     restoration::{INTERVAL, disagreements, restore},
     schedule::FaultSchedule,
 };
@@ -63,8 +64,12 @@ pub struct Outcome {
 /// Carries out one run. With `host`, the devices run `web/chat-client.js`.
 pub async fn run(harness: &Harness, mut plan: Plan, host: Option<&Arc<Host>>) -> Outcome {
     let (start, start_time) = (Instant::now(), now());
-    let creator = create_groups(harness, &mut plan).await;
+    let creator = create_groups(harness, &mut plan, host).await;
     let schedule = harness.begin(plan);
+    // What a creator did, a device of the same user does not do again, so that the two can be told from each other.
+    for (user, (peer, action)) in creator.iter().flat_map(|one| one.asked.values().map(|asked| (&one.user, asked))) {
+        schedule.is_first(user, peer, action);
+    }
     let devices = devices(harness, &schedule, host).await;
     let mut clients: JoinSet<()> = devices.iter().cloned().map(Device::live).collect();
     let mut plays: JoinSet<()> = devices.iter().cloned().map(Device::play).collect();
@@ -159,7 +164,7 @@ async fn check_groups(harness: &Harness, plan: &Plan, stored: &Stored) -> Vec<St
     violations
 }
 
-/// Checks the inboxes of all users while nobody writes. A tab may still send what a retired tab has queued; then it begins
+/// Checks the inboxes of all users while no client writes. A tab may still send what a retired tab has queued; then it begins
 /// again.
 async fn check_inboxes(harness: &Harness, plan: &Plan) -> Vec<String> {
     loop {
@@ -184,7 +189,13 @@ async fn inbox_violations(harness: &Harness, plan: &Plan, stored: &Stored) -> Ve
             let rows = stored.get(&conversation_id(one, other)).unwrap_or(&none);
             violations.extend(check_inbox(user, peer, row, rows));
         }
-        for (group, fold) in groups(stored) {
+        let groups = groups(stored);
+        for row in page["value"]["conversations"].as_array().unwrap_or(&none) {
+            if is_group(text(row, "conversationId")) && !groups.contains_key(text(row, "conversationId")) {
+                violations.push(format!("the inbox of {user} has a group that was created twice: {row}"));
+            }
+        }
+        for (group, fold) in groups {
             let mut inbox = page["value"]["conversations"].as_array().unwrap_or(&none).iter();
             let row: Option<&Value> = inbox.find(|row| row["conversationId"] == group.as_str());
             violations.extend(check_group_inbox(user, row, stored.get(&group).unwrap_or(&none), &fold));
@@ -232,6 +243,8 @@ async fn settle(harness: &Harness, schedule: &FaultSchedule, devices: &[Device])
         let peer_of = |sender: &Device| if sender.plan().user == one { other.clone() } else { one.clone() };
         violations.extend(check_pushes(&members, members.len(), peer_of).await);
     }
+    let before = stored(harness, &schedule.plan).await;
+    violations.extend(repeat_entries(harness, schedule, devices, &before).await);
     for group in &schedule.plan.groups {
         let fold = GroupFold::new(&harness.local.messages(&group.peer).await);
         let is_member = |device: &&Device| !device.is_retired() && fold.is_present(&device.plan().user);

@@ -286,7 +286,7 @@ fn it_finds_a_change_that_is_refused_without_a_reason() {
 
 #[test]
 fn it_finds_messages_that_a_device_has_not_shown() {
-    check_finds("message 5 is shown after 1 in the conversation with ann, without [2]", |run| {
+    check_finds("entry 5 is shown after 1 in the conversation with ann, without [2]", |run| {
         run.bob.shown.push(("ann".to_owned(), 1, 5));
     });
     let mut run = correct_run();

@@ -137,6 +137,68 @@ fn it_finds_a_present_member_who_lacks_an_entry() {
 }
 
 #[test]
+fn it_finds_a_group_entry_that_a_device_has_not_shown() {
+    check_finds("entry 5 is shown after 3 in the conversation with group", |run| {
+        run.history("cem").shown.push((GROUP.to_owned(), 3, 5));
+    });
+    let mut run = correct_run();
+    // Cem may read entries from 3 on.
+    run.history("cem").shown.push((GROUP.to_owned(), 1, 3));
+    assert_eq!(run.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn it_finds_each_wrong_value_of_a_group_that_a_device_shows() {
+    let members = |users: &[(&str, &str)]| -> Value {
+        users.iter().map(|(user, role)| json!({ "userId": user, "role": role })).collect()
+    };
+    let shown = BTreeMap::from([
+        (
+            "cem",
+            json!({ "name": "Climbing", "count": 2, "history": "joined", "posting": "all", "adding": "admins",
+            "left": false, "you": "member", "members": members(&[("cem", "member"), ("ann", "owner")]) }),
+        ),
+        ("bob", json!({ "name": "Climbing", "count": 2, "left": true })),
+    ]);
+    for (user, group) in &shown {
+        let violations = |group: Value| {
+            let mut run = correct_run();
+            run.history(user).groups.insert(GROUP.to_owned(), group);
+            run.violations()
+        };
+        assert_eq!(violations(group.clone()), Vec::<String>::new());
+        for (field, value) in [
+            ("name", json!("Cooking")),
+            ("count", json!(3)),
+            ("left", json!(group["left"] == false)),
+            ("you", json!("owner")),
+            ("history", json!("all")),
+            ("posting", json!("admins")),
+            ("adding", json!("all")),
+            ("members", members(&[("ann", "owner"), ("bob", "member"), ("cem", "member")])),
+        ] {
+            let mut wrong = group.clone();
+            wrong[field] = value;
+            assert_eq!(violations(wrong).len(), 1, "{field} of {user}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_says_which_change_of_the_group_it_asks_for() {
+    let change = GroupChange {
+        add: vec!["dan".to_owned(), "eva".to_owned()],
+        remove: vec!["bob".to_owned()],
+        roles: [("cem".to_owned(), "admin".to_owned())].into(),
+        name: Some("Cooking".to_owned()),
+        posting: Some("admins".to_owned()),
+    };
+    for action in [Action::Group(change), Action::Group(GroupChange::default()), Action::message("Hello")] {
+        assert_eq!(Action::of_frame(&action.frame(GROUP)), Some((GROUP.to_owned(), action)));
+    }
+}
+
+#[test]
 fn it_finds_a_refusal_without_a_reason() {
     check_finds("was refused", |run| {
         let action = Action::message("Hello?");

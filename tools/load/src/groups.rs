@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use support::{ChatClient, Local};
 
-use crate::percentiles;
+use crate::{percentiles, pushes::Pushes};
 
 const MEMBERS: usize = 50;
 /// The members of each group who send.
@@ -20,7 +20,7 @@ const MESSAGES: usize = 20;
 const GROUPS_OF_CLIENT: usize = 5;
 
 /// Creates groups of 50 members, who are all connected. Five members of each group send 20 messages each, one after the other.
-/// Every message is checked: it must be pushed once to each other member, and stored once.
+/// Every message is checked: it must be pushed to each other member at least once, in the order of its sender, and stored once.
 pub(crate) async fn run(chat: &Local, groups: usize) {
     let clients = (groups * MEMBERS).div_ceil(GROUPS_OF_CLIENT).max(MEMBERS);
     let names: Vec<_> = (0..clients).map(|number| format!("member-{number}")).collect();
@@ -49,26 +49,33 @@ pub(crate) async fn run(chat: &Local, groups: usize) {
         });
         receive(client, expected.sum(), start)
     });
-    let (reply_times, received) = tokio::join!(join_all(senders), join_all(receivers));
+    let (reply_times, mut received) = tokio::join!(join_all(senders), join_all(receivers));
     let elapsed = start.elapsed();
+    for (client, received) in connected.iter().zip(&mut received) {
+        while let Some(frame) = client.buffered_frame().await {
+            received.pushes.add(&frame);
+        }
+    }
 
     for (members, id) in members.iter().zip(&ids) {
         let stored = stored(&connected[members[0]], id).await;
         for member in members {
-            let pushed = received[*member].seqs.get(id).cloned().unwrap_or_default();
+            let pushed: BTreeSet<_> = received[*member].pushes.seqs(&format!("group:{id}")).collect();
             let others: BTreeSet<_> =
                 stored.iter().filter(|(_, sender)| **sender != names[*member]).map(|(seq, _)| *seq).collect();
-            assert_eq!(pushed, others, "each message is pushed once to each other member");
+            assert_eq!(pushed, others, "each message is pushed to each other member");
         }
     }
     let count = groups * SENDERS * MESSAGES;
     let pushes: usize = received.iter().map(|received| received.times.len()).sum();
     let rate = count as f64 / elapsed.as_secs_f64();
+    let repeats: usize = received.iter().map(|received| received.pushes.repeats).sum();
     println!(
         "{count} messages in {groups} groups of {MEMBERS} members, {pushes} pushes to {clients} clients in {elapsed:.1?}: \
          {rate:.0} messages/s, {:.0} pushes/s",
         pushes as f64 / elapsed.as_secs_f64()
     );
+    println!("{repeats} pushes were repeated");
     println!("send to push: {}", percentiles(received.iter().flat_map(|received| &received.times)));
     println!("send to sent: {}", percentiles(reply_times.iter().flatten()));
 }
@@ -111,20 +118,15 @@ async fn send(client: &ChatClient, group: &str, start: Instant) -> Vec<Duration>
 struct Received {
     /// From send to push.
     times: Vec<Duration>,
-    /// The numbers of the messages, by group.
-    seqs: BTreeMap<String, BTreeSet<u64>>,
+    pushes: Pushes,
 }
 
 async fn receive(client: &ChatClient, expected: usize, start: Instant) -> Received {
-    let mut received = Received { times: Vec::new(), seqs: BTreeMap::new() };
+    let mut received = Received { times: Vec::new(), pushes: Pushes::default() };
     while received.times.len() < expected {
         let frame = client.next_frame().await;
-        let entry = &frame["value"];
-        let group = entry["groupId"].as_str().expect("every push is of a group").to_owned();
-        let is_new =
-            received.seqs.entry(group).or_default().insert(entry["seq"].as_u64().expect("an entry has a number"));
-        assert!(is_new, "no message is pushed twice: {frame}");
-        let sent_at = entry["content"].as_str().and_then(|text| text.parse().ok()).expect("the time of the send");
+        let Some(message) = received.pushes.add(&frame) else { continue };
+        let sent_at = message["content"].as_str().and_then(|text| text.parse().ok()).expect("the time of the send");
         received.times.push(start.elapsed() - Duration::from_micros(sent_at));
     }
     received

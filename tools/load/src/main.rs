@@ -3,6 +3,7 @@
 
 mod groups;
 mod held;
+mod pushes;
 mod typing;
 
 use std::{
@@ -18,11 +19,12 @@ use support::{ChatClient, Local, Message, without_limits};
 use ws_local::functions::FunctionOptions;
 
 use held::{Held, Known};
+use pushes::Pushes;
 use typing::Typists;
 
 /// Load test of the local system. Pairs of clients exchange messages. Each client sends its next
-/// message when the previous one is acknowledged. Fails if a message is lost, duplicated or
-/// reordered. Prints throughput and latency.
+/// message when the previous one is acknowledged. Fails if a message is lost, reordered or stored
+/// twice. Prints throughput, latency and the number of repeated pushes.
 #[derive(Parser)]
 struct Arguments {
     /// Number of pairs of clients.
@@ -106,6 +108,7 @@ impl Load {
         let rate = count as f64 / elapsed.as_secs_f64();
         println!("{count} messages between {clients} clients in {elapsed:.1?}: {rate:.0} messages/s");
         let push_times: Vec<_> = results.iter().flat_map(|result| &result.push_times).copied().collect();
+        println!("{} pushes were repeated", results.iter().map(|result| result.repeats).sum::<usize>());
         println!("send to push: {}", percentiles(&push_times));
         println!("send to sent: {}", percentiles(results.iter().flat_map(|result| &result.reply_times)));
         push_times
@@ -132,6 +135,8 @@ struct Exchange {
     /// From the client's own send to the reply.
     reply_times: Vec<Duration>,
     pushed: Vec<Message>,
+    /// Number of repeated pushes.
+    repeats: usize,
 }
 
 /// Sends all messages of one client and receives all messages of its peer.
@@ -152,19 +157,23 @@ async fn exchange(client: Arc<ChatClient>, peer: String, messages: usize, known:
         times
     };
     let receive = async {
-        let (mut times, mut pushed) = (Vec::new(), Vec::new());
+        let (mut times, mut pushed, mut pushes) = (Vec::new(), Vec::new(), Pushes::default());
         while pushed.len() < messages {
-            let (message, position) = client.next_message_with_position().await;
-            held().add(message.seq, position);
+            let frame = client.next_frame().await;
+            let Some(message) = pushes.add(&frame) else { continue };
+            let message: Message = serde_json::from_value(message.clone()).unwrap();
+            held().add(message.seq, frame["position"].as_str().map(str::to_owned));
             let sent_at = Duration::from_micros(message.content.parse().unwrap());
             times.push(start.elapsed() - sent_at);
             pushed.push(message);
         }
-        (times, pushed)
+        (times, pushed, pushes)
     };
-    let (reply_times, (push_times, pushed)) = tokio::join!(send, receive);
-    assert_eq!(client.buffered_frame().await, None, "no message is pushed twice");
-    Exchange { client, peer, push_times, reply_times, pushed }
+    let (reply_times, (push_times, pushed, mut pushes)) = tokio::join!(send, receive);
+    while let Some(frame) = client.buffered_frame().await {
+        assert_eq!(pushes.add(&frame), None, "no more messages are pushed than were sent");
+    }
+    Exchange { client, peer, push_times, reply_times, pushed, repeats: pushes.repeats }
 }
 
 impl Exchange {
@@ -173,7 +182,7 @@ impl Exchange {
         let seqs: Vec<_> = stored.iter().map(|message| message.seq).collect();
         assert_eq!(seqs, (1..=2 * messages as u64).collect::<Vec<_>>(), "no gap, and no message is stored twice");
         let from_peer: Vec<_> = stored.into_iter().filter(|message| message.sender_id == self.peer).collect();
-        assert_eq!(self.pushed.len(), messages, "each message is pushed once");
+        assert_eq!(self.pushed.len(), messages, "each message is pushed");
         // Pushes arrive in order, because the peer sends its next message only after the previous
         // one is pushed and acknowledged.
         assert_eq!(self.pushed, from_peer, "the pushed messages are the stored ones, in the same order");

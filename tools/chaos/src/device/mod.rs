@@ -85,7 +85,7 @@ impl Device {
                     let _ = timeout(LEARNING, self.until(|device| device.core().has_sent_all(&peer))).await;
                     device.repeat(&peer);
                 }
-                // Only groups are repeated to, and the module has none.
+                // The module repeats only what is not acknowledged.
                 (Step::Repeat(_), Client::Module(_)) => {}
                 (Step::Retire, _) => self.core().retire(),
                 (Step::Cut, Client::Protocol(device)) => device.cut(),

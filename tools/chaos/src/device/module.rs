@@ -17,6 +17,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     action::Action,
     fault::Fault,
+    group::is_group,
     history::{Acknowledgement, Source},
     host::Host,
     relay::Relay,
@@ -158,7 +159,10 @@ impl ModuleDevice {
         let (plan, is_quiet) = (&self.core.plan, self.core.schedule.is_quiet());
         // The module uses the same timeout for every attempt, so a short one might never suffice.
         let answer = if is_quiet { PATIENCE } else { PATIENCE.min(plan.patience * 4) };
-        let answer = answer.max(Duration::from_millis(200)).as_millis() as u64;
+        // A page whose storage has failed is not closed before it has sent what is only in memory. On a slow machine, it needs
+        // time for that.
+        let least = if plan.storage_failures > 0 { 1_000 } else { 200 };
+        let answer = answer.max(Duration::from_millis(least)).as_millis() as u64;
         let mut times = json!({ "answer": answer, "first": 500, "longest": 1_000, "storage": 300 });
         if plan.page.is_multiple_of(3) && !is_quiet {
             (times["life"], times["early"]) = (json!(1_000), json!(500));
@@ -169,6 +173,8 @@ impl ModuleDevice {
             "reads": plan.reads, "storageFailures": if is_quiet { 0 } else { self.core.plan.storage_failures },
             // The other pages learn about a conversation only from the inbox and from pushes.
             "opensConversations": !plan.page.is_multiple_of(4),
+            // These pages know the members of a group from the beginning, the others only after the first contact.
+            "loadsGroups": plan.page.is_multiple_of(2),
         })
     }
 
@@ -181,9 +187,9 @@ impl ModuleDevice {
         let is_current = event["life"].as_u64() == Some(self.life.load(Ordering::Relaxed));
         let peer = event["peer"].as_str().unwrap_or_default();
         match event["event"].as_str() {
-            Some("sent") => self.receive_sent(peer, &event["entry"], &event["message"]),
+            Some("sent") => self.receive_sent(peer, &event),
             Some("refused") => self.receive_refused(peer, &event),
-            Some("message") if is_current => self.core.change(|state| show(state, event["message"].take())),
+            Some("entry") if is_current => self.core.change(|state| show(state, event["entry"].take())),
             Some("change") if is_current => self.core.change(|state| show_change(state, event["message"].take())),
             Some("high") if is_current => {
                 self.core.change(|state| state.conversation(peer).high = event["high"].as_u64().unwrap_or_default());
@@ -200,12 +206,12 @@ impl ModuleDevice {
         }
     }
 
-    /// `entry` is what the module says about the stored entry, `message` the entry if it is a message.
-    fn receive_sent(&self, peer: &str, entry: &Value, message: &Value) {
-        let core = &self.core;
+    /// `entry` in the event is what the module says about the stored entry, `message` the entry if it is a message.
+    fn receive_sent(&self, peer: &str, event: &Value) {
+        let (core, entry, message) = (&self.core, &event["entry"], &event["message"]);
         core.note(format_args!("reports as sent {entry}"));
         core.schedule.acknowledged.send_modify(|count| *count += 1);
-        self.finish(peer, entry, |state, _| {
+        self.finish(peer, event, |state, _| {
             let text = |value: &Value| value.as_str().map(str::to_owned);
             state.history.acknowledged.push(Acknowledgement {
                 peer: peer.to_owned(),
@@ -218,21 +224,23 @@ impl ModuleDevice {
 
     fn receive_refused(&self, peer: &str, event: &Value) {
         self.core.note(format_args!("reports as refused {event}"));
-        let (entry, id) = (&event["entry"], event["entry"]["clientMessageId"].as_str().unwrap_or_default());
-        self.finish(peer, entry, |state, action| match action {
-            Some(action) if action.target().is_some() && event["code"] == "forbidden" => {
+        let id = event["entry"]["clientMessageId"].as_str().unwrap_or_default();
+        self.finish(peer, event, |state, action| match action {
+            Some(action) if may_be_refused(peer, &action, &event["code"]) => {
                 state.history.refused.insert(id.to_owned(), (peer.to_owned(), action));
             }
             _ => state.history.violations.push(format!("the module reports as refused: {event}")),
         });
     }
 
-    /// Removes what the module is done with from the outbox. Only the frames say what it was, possibly those of another tab.
-    fn finish(&self, peer: &str, entry: &Value, record: impl FnOnce(&mut State, Option<Action>)) {
+    /// Removes what the module is done with from the outbox. The frames say what it was, possibly those of another tab. What
+    /// is refused because the user can't read the group was in no frame.
+    fn finish(&self, peer: &str, event: &Value, record: impl FnOnce(&mut State, Option<Action>)) {
         let core = &self.core;
-        let id = entry["clientMessageId"].as_str().unwrap_or_default();
+        let id = event["entry"]["clientMessageId"].as_str().unwrap_or_default();
         core.change(|state| {
-            let action = core.schedule.asked(&core.plan.user, id);
+            let queued = || Some(Action::of_frame(&event["frame"])?.1);
+            let action = core.schedule.asked(&core.plan.user, id).or_else(queued);
             if let Some(action) = &action {
                 state.conversation(peer).outbox.retain(|queued| queued.action != *action);
                 if core.schedule.plan.tabs {
@@ -244,19 +252,28 @@ impl ModuleDevice {
     }
 }
 
-/// Records a message that the module shows as new. It must be the next message after the previous one.
-fn show(state: &mut State, message: Value) {
-    let (peer, seq) = (state.history.peer_of(&message), seq(&message));
+/// Whether the service may refuse the action with this error code: because of the state of its message, or of the group.
+fn may_be_refused(peer: &str, action: &Action, code: &Value) -> bool {
+    match code.as_str() {
+        Some("forbidden") => is_group(peer) || action.target().is_some(),
+        Some("bad_request") => is_group(peer),
+        _ => false,
+    }
+}
+
+/// Records a message or a group entry that the module shows as new. It must be the next one after the previous one.
+fn show(state: &mut State, entry: Value) {
+    let (peer, seq) = (state.history.peer_of(&entry), seq(&entry));
     let previous = state.conversation(&peer).shown.replace(seq);
     match previous {
         Some(previous) if seq <= previous => {
-            let violation = format!("message {seq} is shown after {previous} in the conversation with {peer}");
+            let violation = format!("entry {seq} is shown after {previous} in the conversation with {peer}");
             state.history.violations.push(violation);
         }
         Some(previous) => state.history.shown.push((peer, previous, seq)),
         None => {}
     }
-    state.history.seen.push((Source::Shown, message));
+    state.history.seen.push((Source::Shown, entry));
 }
 
 /// Records a message that the module shows as changed. Its version must be larger than the previous one.
@@ -270,16 +287,19 @@ fn show_change(state: &mut State, message: Value) {
     state.history.seen.push((Source::Shown, message));
 }
 
-/// Replaces the views with the module's messages.
+/// Replaces the views with the module's messages and group entries, and with what it shows of groups.
 fn replace_views(state: &mut State, views: &Value) {
     for (peer, conversation) in &mut state.conversations {
         let rows = |field: &str| views[peer][field].as_array().cloned().unwrap_or_default();
-        let messages = rows("messages");
-        let count = messages.len();
-        conversation.entries = messages.into_iter().map(|message| (seq(&message), message)).collect();
+        let entries = [rows("messages"), rows("notices")].concat();
+        let count = entries.len();
+        conversation.entries = entries.into_iter().map(|entry| (seq(&entry), entry)).collect();
         if conversation.entries.len() != count {
             let violation = format!("holds a sequence number twice in the conversation with {peer}");
             state.history.violations.push(violation);
+        }
+        if is_group(peer) {
+            state.history.groups.insert(peer.clone(), views[peer]["group"].clone());
         }
     }
 }

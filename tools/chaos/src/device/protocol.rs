@@ -15,7 +15,7 @@ use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::{fault::Fault, history::Source};
+use crate::{fault::Fault, group::GroupFold, history::Source};
 
 use super::{
     conversation::{ConversationTask, CurrentConnection},
@@ -60,18 +60,19 @@ impl ProtocolDevice {
         }
     }
 
-    /// Sends the first acknowledged entry of the conversation again. The reply has no `ref`, so it is ignored.
+    /// Sends an acknowledged entry of the group again: the newest one that users don't get who joined later, or else the first
+    /// one. The reply has no `ref`, so it is ignored.
     pub(super) fn repeat(&self, peer: &str) {
         let core = &self.core;
         core.change(|state| {
+            let entries: Vec<_> = state.conversation(peer).entries.values().cloned().collect();
             let history = &mut state.history;
-            let mut acknowledged = history.acknowledged.iter().filter(|one| one.peer == peer);
-            let Some((id, sent)) = acknowledged.find_map(|one| Some((one.id.as_ref()?, &one.sent))) else { return };
-            let Some((connection, (_, action))) = self.connection.get().zip(history.asked.get(id)) else { return };
-            core.note(format_args!("repeats {action}, which is entry {}", sent["seq"]));
+            let Some((id, seq)) = GroupFold::new(&entries).to_repeat(peer, history) else { return };
+            let Some((connection, (_, action))) = self.connection.get().zip(history.asked.get(&id)) else { return };
+            core.note(format_args!("repeats {action}, which is entry {seq}"));
             core.schedule.record(Fault::Repeated, &core.plan.name);
             let mut frame = action.frame(peer);
-            (frame["clientMessageId"], frame["lastSeq"]) = (json!(id), sent["seq"].clone());
+            (frame["clientMessageId"], frame["lastSeq"]) = (json!(id), json!(seq));
             connection.send_text(&frame.to_string());
             history.attempts += 1;
         });

@@ -56,11 +56,11 @@ impl Observer for RelayedConnection {
             match frame["clientMessageId"].as_str() {
                 Some(id) => {
                     core.schedule.ask(&core.plan.user, id, &action);
-                    state.history.ask(id, peer, &action);
+                    state.history.ask(id, &peer, &action);
                 }
                 None => state.history.violations.push(format!("sent without an id: {frame}")),
             }
-            let queued = state.conversation(peer).outbox.iter_mut().find(|queued| queued.action == action)?;
+            let queued = state.conversation(&peer).outbox.iter_mut().find(|queued| queued.action == action)?;
             queued.attempts += 1;
             queued.draft.cut.filter(|_| queued.attempts == 1)
         });
@@ -83,7 +83,8 @@ impl Observer for RelayedConnection {
                 core.note(format_args!("is pushed {}", summary(value)));
                 let changed = &frame["changed"];
                 core.change(|state| state.history.violations.extend(mismatch(value, changed)));
-                record(core, [value, changed].into_iter().filter(|entry| !entry.is_null()), Source::Pushed);
+                record(core, std::iter::once(value), Source::Pushed);
+                record(core, std::iter::once(changed).filter(|message| !message.is_null()), Source::Beside);
             }
             Some("sent") if !value["changed"].is_null() => {
                 record(core, std::iter::once(&value["changed"]), Source::Acknowledged);
@@ -95,10 +96,13 @@ impl Observer for RelayedConnection {
                 record(core, rows("messages").chain(rows("changed")), Source::Listed);
             }
             Some("conversations") => {
-                record(core, rows("conversations").map(|row| &row["lastMessage"]), Source::Listed);
+                // A group may have no message.
+                let newest = rows("conversations").map(|row| &row["lastMessage"]);
+                record(core, newest.filter(|message| !message.is_null()), Source::Listed);
                 core.change(|state| {
                     for row in rows("conversations") {
-                        let conversation = state.conversation(row["peerId"].as_str().unwrap_or_default());
+                        let peer = if row["groupId"].is_null() { &row["peerId"] } else { &row["conversationId"] };
+                        let conversation = state.conversation(peer.as_str().unwrap_or_default());
                         conversation.newest = conversation.newest.max(row["seq"].as_u64().unwrap_or_default());
                     }
                     if let Some(is_synced) = state.connections.get_mut(number) {

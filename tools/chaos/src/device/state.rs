@@ -36,7 +36,7 @@ pub(super) struct Conversation {
     pub(super) newest: u64,
     /// The newest position that the device has got, with the sequence number of its message.
     pub(super) position: Option<(u64, String)>,
-    /// The newest sequence number that the module has shown as new.
+    /// The newest message or group entry that the module has shown as new.
     pub(super) shown: Option<u64>,
     /// The newest version of each message that the module has shown as changed.
     pub(super) shown_versions: BTreeMap<u64, u64>,
