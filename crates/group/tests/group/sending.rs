@@ -152,8 +152,8 @@ async fn a_repeat_is_recognised_although_many_entries_follow_the_removal_of_its_
 
 /// Stores copies of entry `seq` with these numbers.
 fn put_copies(chat: &Chat, seq: u64, numbers: impl Iterator<Item = u64>) {
-    let rows = chat.aws.rows("MessagesTable");
-    let row = rows.iter().find(|row| row["seq"]["N"] == seq.to_string()).unwrap();
+    let (rows, seq) = (chat.aws.rows("MessagesTable"), seq.to_string());
+    let row = rows.iter().find(|row| row["seq"]["N"] == seq).unwrap();
     let rows: Vec<_> = numbers.map(|number| with(row.clone(), json!({ "seq": { "N": number.to_string() } }))).collect();
     chat.aws.put_all("MessagesTable", &rows);
 }
