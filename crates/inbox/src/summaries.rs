@@ -42,6 +42,9 @@ pub(crate) struct Listed {
     pub(crate) summary: ConversationSummary,
 }
 
+/// Reads of a group and its newest entry until they agree. After a restore of tables of different ages they never do.
+const READS: usize = 4;
+
 /// What was read about all candidates.
 struct Read {
     positions: ReadPositions,
@@ -49,7 +52,8 @@ struct Read {
     memberships: HashMap<GroupId, Membership>,
 }
 
-/// The valid ones among these candidates. Two steps of concurrent reads, and a third one if some are groups.
+/// The valid ones among these candidates. Two steps of concurrent reads, and a third one if some are groups. A group that
+/// changes meanwhile is read again.
 ///
 /// # Errors
 /// If something can't be read.
@@ -59,13 +63,7 @@ pub(crate) async fn summarize(
     candidates: Vec<Candidate>,
 ) -> Result<Vec<Listed>, Error> {
     let user = &request.user;
-    let newest = stream::iter(&candidates)
-        .map(|it| async {
-            let to = it.entry.left.as_ref().map(|left| left.to);
-            context.messages.newest(&it.entry.conversation(user), to).await
-        })
-        .buffered(CONCURRENT_READS)
-        .try_collect::<Vec<_>>();
+    let newest = read_newest(context, request, &candidates);
     let listings = candidates.iter().flat_map(|candidate| match &candidate.entry.recipient {
         Recipient::User(peer) => {
             vec![(user.clone(), candidate.entry.recipient.clone()), (peer.clone(), Recipient::User(user.clone()))]
@@ -73,8 +71,22 @@ pub(crate) async fn summarize(
         Recipient::Group(_) => vec![(user.clone(), candidate.entry.recipient.clone())],
     });
     let groups = || candidates.iter().filter_map(|candidate| candidate.entry.recipient.group());
-    let (newest, positions, summaries) =
-        tokio::try_join!(newest, context.inboxes.read_positions(listings), context.members.summaries(groups()),)?;
+    let (mut newest, positions, mut summaries) =
+        tokio::try_join!(newest, context.inboxes.read_positions(listings), context.members.summaries(groups()))?;
+    for _ in 1..READS {
+        let changed = changed_meanwhile(&candidates, &newest, &summaries);
+        if changed.is_empty() {
+            break;
+        }
+        let groups = changed.iter().filter_map(|index| candidates[*index].entry.recipient.group());
+        let again = changed.iter().map(|index| &candidates[*index]);
+        let (entries, groups) =
+            tokio::try_join!(read_newest(context, request, again), context.members.summaries(groups))?;
+        summaries.extend(groups);
+        for (index, entry) in changed.into_iter().zip(entries) {
+            newest[index] = entry;
+        }
+    }
     let memberships = context.members.memberships(user, groups()).await?;
     let read = Read { positions, groups: summaries, memberships };
     let listed = candidates.into_iter().zip(newest).filter_map(|(candidate, newest)| {
@@ -82,6 +94,38 @@ pub(crate) async fn summarize(
         read.summary(request, &entry, newest?, is_sorted)
     });
     Ok(listed.collect())
+}
+
+/// The newest entry of each candidate that the caller may read; none of a conversation without entries.
+async fn read_newest(
+    context: &Context,
+    request: &Request,
+    candidates: impl IntoIterator<Item = &Candidate>,
+) -> Result<Vec<Option<Newest>>, Error> {
+    stream::iter(candidates)
+        .map(|it| async {
+            let to = it.entry.left.as_ref().map(|left| left.to);
+            context.messages.newest(&it.entry.conversation(&request.user), to).await
+        })
+        .buffered(CONCURRENT_READS)
+        .try_collect()
+        .await
+}
+
+/// The indices of the groups that were not read as of their newest entries.
+fn changed_meanwhile(
+    candidates: &[Candidate],
+    newest: &[Option<Newest>],
+    groups: &HashMap<GroupId, GroupSummary>,
+) -> Vec<usize> {
+    let is_changed = |index: &usize| {
+        let entry = &candidates[*index].entry;
+        let group = entry.recipient.group().and_then(|group| groups.get(&group));
+        let version = newest[*index].as_ref().map(|newest| newest.end.state.group_version());
+        // Of a group that the caller left, the inbox entry tells the name and the members.
+        entry.left.is_none() && group.is_some_and(|group| Some(group.version) != version)
+    };
+    (0..candidates.len()).filter(is_changed).collect()
 }
 
 impl Read {
@@ -139,7 +183,7 @@ impl Read {
                 Some((SummaryKind::Group { group_id, name, members, listed_at, left: true }, listed_at))
             }
             (None, None) => {
-                let GroupSummary { name, members } = self.groups.get(&group_id)?.clone();
+                let GroupSummary { name, members, .. } = self.groups.get(&group_id)?.clone();
                 let listed_at = end.state.group?.listed_at;
                 Some((SummaryKind::Group { group_id, name, members, listed_at, left: false }, listed_at))
             }

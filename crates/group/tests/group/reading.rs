@@ -34,6 +34,37 @@ async fn a_member_who_is_removed_while_a_page_is_read_sees_nothing_after_the_rem
     assert_eq!(page.get("position"), None);
 }
 
+/// The newest entry and the group are read side by side, in any order.
+#[tokio::test]
+async fn an_inbox_shows_the_name_and_the_members_as_of_the_entry_that_it_names() {
+    for held_table in ["MessagesTable", "MembersTable"] {
+        let chat = Chat::start().await;
+        let group = chat.group(&["bob"]).await;
+        let released = Arc::new(Notify::new());
+        let held = released.clone();
+        let mut reads = 0;
+        let operation = if held_table == "MessagesTable" { "Query" } else { "BatchGetItem" };
+        chat.aws.dynamodb.take_calls();
+        chat.aws.dynamodb.inject(move |call| {
+            let is_read = call.operation == operation && call.is_on(held_table);
+            reads += usize::from(is_read);
+            if is_read && reads == 1 { Outcome::Hold(held.clone()) } else { Outcome::Forward }
+        });
+        let change = async {
+            // The inbox entries and the newest entry; the read positions and the group.
+            chat.aws.dynamodb.wait_for_calls("Query", 2).await;
+            chat.aws.dynamodb.wait_for_calls("BatchGetItem", 2).await;
+            chat.change("alice", &group, json!({ "add": ["carol"], "name": "Larger" })).await;
+            released.notify_one();
+        };
+        let inbox = chat.accepted("bob", json!({ "action": "getConversations" }));
+        let (inbox, ()) = tokio::join!(inbox, change);
+        let row = &inbox["conversations"][0];
+        let shown = (row["seq"].clone(), row["name"].clone(), row["members"].clone());
+        assert_eq!(shown, (json!(2), json!("Larger"), json!(3)), "{held_table} was read later");
+    }
+}
+
 #[tokio::test]
 async fn unread_messages_are_counted_from_the_entry_that_added_the_member() {
     let chat = Chat::start().await;

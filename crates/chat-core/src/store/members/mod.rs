@@ -90,6 +90,8 @@ pub struct GroupSummary {
     pub name: GroupName,
     /// The count of members.
     pub members: usize,
+    /// The group entry after which both are so.
+    pub version: Seq,
 }
 
 impl Members {

@@ -56,7 +56,7 @@ impl From<MemberRow> for Membership {
 
 impl From<GroupRow> for GroupSummary {
     fn from(row: GroupRow) -> Self {
-        Self { name: row.settings.name, members: row.members }
+        Self { name: row.settings.name, members: row.members, version: row.since }
     }
 }
 
