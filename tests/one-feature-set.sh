@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 features() {
-  cargo tree --quiet --locked --workspace --edges "$1" --prefix none --no-dedupe --format '{p} [{f}]' |
+  cargo tree --quiet --locked --workspace --edges "$1" --prefix none --format '{p} [{f}]' |
     sed 's/ ([^)]*)//g' | sort --unique
 }
 
