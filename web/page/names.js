@@ -2,6 +2,7 @@
 // Names: which ones are valid, and how the page shows them.
 
 import { problemOf } from '../client/limits.js';
+import { setText } from './dom.js';
 
 /** Browsers put this character in the place of bytes that are not UTF-8, for example in an address. */
 const REPLACEMENT = '\u{FFFD}';
@@ -40,7 +41,7 @@ const hexadecimal = (codePoint) => codePoint.toString(16).toUpperCase().padStart
  * @param {string} [seed] of the colour
  */
 export function paintAvatar(node, name, seed = name) {
-  node.textContent = firstLetter(name).toUpperCase();
+  setText(node, firstLetter(name).toUpperCase());
   node.dataset.hue = hueOf(seed);
   return node;
 }
