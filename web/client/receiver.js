@@ -213,7 +213,7 @@ export class Receiver {
         );
       }
       this.session.changed(c);
-      if (c.state && !c.state.isKnown && !c.state.view.left) this.loadGroup(c).catch(() => {});
+      if (needsGroup(c)) this.loadGroup(c).catch(() => {});
     });
   }
 
@@ -395,3 +395,11 @@ const isBehind = (c) => (c.stale && isFollowed(c)) || c.hasGap;
 
 /** @param {Conversation} c */
 const needsNewestPage = (c) => c.isOpened && !c.loaded;
+
+/**
+ * The inbox and the entries tell what the list shows of a group. Of an opened one, the members and settings are needed, too.
+ *
+ * @param {Conversation} c
+ */
+const needsGroup = ({ state, isOpened }) =>
+  state && !state.view.left && !(isOpened ? state.view.members : state.isKnown);

@@ -9,7 +9,7 @@ import { drawContext } from './context.js';
 import { byId, setText } from './dom.js';
 import { Drafts } from './drafts.js';
 import { mentionsIn } from './mentions.js';
-import { reasonNotToSend } from './rights.js';
+import { isLeaving, reasonNotToSend } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 
@@ -94,12 +94,14 @@ export class Composer {
   }
 
   /**
-   * Without the right to send, the form says why.
+   * Without the right to send, the form says why. A member may still edit what they wrote.
    *
    * @param {import('../chat-client.js').Conversation} c
    */
-  #drawRight({ group }) {
-    const reason = group ? reasonNotToSend(group) : '';
+  #drawRight(c) {
+    const me = this.chat.userId ?? '';
+    const mayEdit = this.#draft.edit !== undefined && !isLeaving(c, me);
+    const reason = mayEdit ? '' : reasonNotToSend(c, me);
     const form = byId('compose');
     // The focus must not fall to the document.
     if (reason && form.contains(document.activeElement)) byId('scroll').focus({ preventScroll: true });
@@ -124,7 +126,8 @@ export class Composer {
    */
   edit(seq) {
     if (this.#key === null) return;
-    const text = this.#shown(this.#key, seq)?.content ?? '';
+    const { edit } = this.#draft;
+    const text = edit?.seq === seq ? edit.text : (this.#shown(this.#key, seq)?.content ?? '');
     this.#update({ edit: { seq, text } });
     byId('text').focus();
     byId('text').setSelectionRange(text.length, text.length);

@@ -6,7 +6,7 @@ import { make, place } from './dom.js';
 import { failureOfNewGroup } from './failures.js';
 import { paintAvatar, visible } from './names.js';
 import { sentenceOf } from './notices.js';
-import { isTypingIn, typingLine } from './peer-state.js';
+import { isTypingIn, stateOfGroup, typingLine } from './peer-state.js';
 import { DELETED } from './quote.js';
 import { momentOf } from './text.js';
 import { tick } from './ticks.js';
@@ -39,9 +39,10 @@ export class ConversationList {
 
   /** @param {string | null} current key of the open conversation */
   draw(current) {
-    // Once the inbox is known, a remembered peer without messages is not listed.
+    // Once the inbox is known, a remembered peer without messages is not listed, and no group that the service does not name.
     const listed = this.chat.conversations.filter(
-      (c) => c.key === current || c.groupId || c.lastMessage || c.pending.length || !this.chat.hasInbox,
+      (c) =>
+        c.key === current || c.group?.name !== undefined || c.lastMessage || c.pending.length || !this.chat.hasInbox,
     );
     const before = this.#newGroups;
     this.#newGroups = new Map();
@@ -151,7 +152,8 @@ export class ConversationList {
     const notice = c.notices.at(-1);
     if (notice && notice.seq > (c.lastMessage?.seq ?? 0))
       return { content: sentenceOf(notice, me), at: notice.createdAt };
-    if (!c.lastMessage) return { content: '' };
+    if (c.group?.left) return { content: 'You are not a member', at: c.lastMessage?.createdAt };
+    if (!c.lastMessage) return { content: c.group ? stateOfGroup(c.group) : '' };
     const last = withChanges(c.lastMessage, changesByTarget(c.changes).get(c.lastMessage.seq), me);
     if (last.deleted) return { content: DELETED, at: last.createdAt };
     const content = last.content.slice(0, 120);

@@ -2,7 +2,7 @@
 // What the service refused, with the reason and what the user can do.
 
 import { make } from './dom.js';
-import { sentenceOfPending } from './notices.js';
+import { taskOf } from './notices.js';
 import { shownReaction } from './reactions.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -31,7 +31,7 @@ export const failureOfChange = (chat, change) =>
  * @param {PendingGroupChange} change that has failed
  */
 export function failureOfGroupChange(chat, change) {
-  const text = `Failed: ${sentenceOfPending(change, chat.userId ?? '')}. ${change.failed?.message}`;
+  const text = `Could not ${taskOf(change, chat.userId ?? '')}: ${withoutField(change.failed?.message)}`;
   return failure(chat, change.clientMessageId, text, 'Discard');
 }
 
@@ -42,7 +42,7 @@ export function failureOfGroupChange(chat, change) {
  * @param {() => void} onDiscard
  */
 export const failureOfNewGroup = (chat, clientMessageId, reason, onDiscard) =>
-  failure(chat, clientMessageId, `Not created: ${reason}`, 'Discard', onDiscard);
+  failure(chat, clientMessageId, `Could not create it: ${withoutField(reason)}`, 'Discard', onDiscard);
 
 /**
  * @param {ChatClient} chat
@@ -66,3 +66,10 @@ function failure(chat, clientMessageId, text, removal, onRemoval) {
   discard.onclick = () => chat.discard(clientMessageId).then(onRemoval);
   return make('div', 'failure', text, retry, discard);
 }
+
+/**
+ * Without the field of the request, which users don't know.
+ *
+ * @param {string} [reason]
+ */
+const withoutField = (reason = '') => reason.replace(/^[a-z]+: /i, '');

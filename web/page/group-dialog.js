@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // `GroupDialog`: the settings and the members of the open group, and what the user may change.
 
-import { isName } from '../client/limits.js';
 import { nameOf } from '../client/peers.js';
 import { byId, make, place, setText } from './dom.js';
 import { failureOfGroupChange } from './failures.js';
 import { GroupMembers } from './group-members.js';
 import { MemberPicker } from './member-picker.js';
-import { visible } from './names.js';
-import { sentenceOfPending } from './notices.js';
-import { isLastOwner, mayAdd, mayChange } from './rights.js';
+import { problemOfGroupName, visible } from './names.js';
+import { taskOf } from './notices.js';
+import { isLastOwner, isLeaving, mayAdd, mayChange } from './rights.js';
 import { tick } from './ticks.js';
 import { titleOf } from './titles.js';
 
@@ -35,13 +34,18 @@ export class GroupDialog {
   #groupId;
   #members;
   #picker;
+  /** The name that the field was filled with. */
+  #filledName = '';
   /** The pending changes that are drawn. */
   #drawnPending = '';
 
   /** @param {ChatClient} chat */
   constructor(chat) {
     this.chat = chat;
-    this.#members = new GroupMembers(byId('group-members'), chat, (changes) => this.#change(changes));
+    this.#members = new GroupMembers(byId('group-members'), chat, {
+      onChange: (changes) => this.#change(changes),
+      onAsk: () => this.draw(),
+    });
     this.#picker = new MemberPicker(byId('group-picker'), {
       chat,
       label: 'Add people',
@@ -84,22 +88,44 @@ export class GroupDialog {
     byId('group-add').hidden = !mayAdd(group);
     this.#members.draw(group, groupChanges);
     this.#drawPending(groupChanges);
-    byId('group-leave').hidden = group.left || !byId('group-leaving').hidden;
+    byId('group-members-heading').hidden = group.left;
+    if (byId('group-name').value === this.#filledName && !groupChanges.length) this.#fillName(group.name);
+    this.#drawLeaving(c);
+    // The focus must not fall to the document when what had it is gone, or hidden.
+    const active = document.activeElement;
+    if (!dialog().contains(active) || !active?.getClientRects().length) byId('group-close').focus();
+  }
+
+  /** @param {import('../chat-client.js').Conversation} c */
+  #drawLeaving(c) {
+    const group = c.group ?? { left: true };
+    // Only with the list of members it is known whether there is another owner.
+    const mayLeave = group.members !== undefined && !isLeaving(c, this.chat.userId ?? '');
+    if (!mayLeave) byId('group-leaving').hidden = true;
+    byId('group-leave').hidden = !mayLeave || !byId('group-leaving').hidden;
     byId('group-leave').disabled = isLastOwner(group);
-    setText(byId('group-last-owner'), isLastOwner(group) ? 'To leave, make another member an owner first.' : '');
+    setText(
+      byId('group-last-owner'),
+      mayLeave && isLastOwner(group) ? 'To leave, make another member an owner first.' : '',
+    );
+    const isAlone = group.members?.length === 1;
+    setText(
+      byId('group-alone'),
+      isAlone ? 'You are the only member. After you leave, no one can be added any more.' : '',
+    );
   }
 
   #show() {
     const groupId = this.#groupId;
     if (groupId === undefined) return;
-    byId('group-name').value = this.#group?.name ?? '';
+    this.#fillName(this.#group?.name);
     this.#picker.clear();
     this.#showError('');
     this.#askToLeave(false);
     dialog().showModal();
     this.draw();
     if (this.#group?.left) return;
-    this.#members.ask(groupId);
+    this.#members.open(groupId);
     // Also what an earlier attempt could not load. It waits for a connection.
     this.chat.loadGroup({ groupId }).catch(({ code, message }) => {
       if (code !== 'closed' && groupId === this.#groupId) this.#showError(message);
@@ -115,11 +141,19 @@ export class GroupDialog {
     return this.#group?.members?.some(({ userId }) => userId === user) === true;
   }
 
+  /** @param {string} [name] */
+  #fillName(name = '') {
+    byId('group-name').value = name;
+    this.#filledName = name;
+  }
+
   #rename() {
     const name = byId('group-name').value.trim();
-    if (!isName(name))
-      return this.#showError('A name has 1 to 256 bytes, and no control characters. Shorten or change it.');
-    if (name !== this.#group?.name) this.#change({ name });
+    const problem = problemOfGroupName(name);
+    this.#showError(problem);
+    if (problem || name === this.#group?.name) return;
+    this.#filledName = name;
+    this.#change({ name });
   }
 
   #add() {
@@ -133,7 +167,7 @@ export class GroupDialog {
   #askToLeave(isAsking) {
     byId('group-leaving').hidden = !isAsking;
     byId('group-leave').hidden = isAsking;
-    if (isAsking) byId('group-stay').focus();
+    if (dialog().open) byId(isAsking ? 'group-stay' : 'group-leave').focus();
   }
 
   #leave() {
@@ -166,7 +200,7 @@ export class GroupDialog {
     const items = changes.map((change) =>
       change.failed
         ? make('li', '', failureOfGroupChange(this.chat, change))
-        : make('li', 'soft', tick('queued'), ` ${sentenceOfPending(change, me)}`),
+        : make('li', 'soft', tick('queued'), ` Waiting to ${taskOf(change, me)}`),
     );
     place(byId('group-pending'), items);
   }

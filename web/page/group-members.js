@@ -3,7 +3,7 @@
 
 import { byId, make, place } from './dom.js';
 import { paintAvatar, visible } from './names.js';
-import { mayChange, mayRemove } from './rights.js';
+import { isLastOwner, mayChange, mayRemove } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').GroupView} GroupView */
@@ -21,24 +21,30 @@ export class GroupMembers {
   #rows = new Map();
   /** @type {Set<string>} */
   #online = new Set();
+  /** The member whom the user is asked about, before they are removed. */
+  #asked = '';
 
   /**
    * @param {HTMLElement} node
    * @param {ChatClient} chat
-   * @param {(changes: import('../chat-client.js').GroupChanges) => void} onChange
+   * @param {object} reactors
+   * @param {(changes: import('../chat-client.js').GroupChanges) => void} reactors.onChange
+   * @param {() => void} reactors.onAsk is called when the list must be drawn again
    */
-  constructor(node, chat, onChange) {
+  constructor(node, chat, { onChange, onAsk }) {
     this.node = node;
     this.chat = chat;
     this.onChange = onChange;
+    this.onAsk = onAsk;
   }
 
   /**
-   * Asks which members are online. The service tells it only in groups that are not too large.
+   * Begins anew, and asks which members are online. The service tells it only in groups that are not too large.
    *
    * @param {string} groupId
    */
-  async ask(groupId) {
+  async open(groupId) {
+    this.#asked = '';
     this.#online.clear();
     if (this.chat.options.presence === false) return;
     const known = await this.chat.presence({ groupId }).catch(() => []);
@@ -56,17 +62,20 @@ export class GroupMembers {
     // After leaving, what the client knows of the members is old.
     const members = group.left ? [] : [...(group.members ?? [])].sort(compare);
     const waiting = new Set(changes.flatMap((change) => (change.failed ? [] : usersOf(change.group))));
+    // A role is shown as it will be.
+    /** @type {Record<string, Role>} */
+    const queued = Object.assign({}, ...changes.map((change) => (change.failed ? {} : change.group.roles)));
     const rows = this.#rows;
+    const restore = this.#keepFocus();
     this.#rows = new Map();
     for (const member of members) {
       const row = rows.get(member.userId) ?? make('li');
       this.#rows.set(member.userId, row);
-      this.#drawRow(row, member, group, waiting.has(member.userId));
+      const role = Object.hasOwn(queued, member.userId) ? queued[member.userId] : member.role;
+      this.#drawRow(row, { ...member, role }, group, waiting.has(member.userId));
     }
-    const had = this.node.contains(document.activeElement);
     place(this.node, [...this.#rows.values()]);
-    // The focus must not fall to the document.
-    if (had && !this.node.contains(document.activeElement)) byId('group-close').focus();
+    restore();
   }
 
   /**
@@ -78,20 +87,47 @@ export class GroupMembers {
   #drawRow(row, { userId, role }, group, isWaiting) {
     const isMe = userId === this.chat.userId;
     const isOnline = !isMe && this.#online.has(userId);
-    const mayGiveRole = mayChange(group) && !isMe && !isWaiting;
+    const mayGiveRole = mayChange(group) && !(isMe && isLastOwner(group)) && group.members?.length !== 1;
     const isRemovable = !isMe && mayRemove(group, role) && !isWaiting;
-    const shown = JSON.stringify([role, isOnline, isWaiting, mayGiveRole, isRemovable]);
+    const isAsked = isRemovable && userId === this.#asked;
+    const shown = JSON.stringify([role, isOnline, isWaiting, mayGiveRole, isRemovable, isAsked]);
     if (row.dataset.shown === shown) return;
     row.dataset.shown = shown;
     const avatar = paintAvatar(make('span', 'avatar'), userId);
     avatar.setAttribute('aria-hidden', 'true');
     const states = [isMe && 'you', isOnline && 'online', isWaiting && 'waiting …'].filter(Boolean).join(', ');
     const parts = [avatar, make('span', 'who', make('bdi', 'name', visible(userId)), make('span', 'soft', states))];
-    parts.push(
-      mayGiveRole ? this.#makeSelect(userId, role) : make('span', 'soft', role === 'member' ? '' : labelOf(role)),
-    );
-    if (isRemovable) parts.push(this.#makeRemove(userId));
+    if (isAsked) parts.push(...this.#makeQuestion(userId));
+    else if (mayGiveRole) parts.push(this.#makeSelect(userId, role));
+    else parts.push(make('span', 'soft', role === 'member' ? '' : labelOf(role)));
+    if (isRemovable && !isAsked) parts.push(this.#makeRemove(userId));
     row.replaceChildren(...parts);
+  }
+
+  /**
+   * Notes which control has the focus, before the rows are drawn.
+   *
+   * @returns {() => void} gives the focus to what is in its place now, so that it does not fall to the document
+   */
+  #keepFocus() {
+    const active = document.activeElement;
+    const row = this.node.contains(active) ? active?.closest('li') : undefined;
+    return () => {
+      if (!row || (active?.isConnected && document.activeElement === active)) return;
+      const same = active?.tagName.toLowerCase() ?? 'button';
+      const next = row.isConnected ? (row.querySelector(same) ?? row.querySelector('button, select')) : undefined;
+      /** @type {HTMLElement} */ (next ?? byId('group-close')).focus();
+    };
+  }
+
+  /**
+   * Asks before a member is removed, or no longer.
+   *
+   * @param {string} userId empty for nobody
+   */
+  #ask(userId) {
+    this.#asked = userId;
+    this.onAsk();
   }
 
   /**
@@ -112,8 +148,26 @@ export class GroupMembers {
     const button = make('button', '', 'Remove');
     button.setAttribute('type', 'button');
     button.setAttribute('aria-label', `Remove ${visible(userId)} from the group`);
-    button.onclick = () => this.onChange({ remove: [userId] });
+    button.onclick = () => this.#ask(userId);
     return button;
+  }
+
+  /**
+   * "Cancel" is in the place of the button that asked, so that a double click removes nobody.
+   *
+   * @param {string} userId
+   */
+  #makeQuestion(userId) {
+    const remove = make('button', 'danger', 'Remove');
+    remove.setAttribute('aria-label', `Remove ${visible(userId)} now`);
+    remove.onclick = () => {
+      this.#asked = '';
+      this.onChange({ remove: [userId] });
+    };
+    const cancel = make('button', '', 'Cancel');
+    cancel.onclick = () => this.#ask('');
+    for (const button of [remove, cancel]) button.setAttribute('type', 'button');
+    return [remove, cancel];
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `MemberPicker`: a field for the names of users, and the list of those that were entered.
+// `MemberPicker`: a field for the names of users, and in a form with other fields, the list of those that were entered.
 
 import { make, place } from './dom.js';
 import { problemOfName, visible } from './names.js';
@@ -22,7 +22,7 @@ export class MemberPicker {
    * @param {object} options
    * @param {string} options.label
    * @param {import('../chat-client.js').ChatClient} options.chat
-   * @param {boolean} [options.submits] whether its button submits the form, and not only adds to the list
+   * @param {boolean} [options.submits] whether its button and the key Enter submit the form, instead of adding to the list
    * @param {(user: string) => string} options.problemOf says why a user can't be chosen; empty if they can
    */
   constructor(node, { label, chat, submits = false, problemOf }) {
@@ -31,16 +31,17 @@ export class MemberPicker {
     pickers += 1;
     const id = `members-${pickers}`;
     Object.assign(this.#input, { id, autocomplete: 'off', autocapitalize: 'none', spellcheck: false, dir: 'auto' });
-    this.#input.placeholder = 'Name';
+    this.#input.placeholder = 'Names, with commas between them';
     this.#known.id = `${id}-known`;
     this.#error.id = `${id}-error`;
     this.#error.setAttribute('role', 'alert');
     this.#input.setAttribute('list', this.#known.id);
     this.#input.setAttribute('aria-describedby', this.#error.id);
     this.#input.onfocus = () => this.#suggest();
+    this.#input.oninput = () => this.#showError('');
+    this.#input.onpaste = (event) => this.#onPaste(event);
     this.#input.onkeydown = (event) => {
-      // An empty field lets Enter submit the form.
-      if (event.key !== 'Enter' || event.isComposing || !this.#input.value.trim()) return;
+      if (submits || event.key !== 'Enter' || event.isComposing) return;
       event.preventDefault();
       this.#take();
     };
@@ -56,31 +57,60 @@ export class MemberPicker {
   }
 
   /**
-   * The users that were chosen, with the one in the field.
+   * The users that were chosen, with those in the field.
    *
-   * @returns {string[] | undefined} undefined if that one can't be chosen; the picker says why
+   * @returns {string[] | undefined} undefined if one of those can't be chosen; the picker says why
    */
   take() {
-    return this.#input.value.trim() && !this.#take() ? undefined : [...this.#items.keys()];
+    return this.#take() ? [...this.#items.keys()] : undefined;
   }
 
   clear() {
     this.#input.value = '';
-    this.#error.textContent = '';
+    this.#showError('');
     this.#items.clear();
     this.#draw();
   }
 
-  /** @returns {boolean} whether the user in the field was chosen */
+  /** @returns {boolean} whether all users in the field were chosen. The others stay in it */
   #take() {
-    const user = this.#input.value.trim();
-    const problem = user && (problemOfName(user) || this.#problemOf(user));
-    this.#error.textContent = problem;
-    if (problem || !user) return false;
-    this.#input.value = '';
-    this.#items.set(user, this.#makeItem(user));
+    const users = this.#entered();
+    let problem = '';
+    while (users.length && !problem) {
+      problem = problemOfName(users[0]) || this.#problemOf(users[0]);
+      if (problem) break;
+      const [user] = users.splice(0, 1);
+      this.#items.set(user, this.#makeItem(user));
+    }
+    this.#input.value = users.join(', ');
+    this.#showError(problem);
     this.#draw();
-    return true;
+    return !problem;
+  }
+
+  /** The users in the field. The name of a known one may have a comma. */
+  #entered() {
+    const text = this.#input.value.trim();
+    const isKnown = this.chat.conversations.some(({ peer }) => peer === text);
+    return isKnown ? [text] : text.split(/[,;]/).flatMap((name) => name.trim() || []);
+  }
+
+  /**
+   * A field drops line breaks, which may stand between names.
+   *
+   * @param {ClipboardEvent} event
+   */
+  #onPaste(event) {
+    const text = event.clipboardData?.getData('text') ?? '';
+    if (!/[\r\n]/.test(text)) return;
+    event.preventDefault();
+    const names = text.split(/[\r\n]+/).filter((line) => line.trim());
+    this.#input.setRangeText(names.join(', '), this.#input.selectionStart ?? 0, this.#input.selectionEnd ?? 0, 'end');
+  }
+
+  /** @param {string} text */
+  #showError(text) {
+    this.#error.textContent = text;
   }
 
   /** @param {string} user */

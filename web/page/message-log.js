@@ -6,7 +6,7 @@ import { changesByTarget, withChanges } from './changes.js';
 import { make } from './dom.js';
 import { failureOfChange, failureOfGroupChange } from './failures.js';
 import { MessageView } from './message-view.js';
-import { sentenceOf, sentenceOfPending } from './notices.js';
+import { sentenceOf, taskOf } from './notices.js';
 import { quoteOf } from './quote.js';
 import { dayOf, timeOf } from './text.js';
 import { tick } from './ticks.js';
@@ -135,7 +135,7 @@ export class MessageLog {
     return this.#keep(`${change.clientMessageId} ${change.failed?.message}`, before, () =>
       change.failed
         ? make('li', 'note', failureOfGroupChange(this.chat, change))
-        : make('li', 'event', tick('queued'), ` ${sentenceOfPending(change, me)}`),
+        : make('li', 'event', tick('queued'), ` Waiting to ${taskOf(change, me)}`),
     );
   }
 

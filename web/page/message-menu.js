@@ -69,7 +69,8 @@ export class MessageMenu {
   #show(anchor, key, m) {
     const { seq, senderId, reactions } = m;
     const me = this.chat.userId ?? '';
-    const { group } = this.chat.conversation(nameOf(key));
+    const c = this.chat.conversation(nameOf(key));
+    const { group } = c;
     /**
      * @param {string} label
      * @param {() => void} act
@@ -93,8 +94,7 @@ export class MessageMenu {
     }
     const isMine = senderId === me;
     const items = [picker, item('Other reaction …', () => this.#askForReaction(anchor, key, seq))];
-    if (!group || !reasonNotToSend(group))
-      items.push(item('Reply', () => this.#compose(() => this.composer.reply(seq))));
+    if (!reasonNotToSend(c, me)) items.push(item('Reply', () => this.#compose(() => this.composer.reply(seq))));
     if (group && isMine) items.push(item('Read by …', () => this.#showReaders(anchor, key, m)));
     if (isMine) items.push(item('Edit', () => this.#compose(() => this.composer.edit(seq))));
     if (isMine || mayDeleteOfOthers(group)) items.push(item('Delete', () => this.#askForDeletion(anchor, key, seq)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Names: which ones are valid, and how the page shows them.
 
-import { problemOf } from '../client/limits.js';
+import { isName, problemOf } from '../client/limits.js';
 import { setText } from './dom.js';
 
 /** Browsers put this character in the place of bytes that are not UTF-8, for example in an address. */
@@ -14,6 +14,16 @@ const REPLACEMENT = '\u{FFFD}';
 export function problemOfName(name) {
   if (name.includes(REPLACEMENT)) return 'This name is damaged: one of its characters could not be read.';
   return problemOf(name, 'A name');
+}
+
+/**
+ * @param {string} name of a group
+ * @returns {string} a sentence that says why it is not valid; empty if it is
+ */
+export function problemOfGroupName(name) {
+  if (isName(name)) return '';
+  if (!name.trim()) return 'Enter a name.';
+  return /\p{Cc}/u.test(name) ? 'A name has no control characters.' : 'This name is too long. Shorten it.';
 }
 
 // Characters without a shape of their own, or that reorder others. In a sequence of emojis, a joiner has a shape.

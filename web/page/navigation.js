@@ -49,6 +49,7 @@ export class Navigation {
       showMessenger();
     };
     byId('back').onclick = () => this.#goBack();
+    byId('new-chat-name').oninput = () => this.showProblem('');
     byId('new-chat').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#openByName(byId('new-chat-name').value.trim());
@@ -67,7 +68,7 @@ export class Navigation {
     const problem = peer && problemOfName(peer);
     if (problem) {
       byId('new-chat-name').value = peer;
-      byId('new-chat-error').textContent = problem;
+      this.showProblem(problem);
     }
     const key = problem ? null : named;
     // After a reload, the list is in the history already.
@@ -108,10 +109,15 @@ export class Navigation {
   /** @param {string} name */
   #openByName(name) {
     const problem = problemOfName(name);
-    byId('new-chat-error').textContent = problem;
+    this.showProblem(problem);
     if (problem) return;
     byId('new-chat-name').value = '';
     this.onOpen(name);
+  }
+
+  /** @param {string} text why a conversation can't be opened */
+  showProblem(text) {
+    byId('new-chat-error').textContent = text;
   }
 
   /** Links to a tab of the peer, or of a suggested one, so that one person can try the chat. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // `NewGroupDialog`: asks what a new group is like, and creates it.
 
-import { isName } from '../client/limits.js';
 import { byId } from './dom.js';
 import { MemberPicker } from './member-picker.js';
+import { problemOfGroupName } from './names.js';
 
 const dialog = () => /** @type {HTMLDialogElement} */ (document.getElementById('new-group'));
 
@@ -27,6 +27,7 @@ export class NewGroupDialog {
     });
     byId('new-group-open').onclick = () => this.#show();
     byId('new-group-close').onclick = () => dialog().close();
+    byId('new-group-name').oninput = () => this.#showError('');
     byId('new-group-form').addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submit();
@@ -34,6 +35,7 @@ export class NewGroupDialog {
   }
 
   #show() {
+    this.#showError('');
     dialog().showModal();
     byId('new-group-name').focus();
   }
@@ -41,9 +43,9 @@ export class NewGroupDialog {
   #submit() {
     const name = byId('new-group-name').value.trim();
     const members = this.#members.take();
-    if (!members) return;
-    if (!isName(name))
-      return this.#showError('A name has 1 to 256 bytes, and no control characters. Shorten or change it.');
+    const problem = problemOfGroupName(name);
+    this.#showError(problem);
+    if (!members || problem) return;
     this.#create({ name, members, history: byId('new-group-history').checked ? 'all' : 'joined' });
   }
 
@@ -61,8 +63,8 @@ export class NewGroupDialog {
         // What was queued is shown in the list, with the reason.
         const isShown = chat.newGroups.some(({ failed }) => failed?.message === error.message);
         if (isShown || error.code === 'closed' || error.code === 'discarded') return;
-        this.#showError(error.message);
         this.#show();
+        this.#showError(error.message);
       },
     );
     await chat.ready;

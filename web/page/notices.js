@@ -10,6 +10,16 @@ import { visible } from './names.js';
 
 const list = new Intl.ListFormat('en', { type: 'conjunction' });
 
+const VERBS = {
+  create: { done: 'created', toDo: 'create' },
+  rename: { done: 'renamed', toDo: 'rename' },
+  add: { done: 'added', toDo: 'add' },
+  remove: { done: 'removed', toDo: 'remove' },
+  make: { done: 'made', toDo: 'make' },
+  allow: { done: 'allowed', toDo: 'allow' },
+  leave: { done: 'left', toDo: 'leave' },
+};
+
 const ROLES = { owner: 'an owner', admin: 'an admin', member: 'a member' };
 
 /**
@@ -21,35 +31,49 @@ const ROLES = { owner: 'an owner', admin: 'an admin', member: 'a member' };
 export const namesOf = (users, me) => list.format(users.map((user) => (user === me ? 'you' : visible(user))));
 
 /**
+ * What was done, or is to be done.
+ *
  * @param {Change} change
  * @param {string} me
+ * @param {'done' | 'toDo'} form
  */
-export function sentenceOf(change, me) {
+function partsOf(change, me, form) {
   const { senderId, created, name, added = [], removed = [], roles = {}, posting, adding } = change;
-  const who = senderId === me ? 'You' : visible(senderId);
   const names = (/** @type {readonly string[]} */ users) => namesOf(users, me);
   /** @type {string[]} */
   const parts = [];
-  if (created) parts.push(`created the group “${visible(name ?? '')}”`);
-  else if (name !== undefined) parts.push(`renamed the group to “${visible(name)}”`);
-  if (added.length) parts.push(`added ${names(added)}`);
+  const add = (/** @type {keyof typeof VERBS} */ verb, rest = '') =>
+    parts.push(`${VERBS[verb][form]}${rest && ` ${rest}`}`);
+  const quoted = `“${visible(name ?? '')}”`;
+  if (created) add('create', `the group ${quoted}`);
+  else if (name !== undefined) add('rename', `the group to ${quoted}`);
+  if (added.length) add('add', names(added));
   const others = removed.filter((user) => user !== senderId);
-  if (others.length) parts.push(`removed ${names(others)}`);
-  for (const [user, role] of Object.entries(roles)) parts.push(`made ${names([user])} ${ROLES[role]}`);
+  if (others.length) add('remove', names(others));
+  for (const [user, role] of Object.entries(roles)) add('make', `${names([user])} ${ROLES[role]}`);
   // What a new group is like needs a word only if it is unusual.
-  if (posting === 'admins') parts.push('allowed only admins to send messages');
-  if (posting === 'all' && !created) parts.push('allowed all members to send messages');
-  if (adding === 'all') parts.push('allowed all members to add others');
-  if (adding === 'admins' && !created) parts.push('allowed only admins to add others');
-  if (others.length !== removed.length) parts.push('left');
-  return `${who} ${list.format(parts)}`;
+  if (posting === 'admins') add('allow', 'only admins to send messages');
+  if (posting === 'all' && !created) add('allow', 'all members to send messages');
+  if (adding === 'all') add('allow', 'all members to add others');
+  if (adding === 'admins' && !created) add('allow', 'only admins to add others');
+  if (others.length !== removed.length) add('leave');
+  return list.format(parts);
 }
 
 /**
- * An own change that is not stored yet, as the entry will say it.
+ * "Alice added Bob and Carol".
+ *
+ * @param {Change} change
+ * @param {string} me
+ */
+export const sentenceOf = (change, me) =>
+  `${change.senderId === me ? 'You' : visible(change.senderId)} ${partsOf(change, me, 'done')}`;
+
+/**
+ * "add Bob and Carol": what an own change will do that is not stored yet.
  *
  * @param {PendingGroupChange} change
  * @param {string} me
  */
-export const sentenceOfPending = (change, me) =>
-  sentenceOf({ .../** @type {Partial<GroupEntry>} */ (entryOf({ ...change, n: 0 })), senderId: me }, me);
+export const taskOf = (change, me) =>
+  partsOf({ .../** @type {Partial<GroupEntry>} */ (entryOf({ ...change, n: 0 })), senderId: me }, me, 'toDo');

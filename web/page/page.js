@@ -97,7 +97,11 @@ async function show(chat, usesToken) {
     chat.open(nameOf(key)).then(
       () => drawing.schedule(),
       (error) => {
-        if (key === current && error.code !== 'closed') composer.showError(error.message);
+        if (key !== current || error.code === 'closed') return;
+        const isUnknown = error.code === 'forbidden' || error.code === 'bad_request';
+        if (peer !== undefined || !isUnknown) return composer.showError(error.message);
+        open(null);
+        navigation.showProblem('You are not a member of this group, or there is no such group.');
       },
     );
   }

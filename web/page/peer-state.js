@@ -15,7 +15,7 @@ import { agoOf, timestampOf } from './text.js';
  * @param {ChatClient} chat
  * @param {Conversation} c
  */
-export const isTypingIn = (chat, { isTyping }) => isTyping && chat.options.typing !== false;
+export const isTypingIn = (chat, { isTyping, group }) => isTyping && !group?.left && chat.options.typing !== false;
 
 /**
  * "Maya is typing …", or "Maya and Bob are typing …". Long names are cut, and not the rest.
@@ -32,7 +32,7 @@ export const typingLine = (users) => [
  *
  * @param {import('../chat-client.js').GroupView} group
  */
-function stateOfGroup({ left, count }) {
+export function stateOfGroup({ left, count }) {
   if (left) return 'You are not a member';
   return count === undefined ? '' : `${count} ${count === 1 ? 'member' : 'members'}`;
 }
