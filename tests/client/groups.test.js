@@ -157,6 +157,19 @@ test('the inbox names a group, and getGroup says the rest', async () => {
   assert.equal(asked(service, 'getGroup').length, 3);
 });
 
+test('a group of the inbox is asked for when it is opened, and not before', async () => {
+  const service = new Service();
+  const group = service.create('bob', { members: ['alice'], posting: 'admins' });
+  const chat = alice(service);
+  await until(() => chat.hasInbox);
+  assert.equal(chat.conversation(group).group.count, 2);
+  assert.equal(asked(service, 'getGroup').length, 0);
+  await chat.open(group);
+  await until(() => chat.conversation(group).group.members);
+  const { posting, you } = chat.conversation(group).group;
+  assert.deepEqual([posting, you], ['admins', 'member']);
+});
+
 test('entries keep the members and the settings up to date, whatever is lost, late or doubled', async () => {
   const { service, group, chat, view } = await start();
   await chat.loadGroup(group);
