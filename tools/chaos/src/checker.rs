@@ -335,16 +335,19 @@ fn check_shown(device: &ClientHistory, stored: &Stored, groups: &Groups, report:
     }
 }
 
-/// Checks that what a device does in a conversation is stored in order, if the device promises it. What was refused and is tried
-/// again later, for example after a reload that lost the refusal with the storage, has no place in that order.
+/// Checks that what a device does in a conversation is stored in order, if the device promises it. A device that loses a refusal
+/// tries again later what was refused, so that has no place in the order.
 fn check_order(device: &ClientHistory, histories: &[ClientHistory], stored: &Stored, report: &mut impl FnMut(String)) {
     let mut newest = BTreeMap::new();
+    let is_lost = |peer: &String, action: &Action| {
+        device.loses_refusals && device.refused.values().any(|(of, refused)| of == peer && refused == action)
+    };
     for Request { peer, action, .. } in device.requests.iter().filter(|_| device.in_order) {
-        let mut rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
-        let is_it = |row: &&Value| row["senderId"] == device.user && asked(histories, row).as_ref() == Some(action);
-        if device.refused.values().any(|refused| *refused == (peer.clone(), action.clone())) {
+        if is_lost(peer, action) {
             continue;
         }
+        let mut rows = stored.get(&conversation_id(&device.user, peer)).into_iter().flatten();
+        let is_it = |row: &&Value| row["senderId"] == device.user && asked(histories, row).as_ref() == Some(action);
         let Some(seq) = rows.find(is_it).and_then(|row| row["seq"].as_u64()) else { continue };
         let previous = newest.insert(peer, seq).unwrap_or_default();
         if previous > seq {

@@ -77,6 +77,8 @@ pub struct ClientHistory {
     pub read: BTreeMap<String, u64>,
     /// Whether the device promises that what it does in a conversation is stored in order.
     pub in_order: bool,
+    /// Whether a reload can lose that something was refused, because the storage fails. The device then tries it again.
+    pub loses_refusals: bool,
     /// Violations that the device found itself.
     pub violations: Vec<String>,
 }

@@ -102,12 +102,13 @@ impl ConversationTask<'_> {
         if let Some(queued) = conversation.outbox.front_mut() {
             queued.attempts += 1;
             let position = conversation.position.as_ref();
-            let last_seq = json!({ "lastSeq": high });
+            let end = queued.end.unwrap_or(high);
+            let last_seq = json!({ "lastSeq": end });
             let known = match queued.draft.known {
                 Known::Nothing => json!({}),
                 Known::LastSeq => last_seq,
                 Known::Position => position
-                    .filter(|(seq, _)| *seq == high)
+                    .filter(|(seq, _)| *seq == end)
                     .map_or(last_seq, |(_, position)| json!({ "position": position })),
                 Known::WrongPosition => {
                     let wrong = foreign.or_else(|| Some(damaged(&position?.1, queued.attempts)));
@@ -209,7 +210,7 @@ impl ConversationTask<'_> {
 
     async fn send(&self, connection: &Connection, queued: Queued, known: Value) -> Result<(), RequestFailure> {
         let Self { core, peer, .. } = self;
-        let Queued { draft, action, attempts } = queued;
+        let Queued { draft, action, attempts, .. } = queued;
         let is_quiet = core.schedule.is_quiet();
         let cut = draft.cut.filter(|_| attempts == 1 && !is_quiet);
         if let Some(fault) = cut {

@@ -124,7 +124,12 @@ impl DeviceCore {
             };
             let is_stored = conversation.entries.values().any(|entry| is_sent_as(user, &draft, entry));
             if !is_stored {
-                conversation.outbox.push_back(Queued { draft: draft.clone(), action: action.clone(), attempts: 0 });
+                conversation.outbox.push_back(Queued {
+                    draft: draft.clone(),
+                    action: action.clone(),
+                    attempts: 0,
+                    end: None,
+                });
             }
             let request = Request { peer: peer.to_owned(), id: draft.id, action: action.clone() };
             state.history.requests.push(request);

@@ -64,6 +64,7 @@ impl ModuleDevice {
         let done_by_tabs = browser.map(|device| device.done_by_tabs.clone()).unwrap_or_default();
         // Tabs may send out of order, because Node.js 20 lacks Web Locks.
         core.state().history.in_order = !core.schedule.plan.tabs;
+        core.state().history.loses_refusals = core.plan.storage_failures > 0;
         let device = Arc::new(Self {
             core: Arc::new(core),
             host: host.clone(),

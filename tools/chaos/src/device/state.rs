@@ -55,6 +55,9 @@ pub(super) struct Queued {
     pub(super) action: Action,
     /// Number of attempts.
     pub(super) attempts: u32,
+    /// The newest entry that the device held without a gap before the floor rose above it. An attempt can be stored below the
+    /// floor, where the device does not see it, so repeats say the same as before.
+    pub(super) end: Option<u64>,
 }
 
 impl State {
@@ -122,6 +125,11 @@ impl State {
     pub(super) fn raise_floor(&mut self, peer: &str, floor: u64) {
         let Some(conversation) = self.conversations.get_mut(peer) else { return };
         let below = floor.saturating_sub(1);
+        if below > conversation.high {
+            for queued in conversation.outbox.iter_mut().filter(|queued| queued.attempts > 0) {
+                queued.end.get_or_insert(conversation.high);
+            }
+        }
         conversation.high = conversation.high.max(below);
         conversation.read = conversation.read.max(below);
     }
