@@ -154,14 +154,7 @@ impl ChatClient {
 
     /// The next frame, which must be a pushed message.
     pub async fn next_message(&self) -> Message {
-        self.next_message_with_position().await.0
-    }
-
-    /// The next frame, which must be a pushed message, and the position that came with it.
-    pub async fn next_message_with_position(&self) -> (Message, Option<String>) {
-        let frame = self.next_frame().await;
-        let position = frame["position"].as_str().map(str::to_owned);
-        (frames::value(frame, "message"), position)
+        frames::value(self.next_frame().await, "message")
     }
 
     /// The next frame, which must be a pushed read receipt.
