@@ -117,20 +117,20 @@ impl Draft {
 
     /// The entry that the draft becomes as entry `seq`.
     pub(super) fn entry(&self, seq: Seq, created_at: Timestamp) -> Entry {
-        let Self { message_id, conversation_id, authorship, recipient, kind } = self.clone();
-        let Authorship { sender: sender_id, client_message_id, .. } = authorship;
-        match kind {
+        let (message_id, conversation_id) = (self.message_id, self.conversation_id.clone());
+        let Authorship { sender: sender_id, client_message_id, .. } = self.authorship.clone();
+        match &self.kind {
             DraftKind::Message { content, reply_to, mentions } => Entry::Message(Message {
                 message_id,
                 conversation_id,
                 seq,
                 sender_id,
-                recipient,
-                content,
+                recipient: self.recipient.clone(),
+                content: content.clone(),
                 created_at,
                 client_message_id,
-                reply_to,
-                mentions,
+                reply_to: *reply_to,
+                mentions: mentions.clone(),
                 version: None,
                 edited_at: None,
                 deleted: None,
@@ -141,22 +141,22 @@ impl Draft {
                 conversation_id,
                 seq,
                 kind: ChangeKind::Change,
-                target,
+                target: *target,
                 sender_id,
-                recipient,
+                recipient: self.recipient.clone(),
                 created_at,
                 client_message_id,
             }),
             DraftKind::Group { group_id, change, .. } => Entry::Group(GroupEntry {
                 message_id,
                 conversation_id,
-                group_id,
+                group_id: *group_id,
                 seq,
                 kind: GroupKind::Group,
                 sender_id,
                 created_at,
                 client_message_id,
-                change,
+                change: change.clone(),
             }),
         }
     }
