@@ -1,4 +1,4 @@
-// Groups: what their members see and do in the page.
+// Groups: what their members see and do in a conversation.
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
@@ -8,8 +8,6 @@ import {
   edit,
   launch,
   messageOf,
-  newProfile,
-  openTab,
   say,
   tooWide,
   until,
@@ -21,50 +19,23 @@ import {
   untilText,
   untilTexts,
 } from './browser.js';
+import {
+  createGroup,
+  field,
+  openPage as openPageIn,
+  openSettings,
+  removeMember,
+  untilEvents,
+  untilMembers,
+  untilPeerState,
+} from './groups.js';
 import { TcpProxy } from './proxy.js';
 import { startSystem } from './system.js';
 
 const browser = await launch();
 after(() => browser.close());
 
-/** Opens the page of a user: the list, or a group. */
-async function openPage(system, userId, { groupId, service, viewport } = {}) {
-  const query = new URLSearchParams({
-    userId,
-    ...(groupId && { group: groupId }),
-    ...(service && { ws: `ws://${service}/prod` }),
-  });
-  const page = await openTab(await newProfile(browser, { viewport }), `${system.page}?${query}`);
-  await untilOnline(page);
-  if (groupId) await until(page, (id) => chat.conversation({ groupId: id }).group.count !== undefined, groupId);
-  return page;
-}
-
-/** Creates a group without a browser. Its owner is `userId`. */
-async function createGroup(system, userId, fields) {
-  const owner = await system.connect(userId);
-  const { groupId } = await owner.store('createGroup', fields);
-  return Object.assign(owner, { groupId });
-}
-
-/** What the log says about changes of the group. */
-const untilEvents = (page, texts) => untilTexts(page, '#log .event', texts);
-const untilPeerState = (page, text) => untilTexts(page, '#peer-state', [text]);
-const untilMembers = (page, texts) => untilTexts(page, '#group-members .name', texts);
-const namesOf = (users) => new Intl.ListFormat('en').format(users);
-const field = (page) => page.locator('#group-picker input');
-
-/** Opens the settings of the open group. */
-async function openSettings(page) {
-  await page.locator('#group').click();
-  await untilFocused(page, 'group-close');
-}
-
-/** Removes a member, in the open settings. */
-async function removeMember(page, userId) {
-  await page.getByRole('button', { name: `Remove ${userId} from the group` }).click();
-  await page.getByRole('button', { name: `Remove ${userId} now` }).click();
-}
+const openPage = (...options) => openPageIn(browser, ...options);
 
 test('three people talk in a group, and one of them is removed and added again', async (t) => {
   const system = await startSystem(t);
@@ -129,64 +100,6 @@ test('three people talk in a group, and one of them is removed and added again',
   for (const page of [alice, bob, carol]) await untilShown(page, [...texts, 'I am back']);
 });
 
-test('an owner renames the group, gives roles, and decides who sends', async (t) => {
-  const system = await startSystem(t);
-  const { groupId } = await createGroup(system, 'alice', { name: 'Old', members: ['bob', 'carol'] });
-  const alice = await openPage(system, 'alice', { groupId });
-  const bob = await openPage(system, 'bob', { groupId });
-  await openSettings(alice);
-  await alice.locator('#group-name').fill('<b>New</b>');
-  await alice.locator('#group-name').press('Enter');
-  for (const page of [alice, bob]) {
-    await untilTexts(page, '#peer', ['<b>New</b>']);
-    await untilTexts(page, '#list .name', ['<b>New</b>']);
-  }
-  await untilTexts(alice, '#group-heading', ['<b>New</b>']);
-  await alice.getByText('Only admins can send messages').click();
-  await untilText(bob, '#compose-closed', 'Only admins');
-  await alice.getByLabel('Role of bob').selectOption('Admin');
-  await until(bob, () => !document.querySelector('#compose').hasAttribute('data-closed'));
-  await untilText(bob, '#announcement', 'alice made you an admin');
-  await say(bob, 'Thanks');
-  await untilShown(alice, ['Thanks']);
-  await untilEvents(alice, [
-    'You created the group “Old” and added bob and carol',
-    'You renamed the group to “<b>New</b>”',
-    'You allowed only admins to send messages',
-    'You made bob an admin',
-  ]);
-
-  // An admin removes members, and no owner.
-  await openSettings(bob);
-  await untilMembers(bob, ['alice', 'bob', 'carol']);
-  const buttons = bob.locator('#group-members button');
-  assert.deepEqual(await buttons.allTextContents(), ['Remove']);
-  assert.equal(await bob.locator('#group-rename').isVisible(), false);
-  await removeMember(bob, 'carol');
-  await untilMembers(bob, ['alice', 'bob']);
-});
-
-test('the last owner can leave when another member is an owner', async (t) => {
-  const system = await startSystem(t);
-  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
-  const alice = await openPage(system, 'alice', { groupId });
-  await openSettings(alice);
-  await untilText(alice, '#group-last-owner', 'make another member an owner');
-  assert.equal(await alice.locator('#group-leave').isDisabled(), true);
-  await alice.getByLabel('Role of bob').selectOption('Owner');
-  await until(alice, () => !document.querySelector('#group-leave').disabled);
-  await alice.locator('#group-leave').click();
-  await untilFocused(alice, 'group-stay');
-  await alice.locator('#group-leave-now').click();
-  await untilPeerState(alice, 'You are not a member');
-  await untilEvents(alice, ['You created the group “Team” and added bob', 'You made bob an owner', 'You left']);
-  await alice.reload();
-  await untilText(alice, '#compose-closed', 'You are no longer a member');
-  await openSettings(alice);
-  await untilText(alice, '#group-facts', 'You are no longer a member');
-  assert.equal(await alice.locator('#group-members li').count(), 0);
-});
-
 test('without a connection a group is created and changed later; a refusal says why', async (t) => {
   const system = await startSystem(t);
   const { groupId } = await createGroup(system, 'bob', { name: 'Team', members: ['alice'], adding: 'all' });
@@ -225,51 +138,6 @@ test('without a connection a group is created and changed later; a refusal says 
   await untilShown(bob, ['Hello']);
   await alice.locator('#log .note').getByText('Discard').click();
   await untilTexts(alice, '#log .note', []);
-});
-
-test('bad input is refused with a reason, and nothing is lost', async (t) => {
-  const system = await startSystem(t);
-  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
-  const alice = await openPage(system, 'alice', { groupId });
-  await alice.locator('#new-group-open').click();
-  await alice.locator('#new-group-name').fill('x'.repeat(257));
-  const members = alice.locator('#new-group-members input');
-  const problem = (text) => untilText(alice, '#new-group-members .error', text);
-  for (const [name, reason] of [
-    ['alice', 'You are already a member.'],
-    ['字'.repeat(50), 'at most 42 characters'],
-  ]) {
-    await members.fill(name);
-    await members.press('Enter');
-    await problem(reason);
-  }
-  await members.fill('bob');
-  await members.press('Enter');
-  await members.fill('bob');
-  await members.press('Enter');
-  await problem('bob is already in the list.');
-  await members.fill('');
-  await alice.locator('#new-group-form .primary').click();
-  await untilText(alice, '#new-group-error', 'too long');
-  assert.equal(await alice.locator('#new-group .chosen li').count(), 1);
-  await alice.keyboard.press('Escape');
-
-  await openSettings(alice);
-  await untilMembers(alice, ['alice', 'bob']);
-  await field(alice).fill('bob');
-  await alice.locator('#group-picker button').click();
-  await untilText(alice, '#group-picker .error', 'bob is already a member.');
-  await alice.keyboard.press('Escape');
-  assert.deepEqual(await alice.evaluate(() => chat.conversations.length), 1);
-
-  // A group that does not exist, and one of other users, look the same.
-  const stranger = await createGroup(system, 'dave', { name: 'Secret', members: [] });
-  for (const id of [stranger.groupId, '00000000-0000-4000-8000-000000000000', 'no-id']) {
-    await alice.goto(`${system.page}?userId=alice&group=${id}`);
-    await untilText(alice, '#new-chat-error', 'not a member of this group, or there is no such group');
-    await untilTexts(alice, '#list .name', ['Team']);
-    assert.equal(await alice.locator('#chat[data-open]').count(), 0);
-  }
 });
 
 test('a group shows who is typing, and who has read a message', async (t) => {
@@ -330,64 +198,6 @@ test('a group that is opened from the list has its members and settings', async 
   await untilTexts(bob, '#list .last', ['alice removed you']);
   await bob.goto(`${system.page}?userId=bob`);
   await untilTexts(bob, '#list .last', ['You are not a member']);
-});
-
-test('nothing happens by a second click, a stale field, or a pasted list', async (t) => {
-  const system = await startSystem(t);
-  const members = Array.from({ length: 30 }, (_, n) => `p${String(n).padStart(2, '0')}`);
-  const owner = await createGroup(system, 'alice', { name: 'Team', members });
-  const { groupId } = owner;
-  const alice = await openPage(system, 'alice', { groupId });
-  await openSettings(alice);
-  await until(alice, () => document.querySelectorAll('#group-members li').length === 31);
-  await alice.getByRole('button', { name: 'Remove p05 from the group' }).dblclick();
-  await alice.getByLabel('Role of p07').selectOption('Owner');
-  await untilEvents(alice, [`You created the group “Team” and added ${namesOf(members)}`, 'You made p07 an owner']);
-
-  // Another name is in the field, unless the user has changed it.
-  await owner.store('changeGroup', { groupId, name: 'Other' });
-  await until(alice, () => document.querySelector('#group-name').value === 'Other');
-  await alice.locator('#group-name').press('Enter');
-
-  await field(alice).fill('dave, erin;frank');
-  await field(alice).press('Enter');
-  await untilText(alice, '#log .event:last-child', 'You added dave, erin, and frank');
-  await alice.locator('#group-leave').dblclick({ position: { x: 300, y: 20 } });
-  await untilText(alice, '#group-leaving', 'Leave this group?');
-  await owner.store('sendMessage', { groupId, content: 'Are you there?' });
-  await untilShown(alice, ['Are you there?']);
-  assert.equal(await alice.evaluate((id) => chat.conversation({ groupId: id }).group.left, groupId), false);
-});
-
-test('the settings of a group work by keyboard, and the focus stays in them', async (t) => {
-  const system = await startSystem(t);
-  const owner = await createGroup(system, 'alice', { name: 'Team', members: ['bob', 'carol'] });
-  const { groupId } = owner;
-  const alice = await openPage(system, 'alice', { groupId });
-  await openSettings(alice);
-  await untilMembers(alice, ['alice', 'bob', 'carol']);
-  const select = alice.getByLabel('Role of bob');
-  await select.focus();
-  await alice.keyboard.press('ArrowUp');
-  await alice.keyboard.press('ArrowUp');
-  await untilText(alice, '#log .event:last-child', 'You made bob an owner');
-  await until(alice, () => document.activeElement.ariaLabel === 'Role of bob');
-  await alice.getByRole('button', { name: 'Remove carol from the group' }).focus();
-  await alice.keyboard.press('Enter');
-  await until(
-    alice,
-    () => document.activeElement.textContent === 'Remove' && document.activeElement.closest('#group-members'),
-  );
-  await alice.keyboard.press('Enter');
-  await untilMembers(alice, ['alice', 'bob']);
-  await untilFocused(alice, 'group-close');
-  await alice.locator('#group-leave').focus();
-  await alice.keyboard.press('Enter');
-  await untilFocused(alice, 'group-stay');
-  const bob = await system.connect('bob');
-  await bob.store('changeGroup', { groupId, remove: ['alice'] });
-  await untilFocused(alice, 'group-close');
-  assert.equal(await alice.locator('#group-leaving').isVisible(), false);
 });
 
 test('a member edits a message although only admins send', async (t) => {
