@@ -3,6 +3,7 @@
 
 import { nameOf } from '../client/peers.js';
 import { hasReacted, shownMessage } from './changes.js';
+import { isGivenUp } from './failures.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
@@ -51,9 +52,9 @@ export class Actions {
     try {
       await change;
     } catch (error) {
-      const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
-      if (code === 'closed' || code === 'discarded' || isShown(this.chat, key, seq, kind)) return;
-      this.onProblem(key, message);
+      const refusal = /** @type {import('../chat-client.js').ChatError} */ (error);
+      if (isGivenUp(refusal) || isShown(this.chat, key, seq, kind)) return;
+      this.onProblem(key, refusal.message);
     }
   }
 }

@@ -8,6 +8,7 @@ import { shownMessage } from './changes.js';
 import { drawContext } from './context.js';
 import { byId, setText } from './dom.js';
 import { Drafts } from './drafts.js';
+import { isGivenUp } from './failures.js';
 import { mentionsIn } from './mentions.js';
 import { isLeaving, reasonNotToSend } from './rights.js';
 
@@ -248,12 +249,12 @@ export class Composer {
    * @param {Partial<import('./drafts.js').Draft>} draft that was not even queued
    */
   #restore(key, error, draft) {
-    const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
-    if (code === 'closed' || code === 'discarded') return;
+    const refusal = /** @type {import('../chat-client.js').ChatError} */ (error);
+    if (isGivenUp(refusal)) return;
     this.#drafts.update(key, draft);
     if (key !== this.#key) return;
     this.#fill();
-    this.showError(message);
+    this.showError(refusal.message);
   }
 }
 

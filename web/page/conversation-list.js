@@ -4,7 +4,7 @@
 import { changesByTarget, withChanges } from './changes.js';
 import { make, place } from './dom.js';
 import { failureOfNewGroup } from './failures.js';
-import { paintAvatar, visible } from './names.js';
+import { makeAvatar, paintAvatar, visible } from './names.js';
 import { sentenceOf } from './notices.js';
 import { isTypingIn, stateOfGroup, typingLine } from './peer-state.js';
 import { DELETED } from './quote.js';
@@ -58,7 +58,7 @@ export class ConversationList {
    */
   #newGroup({ clientMessageId, group: { name = '' }, failed }, before) {
     const key = `${clientMessageId} ${failed?.message}`;
-    const item = before.get(key) ?? make('li', 'new-group', hidden(paintAvatar(make('span', 'avatar'), name)));
+    const item = before.get(key) ?? make('li', 'new-group', paintAvatar(makeAvatar(), name));
     this.#newGroups.set(key, item);
     if (item.childElementCount > 1) return item;
     const state = failed
@@ -87,8 +87,7 @@ export class ConversationList {
 
   /** @param {Conversation} c */
   #makeItem(c) {
-    const avatar = hidden(make('span', 'avatar'));
-    const button = make('button', '', avatar, make('bdi', 'name'), make('time'), make('span', 'last'));
+    const button = make('button', '', makeAvatar(), make('bdi', 'name'), make('time'), make('span', 'last'));
     button.onclick = () => this.onChoice(c.key);
     const item = make('li', '', button);
     if (c.peer !== undefined) this.presence.observe(item, c.peer);
@@ -160,10 +159,4 @@ export class ConversationList {
     if (last.senderId === me) return { state: this.chat.stateOf(last), content, at: last.createdAt };
     return { content: c.group ? `${visible(last.senderId)}: ${content}` : content, at: last.createdAt };
   }
-}
-
-/** @param {HTMLElement} node that screen readers skip */
-function hidden(node) {
-  node.setAttribute('aria-hidden', 'true');
-  return node;
 }

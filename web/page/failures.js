@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What the service refused, with the reason and what the user can do.
+// What the service refused, with the reason and what the user can do; and own changes of a group that are not stored yet.
 
 import { make } from './dom.js';
 import { taskOf } from './notices.js';
 import { shownReaction } from './reactions.js';
+import { tick } from './ticks.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').PendingChange} PendingChange */
@@ -27,13 +28,25 @@ export const failureOfChange = (chat, change) =>
   failure(chat, change.clientMessageId, `${whatOf(change)}: ${change.failed?.message}`, 'Discard');
 
 /**
+ * An own change of a group that is queued or was refused.
+ *
  * @param {ChatClient} chat
- * @param {PendingGroupChange} change that has failed
+ * @param {PendingGroupChange} change
+ * @returns {(Node | string)[]}
  */
-export function failureOfGroupChange(chat, change) {
-  const text = `Could not ${taskOf(change, chat.userId ?? '')}: ${withoutField(change.failed?.message)}`;
-  return failure(chat, change.clientMessageId, text, 'Discard');
+export function viewOfGroupChange(chat, change) {
+  const task = taskOf(change, chat.userId ?? '');
+  if (!change.failed) return [tick('queued'), ` Waiting to ${task}`];
+  const text = `Could not ${task}: ${withoutField(change.failed.message)}`;
+  return [failure(chat, change.clientMessageId, text, 'Discard')];
 }
+
+/**
+ * Whether what failed was given up, by the user or with the page, so that there is nothing to say.
+ *
+ * @param {{ code: string }} error
+ */
+export const isGivenUp = ({ code }) => code === 'closed' || code === 'discarded';
 
 /**
  * @param {ChatClient} chat
@@ -70,6 +83,6 @@ function failure(chat, clientMessageId, text, removal, onRemoval) {
 /**
  * Without the field of the request, which users don't know.
  *
- * @param {string} [reason]
+ * @param {string} reason
  */
-const withoutField = (reason = '') => reason.replace(/^[a-z]+: /i, '');
+const withoutField = (reason) => reason.replace(/^[a-z]+: /i, '');

@@ -3,13 +3,11 @@
 
 import { nameOf } from '../client/peers.js';
 import { byId, make, place, setText } from './dom.js';
-import { failureOfGroupChange } from './failures.js';
+import { isGivenUp, viewOfGroupChange } from './failures.js';
 import { GroupMembers } from './group-members.js';
 import { MemberPicker } from './member-picker.js';
 import { problemOfGroupName, visible } from './names.js';
-import { taskOf } from './notices.js';
 import { isLastOwner, isLeaving, mayAdd, mayChange } from './rights.js';
-import { tick } from './ticks.js';
 import { titleOf } from './titles.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -44,7 +42,7 @@ export class GroupDialog {
     this.chat = chat;
     this.#members = new GroupMembers(byId('group-members'), chat, {
       onChange: (changes) => this.#change(changes),
-      onAsk: () => this.draw(),
+      onRedraw: () => this.draw(),
     });
     this.#picker = new MemberPicker(byId('group-picker'), {
       chat,
@@ -90,24 +88,24 @@ export class GroupDialog {
     this.#drawPending(groupChanges);
     byId('group-members-heading').hidden = group.left;
     if (byId('group-name').value === this.#filledName && !groupChanges.length) this.#fillName(group.name);
-    this.#drawLeaving(c);
+    this.#drawLeaving(group, isLeaving(c, this.chat.userId ?? ''));
     // The focus must not fall to the document when what had it is gone, or hidden.
     const active = document.activeElement;
     if (!dialog().contains(active) || !active?.getClientRects().length) byId('group-close').focus();
   }
 
-  /** @param {import('../chat-client.js').Conversation} c */
-  #drawLeaving(c) {
-    const group = c.group ?? { left: true };
+  /**
+   * @param {GroupView} group
+   * @param {boolean} isGone whether the user has left, or is about to
+   */
+  #drawLeaving(group, isGone) {
+    const isLast = isLastOwner(group);
     // Only with the list of members it is known whether there is another owner.
-    const mayLeave = group.members !== undefined && !isLeaving(c, this.chat.userId ?? '');
+    const mayLeave = group.members !== undefined && !isGone;
     if (!mayLeave) byId('group-leaving').hidden = true;
     byId('group-leave').hidden = !mayLeave || !byId('group-leaving').hidden;
-    byId('group-leave').disabled = isLastOwner(group);
-    setText(
-      byId('group-last-owner'),
-      mayLeave && isLastOwner(group) ? 'To leave, make another member an owner first.' : '',
-    );
+    byId('group-leave').disabled = isLast;
+    setText(byId('group-last-owner'), mayLeave && isLast ? 'To leave, make another member an owner first.' : '');
     const isAlone = group.members?.length === 1;
     setText(
       byId('group-alone'),
@@ -121,7 +119,7 @@ export class GroupDialog {
     this.#fillName(this.#group?.name);
     this.#picker.clear();
     this.#showError('');
-    this.#askToLeave(false);
+    byId('group-leaving').hidden = true;
     dialog().showModal();
     this.draw();
     if (this.#group?.left) return;
@@ -166,8 +164,8 @@ export class GroupDialog {
   /** @param {boolean} isAsking */
   #askToLeave(isAsking) {
     byId('group-leaving').hidden = !isAsking;
-    byId('group-leave').hidden = isAsking;
-    if (dialog().open) byId(isAsking ? 'group-stay' : 'group-leave').focus();
+    this.draw();
+    byId(isAsking ? 'group-stay' : 'group-leave').focus();
   }
 
   #leave() {
@@ -182,11 +180,11 @@ export class GroupDialog {
     try {
       await this.chat.changeGroup({ groupId }, changes);
     } catch (error) {
-      const { code, message } = /** @type {import('../chat-client.js').ChatError} */ (error);
+      const refusal = /** @type {import('../chat-client.js').ChatError} */ (error);
       const { groupChanges } = this.chat.conversation({ groupId });
-      const isShown = groupChanges.some(({ failed }) => failed?.message === message);
-      if (isShown || code === 'closed' || code === 'discarded' || groupId !== this.#groupId) return;
-      this.#showError(message);
+      const isShown = groupChanges.some(({ failed }) => failed?.message === refusal.message);
+      if (isShown || isGivenUp(refusal) || groupId !== this.#groupId) return;
+      this.#showError(refusal.message);
       this.draw();
     }
   }
@@ -196,11 +194,8 @@ export class GroupDialog {
     const drawn = JSON.stringify(changes.map(({ clientMessageId, failed }) => [clientMessageId, failed]));
     if (drawn === this.#drawnPending) return;
     this.#drawnPending = drawn;
-    const me = this.chat.userId ?? '';
     const items = changes.map((change) =>
-      change.failed
-        ? make('li', '', failureOfGroupChange(this.chat, change))
-        : make('li', 'soft', tick('queued'), ` Waiting to ${taskOf(change, me)}`),
+      make('li', change.failed ? '' : 'soft', ...viewOfGroupChange(this.chat, change)),
     );
     place(byId('group-pending'), items);
   }

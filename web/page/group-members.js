@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // `GroupMembers`: the list of the members of a group, with their roles. Each keeps its row, so that the focus stays.
 
-import { byId, make, place } from './dom.js';
-import { paintAvatar, visible } from './names.js';
+import { make, place } from './dom.js';
+import { makeAvatar, paintAvatar, visible } from './names.js';
 import { isLastOwner, mayChange, mayRemove } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -21,7 +21,7 @@ export class GroupMembers {
   #rows = new Map();
   /** @type {Set<string>} */
   #online = new Set();
-  /** The member whom the user is asked about, before they are removed. */
+  /** The member who will be removed if the user confirms it. */
   #asked = '';
 
   /**
@@ -29,13 +29,13 @@ export class GroupMembers {
    * @param {ChatClient} chat
    * @param {object} reactors
    * @param {(changes: import('../chat-client.js').GroupChanges) => void} reactors.onChange
-   * @param {() => void} reactors.onAsk is called when the list must be drawn again
+   * @param {() => void} reactors.onRedraw is called when the list must be drawn again
    */
-  constructor(node, chat, { onChange, onAsk }) {
+  constructor(node, chat, { onChange, onRedraw }) {
     this.node = node;
     this.chat = chat;
     this.onChange = onChange;
-    this.onAsk = onAsk;
+    this.onRedraw = onRedraw;
   }
 
   /**
@@ -49,8 +49,7 @@ export class GroupMembers {
     if (this.chat.options.presence === false) return;
     const known = await this.chat.presence({ groupId }).catch(() => []);
     this.#online = new Set(known.flatMap(({ userId, online }) => (online ? [userId] : [])));
-    const { group, groupChanges } = this.chat.conversation({ groupId });
-    if (group) this.draw(group, groupChanges);
+    this.onRedraw();
   }
 
   /**
@@ -93,10 +92,11 @@ export class GroupMembers {
     const shown = JSON.stringify([role, isOnline, isWaiting, mayGiveRole, isRemovable, isAsked]);
     if (row.dataset.shown === shown) return;
     row.dataset.shown = shown;
-    const avatar = paintAvatar(make('span', 'avatar'), userId);
-    avatar.setAttribute('aria-hidden', 'true');
     const states = [isMe && 'you', isOnline && 'online', isWaiting && 'waiting …'].filter(Boolean).join(', ');
-    const parts = [avatar, make('span', 'who', make('bdi', 'name', visible(userId)), make('span', 'soft', states))];
+    const parts = [
+      paintAvatar(makeAvatar(), userId),
+      make('span', 'who', make('bdi', 'name', visible(userId)), make('span', 'soft', states)),
+    ];
     if (isAsked) parts.push(...this.#makeQuestion(userId));
     else if (mayGiveRole) parts.push(this.#makeSelect(userId, role));
     else parts.push(make('span', 'soft', role === 'member' ? '' : labelOf(role)));
@@ -107,7 +107,7 @@ export class GroupMembers {
   /**
    * Notes which control has the focus, before the rows are drawn.
    *
-   * @returns {() => void} gives the focus to what is in its place now, so that it does not fall to the document
+   * @returns {() => void} gives the focus to what is in its place now, if there is anything
    */
   #keepFocus() {
     const active = document.activeElement;
@@ -115,19 +115,18 @@ export class GroupMembers {
     return () => {
       if (!row || (active?.isConnected && document.activeElement === active)) return;
       const same = active?.tagName.toLowerCase() ?? 'button';
-      const next = row.isConnected ? (row.querySelector(same) ?? row.querySelector('button, select')) : undefined;
-      /** @type {HTMLElement} */ (next ?? byId('group-close')).focus();
+      /** @type {HTMLElement | null} */ (row.querySelector(same) ?? row.querySelector('button, select'))?.focus();
     };
   }
 
   /**
-   * Asks before a member is removed, or no longer.
+   * Asks before a member is removed.
    *
-   * @param {string} userId empty for nobody
+   * @param {string} userId empty to ask no longer
    */
   #ask(userId) {
     this.#asked = userId;
-    this.onAsk();
+    this.onRedraw();
   }
 
   /**
@@ -153,7 +152,7 @@ export class GroupMembers {
   }
 
   /**
-   * "Cancel" is in the place of the button that asked, so that a double click removes nobody.
+   * "Cancel" is in the place of the button that asked, so that a double click removes no member.
    *
    * @param {string} userId
    */

@@ -76,11 +76,12 @@ export class MemberPicker {
   #take() {
     const users = this.#entered();
     let problem = '';
-    while (users.length && !problem) {
-      problem = problemOfName(users[0]) || this.#problemOf(users[0]);
+    while (users.length) {
+      const [user] = users;
+      problem = problemOfName(user) || this.#problemOf(user);
       if (problem) break;
-      const [user] = users.splice(0, 1);
       this.#items.set(user, this.#makeItem(user));
+      users.shift();
     }
     this.#input.value = users.join(', ');
     this.#showError(problem);
@@ -137,7 +138,7 @@ export class MemberPicker {
     place(this.#chosen, [...this.#items.values()]);
   }
 
-  /** Suggests users with whom there is a conversation. */
+  /** Suggests the peers of the user's conversations. */
   #suggest() {
     const users = this.chat.conversations.flatMap(({ peer }) =>
       peer === undefined || this.#problemOf(peer) ? [] : [peer],

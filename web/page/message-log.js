@@ -4,12 +4,11 @@
 
 import { changesByTarget, withChanges } from './changes.js';
 import { make } from './dom.js';
-import { failureOfChange, failureOfGroupChange } from './failures.js';
+import { failureOfChange, viewOfGroupChange } from './failures.js';
 import { MessageView } from './message-view.js';
-import { sentenceOf, taskOf } from './notices.js';
+import { sentenceOf } from './notices.js';
 import { quoteOf } from './quote.js';
 import { dayOf, timeOf } from './text.js';
-import { tick } from './ticks.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
@@ -131,12 +130,9 @@ export class MessageLog {
    * @param {Map<string, HTMLElement>} before the nodes of the drawing before
    */
   #groupChange(change, before) {
-    const me = this.chat.userId ?? '';
-    return this.#keep(`${change.clientMessageId} ${change.failed?.message}`, before, () =>
-      change.failed
-        ? make('li', 'note', failureOfGroupChange(this.chat, change))
-        : make('li', 'event', tick('queued'), ` Waiting to ${taskOf(change, me)}`),
-    );
+    const key = `${change.clientMessageId} ${change.failed?.message}`;
+    const className = change.failed ? 'note' : 'event';
+    return this.#keep(key, before, () => make('li', className, ...viewOfGroupChange(this.chat, change)));
   }
 
   /**

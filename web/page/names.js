@@ -2,7 +2,7 @@
 // Names: which ones are valid, and how the page shows them.
 
 import { isName, problemOf } from '../client/limits.js';
-import { setText } from './dom.js';
+import { make, setText } from './dom.js';
 
 /** Browsers put this character in the place of bytes that are not UTF-8, for example in an address. */
 const REPLACEMENT = '\u{FFFD}';
@@ -42,6 +42,13 @@ export const visible = (text) =>
 
 /** @param {number} codePoint */
 const hexadecimal = (codePoint) => codePoint.toString(16).toUpperCase().padStart(4, '0');
+
+/** A place for an avatar. Screen readers skip it. */
+export function makeAvatar() {
+  const node = make('span', 'avatar');
+  node.setAttribute('aria-hidden', 'true');
+  return node;
+}
 
 /**
  * Shows the first letter of a name on a colour.

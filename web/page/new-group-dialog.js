@@ -2,6 +2,7 @@
 // `NewGroupDialog`: asks what a new group is like, and creates it.
 
 import { byId } from './dom.js';
+import { isGivenUp } from './failures.js';
 import { MemberPicker } from './member-picker.js';
 import { problemOfGroupName } from './names.js';
 
@@ -62,7 +63,7 @@ export class NewGroupDialog {
       (error) => {
         // What was queued is shown in the list, with the reason.
         const isShown = chat.newGroups.some(({ failed }) => failed?.message === error.message);
-        if (isShown || error.code === 'closed' || error.code === 'discarded') return;
+        if (isShown || isGivenUp(error)) return;
         this.#show();
         this.#showError(error.message);
       },

@@ -10,7 +10,7 @@ import { agoOf, timestampOf } from './text.js';
 /** @typedef {import('../chat-client.js').Conversation} Conversation */
 
 /**
- * Whether the page shows that somebody is typing.
+ * Whether the page shows that another user is typing.
  *
  * @param {ChatClient} chat
  * @param {Conversation} c
