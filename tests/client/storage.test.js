@@ -102,6 +102,33 @@ test('what was kept in memory is stored when the storage works again', async () 
   assert.deepEqual(service.contents('alice', 'bob'), ['one', 'two']);
 });
 
+test('what was refused while the storage failed is not sent again after a reload', async () => {
+  const service = new Service();
+  const disk = storage();
+  const chat = connect(service, 'alice', { indexedDB: disk.indexedDB });
+  await Promise.all([online(chat), chat.ready]);
+  service.script = ({ action }) => {
+    if (action !== 'sendMessage') return undefined;
+    // Storing the refusal fails, and so does the second attempt.
+    const { open } = disk.indexedDB;
+    disk.indexedDB.open = (...args) => {
+      disk.indexedDB.open = open;
+      return lost(...args);
+    };
+    disk.opened.at(-1).transaction = lost;
+    return { type: 'error', code: 'forbidden', message: 'not now' };
+  };
+  await assert.rejects(chat.send('bob', 'one'), { code: 'forbidden' });
+  await until(() => chat.isDurable);
+  chat.close();
+  service.script = () => undefined;
+  const later = connect(service, 'alice', { indexedDB: disk.indexedDB });
+  await later.ready;
+  await later.send('bob', 'two');
+  assert.deepEqual(service.contents('alice', 'bob'), ['two']);
+  assert.equal(later.conversation('bob').pending[0].failed.code, 'forbidden');
+});
+
 test('what an earlier page has queued is sent, also if the storage fails at first', async () => {
   const service = new Service();
   service.refuses = () => true;

@@ -128,10 +128,14 @@ export class Outbox {
     database.close();
   }
 
-  /** @returns {Promise<Entry[] | undefined>} what is stored; undefined if that can't be read */
+  /**
+   * What is stored. What is kept in memory is stored first.
+   *
+   * @returns {Promise<Entry[] | undefined>} undefined if it can't be read
+   */
   async all() {
     /** @type {Entry[] | undefined} */
-    const stored = await this.#transact('readonly', (store) => store.getAll());
+    const stored = await this.#transact(this.#memory.size ? 'readwrite' : 'readonly', (store) => store.getAll());
     for (const { n } of stored ?? []) this.#lastN = Math.max(n, this.#lastN);
     return stored;
   }
