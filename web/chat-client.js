@@ -92,7 +92,7 @@ export class ChatClient extends Target {
     this.#receiver = new Receiver(this.#session, {
       pageSize: options.pageSize ?? 50,
       onReceived: (m, changed) => this.#sender.settle(m, changed),
-      onMessage: (m) => this.#typing.onMessage(m),
+      onShown: (m) => this.#typing.onEntry(m),
     });
     this.#sender = new Sender(this.#session, this.#receiver, this.#openOutbox());
     this.#typing = new Typing(this.#session, options);

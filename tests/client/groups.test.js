@@ -735,9 +735,14 @@ test('typing in a group names the user, and a refusal is about this group only',
     { groupId, userId: 'carol', isTyping: true },
     { groupId, userId: 'bob', isTyping: false },
   ]);
+  service.alter('bob', group, { removed: ['carol'] });
+  service.type('carol', group); // it was overtaken
+  await until(() => !view().isTyping);
+  await chat.presence({ groupId });
+  assert.deepEqual(events.slice(3), [{ groupId, userId: 'carol', isTyping: false }]);
   const many = Array.from({ length: 20 }, (_, n) => `user ${n}`);
   service.alter('bob', group, { added: many });
-  await until(() => view().high === 3);
+  await until(() => view().high === 4);
   chat.typing(group);
   await chat.presence({ groupId });
   chat.typing('bob');

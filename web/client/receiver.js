@@ -37,13 +37,13 @@ export class Receiver {
    * @param {number} options.pageSize of a page of history
    * @param {(m: LogEntry, changed?: Message) => void} options.onReceived is called with each entry before it is taken in, and
    *   with the message that it is about
-   * @param {(m: Message) => void} options.onMessage is called with each new message
+   * @param {(m: LogEntry) => void} options.onShown is called with each new message, and each entry about the group
    */
-  constructor(session, { pageSize, onReceived, onMessage }) {
+  constructor(session, { pageSize, onReceived, onShown }) {
     this.session = session;
     this.pageSize = pageSize;
     this.onReceived = onReceived;
-    this.onMessage = onMessage;
+    this.onShown = onShown;
   }
 
   /**
@@ -190,13 +190,21 @@ export class Receiver {
     c.pending = c.pending.filter(({ sent }) => !sent || sent.seq > high);
     const changed = c.takeChanged();
     for (const m of news) {
-      if (isNotice(m)) this.session.emit('group', m);
-      if (m.kind !== undefined) continue;
-      this.onMessage(m);
-      this.session.emit('message', m);
+      if (isNotice(m)) this.#show('group', m);
+      if (m.kind === undefined) this.#show('message', m);
     }
     for (const m of changed) this.session.emit('change', m);
     if (news.length || changed.length || pendingBefore !== c.pending.length) this.session.changed(c);
+  }
+
+  /**
+   * @template {'message' | 'group'} K
+   * @param {K} type
+   * @param {import('../chat-client.js').Events[K]} entry
+   */
+  #show(type, entry) {
+    this.onShown(entry);
+    this.session.emit(type, entry);
   }
 
   /**

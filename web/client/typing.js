@@ -12,7 +12,7 @@ import { keyOfValue, nameOf, targetOf } from './peers.js';
 const PAUSE = 8_000;
 /** Milliseconds for which one frame of a user counts. */
 const LASTING = 10_000;
-/** Milliseconds after a message of a user. A frame that arrives meanwhile is older: pushes overtake each other. */
+/** Milliseconds after a message or the removal of a user. A frame that arrives meanwhile is older: pushes overtake each other. */
 const LATE = 1_000;
 
 export class Typing {
@@ -30,7 +30,7 @@ export class Typing {
    */
   #sent = new Map();
   /**
-   * The last message of each user in each conversation.
+   * The last message of each user in each conversation, or their removal.
    *
    * @type {Map<string, Moment>}
    */
@@ -81,16 +81,17 @@ export class Typing {
   }
 
   /**
-   * A message of a user ends it.
+   * A message of a user ends it, and so does their removal.
    *
-   * @param {import('./entries.js').Message} message
+   * @param {import('./entries.js').LogEntry} entry a message, or a change of a group
    */
-  onMessage(message) {
-    const { senderId } = message;
-    const c = this.session.conversations.get(keyOfValue(message, this.session.userId));
+  onEntry(entry) {
+    const c = this.session.conversations.get(keyOfValue(entry, this.session.userId));
     if (!c) return;
-    this.#received.set(idOf(c, senderId), moment());
-    this.#set(c, senderId, false);
+    for (const user of entry.kind === undefined ? [entry.senderId] : (entry.removed ?? [])) {
+      this.#received.set(idOf(c, user), moment());
+      this.#set(c, user, false);
+    }
   }
 
   /**
