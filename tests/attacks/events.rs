@@ -38,6 +38,13 @@ fn apply(event: Fixture, changes: &[(String, Option<Value>)]) -> Fixture {
     })
 }
 
+/// Whether the service failed. The frame says so; a message then has status 200, too.
+fn is_failure(answer: &Value) -> bool {
+    let body = answer["body"].as_str().unwrap_or("null");
+    let frame: Value = serde_json::from_str(body).unwrap();
+    matches!(frame["code"].as_str(), Some("internal" | "unavailable"))
+}
+
 #[test]
 fn a_malformed_event_never_acts_as_another_user() {
     let runtime = Runtime::new().unwrap();
@@ -79,9 +86,7 @@ fn a_malformed_event_never_acts_as_another_user() {
             let status = answer["statusCode"].as_i64().unwrap();
             prop_assert!([200, 400, 401, 403].contains(&status) || !has_connection, "{}: {answer}", route.name);
             let frame: Value = answer["body"].as_str().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
-            // A message that fails has status 200, too.
-            let failed = matches!(frame["code"].as_str(), Some("internal" | "unavailable"));
-            prop_assert!(!failed || !has_connection, "{}: {answer}", route.name);
+            prop_assert!(!is_failure(&answer) || !has_connection, "{}: {answer}", route.name);
             if !user.is_some_and(|user| user.is_string()) {
                 let refused = status == 401 || matches!(frame["code"].as_str(), Some("unauthenticated" | "token_expired"));
                 prop_assert!(refused, "{}: {answer}", route.name);
@@ -125,4 +130,24 @@ fn the_authorizer_never_identifies_another_user_than_the_requested_one() {
             }
         }
     });
+}
+
+/// API Gateway's clock at 1970, or far from it.
+#[test]
+fn what_was_stored_by_a_wrong_clock_can_be_read_by_the_right_one() {
+    let runtime = Runtime::new().unwrap();
+    for time in [i64::MIN, -1, 0, 1, 3_599_999, 3_600_000, 1 << 53, i64::MAX] {
+        let aws = runtime.block_on(FakeAws::start());
+        for event in [Some(time), None, Some(time)] {
+            for route in routes::all(&aws) {
+                let fixture = Fixture::named(route.name);
+                let fixture = match event {
+                    Some(time) => fixture.set("/requestContext/requestTimeEpoch", json!(time)),
+                    None => fixture,
+                };
+                let answer = runtime.block_on(route.respond(fixture));
+                assert!(!is_failure(&answer), "{time} {}: {answer}", route.name);
+            }
+        }
+    }
 }

@@ -60,7 +60,12 @@ impl Route {
             Box::pin(async move {
                 let (context, handle) = &*shared;
                 let answer = lambda::handle_event(context, event.lambda(), async |context: &T, request| {
-                    handle(context, request).await
+                    // A client does not learn the cause of a fault in the service.
+                    handle(context, request).await.inspect_err(|error| {
+                        if let Error::Internal(cause) | Error::Unavailable(cause) = error {
+                            println!("{name}: {cause:?}");
+                        }
+                    })
                 });
                 serde_json::to_value(answer.await.response).unwrap()
             })

@@ -28,7 +28,7 @@ pub struct ConversationState {
     pub recipient_rate: RateState,
     /// The hour of the valid inbox entries of all users of the conversation. It never decreases, and the entries are written before the
     /// message.
-    #[serde(rename = "listed")]
+    #[serde(default, rename = "listed")]
     pub inbox_hour: InboxHour,
     /// The count of entries up to this one that are not messages. All others are, so that items without this field count
     /// right.
