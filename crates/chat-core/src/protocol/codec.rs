@@ -48,12 +48,19 @@ pub fn parse<'de, T: Deserialize<'de>>(frame: &'de str) -> Result<T, Error> {
     }
     let mut json = serde_json::Deserializer::from_str(frame);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let cause = error.inner().to_string();
+        let cause = cause(error.inner());
         let named = !matches!(error.path().iter().next(), None | Some(serde_path_to_error::Segment::Unknown));
         Error::bad_request(if named { format!("{}: {cause}", error.path()) } else { cause })
     })?;
     json.end().map_err(|error| Error::bad_request(error.to_string()))?;
     Ok(parsed)
+}
+
+/// What is wrong. The place in the text is left out if a value is wrong and not the JSON.
+fn cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    if error.is_data() { text.strip_suffix(&place).unwrap_or(&text).to_owned() } else { text }
 }
 
 /// The frame that answers a caller; none for [`Reply::Nothing`] and [`Reply::Connected`].

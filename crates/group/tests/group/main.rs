@@ -92,6 +92,7 @@ impl Chat {
         assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!(code)), "{frame:.200} {reply}");
         let message = reply["message"].as_str().unwrap();
         assert!(message.contains(words) && message.len() < 400, "{frame:.200} {message}");
+        assert!(!message.contains("column"), "the JSON is valid: {message}");
         let after = ["MessagesTable", "MembersTable", "ConversationsTable"].map(|table| self.aws.rows(table));
         assert_eq!(before, after, "{frame:.200}");
         assert_eq!(self.aws.connections.take_pushes(), [], "{frame:.200}");
