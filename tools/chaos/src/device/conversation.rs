@@ -139,8 +139,12 @@ impl ConversationTask<'_> {
                 core.change(|state| {
                     state.history.denied.push((*peer).to_owned());
                     let conversation = state.conversation(peer);
+                    // An entry that arrives meanwhile can be the one that makes the user a member.
+                    if conversation.newest > newest {
+                        return;
+                    }
                     // Without this assignment, the device would sync forever.
-                    let newest = std::mem::replace(&mut conversation.newest, conversation.high);
+                    conversation.newest = conversation.high;
                     if newest > 0 {
                         state.history.violations.push(format!("may not read {peer}, but has seen entry {newest}"));
                     }
