@@ -9,6 +9,7 @@ import { drawContext } from './context.js';
 import { byId, setText } from './dom.js';
 import { Drafts } from './drafts.js';
 import { isGivenUp } from './failures.js';
+import { MentionSuggestions } from './mention-suggestions.js';
 import { mentionsIn } from './mentions.js';
 import { isLeaving, reasonNotToSend } from './rights.js';
 
@@ -34,6 +35,7 @@ export class Composer {
   #key = null;
   /** @type {Drafts | undefined} */
   #known;
+  #suggestions = new MentionSuggestions(() => this.#suggested);
 
   /**
    * @param {ChatClient} chat
@@ -48,7 +50,9 @@ export class Composer {
     });
     byId('text').addEventListener('input', () => this.#onInput());
     byId('compose').addEventListener('keydown', (event) => {
-      if (event.target === byId('text') && isSending(event)) this.#submit();
+      const isInText = event.target === byId('text');
+      if (isInText && !isComposing(event) && this.#suggestions.onKey(event)) event.stopPropagation();
+      else if (isInText && isSending(event)) this.#submit();
       else if (event.key === 'Escape' && !isComposing(event) && !byId('context').hidden) this.#cancel();
       else return;
       event.preventDefault();
@@ -170,6 +174,7 @@ export class Composer {
     const shown = edit?.text ?? text;
     // The cursor jumps to the end of a text that is replaced.
     if (byId('text').value !== shown) byId('text').value = shown;
+    this.#suggestions.hide();
     this.#check();
     this.draw();
   }
@@ -224,8 +229,19 @@ export class Composer {
    * @param {string} text
    */
   #mentions(key, text) {
+    return mentionsIn(text, this.#mentionable(key));
+  }
+
+  /** @param {string} key of the conversation */
+  #mentionable(key) {
     const { peer, group } = this.chat.conversation(nameOf(key));
-    return mentionsIn(text, peer === undefined ? (group?.members ?? []).map(({ userId }) => userId) : [peer]);
+    return peer === undefined ? (group?.members ?? []).map(({ userId }) => userId) : [peer];
+  }
+
+  /** The other members. An edit has no mentions of its own. */
+  get #suggested() {
+    if (this.#key === null || nameOf(this.#key).groupId === undefined || this.#draft.edit) return [];
+    return this.#mentionable(this.#key).filter((user) => user !== this.chat.userId);
   }
 
   /**

@@ -32,6 +32,14 @@ export function mentionsIn(text, users) {
 }
 
 /**
+ * What the user has written of a mention. A name may have spaces.
+ *
+ * @param {string} text up to the cursor
+ * @returns {string | undefined} undefined if the cursor is not in a mention
+ */
+export const begunMention = (text) => /(?:^|[^\p{L}\p{N}_])@([^@\n]*)$/u.exec(text)?.[1];
+
+/**
  * Highlights the mentions of these users in a text.
  *
  * @param {string} text
