@@ -57,7 +57,8 @@ impl DoneByTabs {
 }
 
 impl ModuleDevice {
-    /// A device in its own browser, or in a tab of the browser of another device.
+    /// A device in its own browser, or in a tab of the browser of another device. Its page is loaded, so that it can send; it
+    /// connects when [`ModuleDevice::live`] runs.
     pub(super) async fn new(core: DeviceCore, host: &Arc<Host>, browser: Option<&Self>) -> io::Result<Arc<Self>> {
         let relay = Relay::bind().await?;
         let origin = browser.map_or_else(|| relay.url().to_owned(), |device| device.origin.clone());
@@ -80,12 +81,12 @@ impl ModuleDevice {
                 device.receive(event);
             }
         });
+        device.load();
         Ok(device)
     }
 
-    /// Loads the page and relays its connections until the device is stopped.
+    /// Relays the connections of the page until the device is stopped, and then closes the page.
     pub(super) async fn live(self: Arc<Self>) {
-        self.load();
         let relay = self.relay.run(|| RelayedConnection::new(self.core.clone()));
         self.core.end.run_until_cancelled(relay).await;
         self.close();
