@@ -129,9 +129,9 @@ export class Outbox {
   }
 
   /**
-   * What is stored. What is kept in memory is stored first.
+   * Returns what is stored, after it has stored what is kept in memory.
    *
-   * @returns {Promise<Entry[] | undefined>} undefined if it can't be read
+   * @returns {Promise<Entry[] | undefined>} undefined if the storage can't be read
    */
   async all() {
     /** @type {Entry[] | undefined} */
