@@ -87,14 +87,23 @@ test('message contents and names are never markup', async (t) => {
 
 test('invisible characters in names are shown, and invalid names are refused with a reason', async (t) => {
   const system = await startSystem(t);
-  for (const name of ['bob\u{200b}', '\u{202e}ecila', '👩\u{200d}🚀', 'a\u{a0}b', 'alice']) {
+  for (const name of [
+    'bob\u{200b}',
+    '\u{202e}ecila',
+    '👩\u{200d}🚀',
+    'a\u{a0}b',
+    'می\u{200c}خواهم',
+    'دا\u{200c}ر',
+    'alice',
+  ]) {
     const user = await system.connect(name);
     await user.send('alice', 'Hello');
   }
   const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'alice' });
   const names = page.locator('#list .name');
-  await until(page, () => document.querySelectorAll('#list .name').length === 5);
-  const expected = ['[U+202E]ecila', 'a[U+00A0]b', 'alice (you)', 'bob[U+200B]', '👩\u{200d}🚀'];
+  await until(page, () => document.querySelectorAll('#list .name').length === 7);
+  const shown = ['می\u{200c}خواهم', '👩\u{200d}🚀'];
+  const expected = ['[U+202E]ecila', 'a[U+00A0]b', 'alice (you)', 'bob[U+200B]', 'دا[U+200C]ر', ...shown];
   assert.deepEqual((await names.allTextContents()).sort(), expected);
   assert.equal(await page.locator('#peer').textContent(), 'alice (you)');
 
@@ -104,7 +113,7 @@ test('invisible characters in names are shown, and invalid names are refused wit
     await chat.send('carol', 'Hi');
   });
   await page.goto(`${system.page}?userId=alice`);
-  await until(page, () => chat.hasInbox && document.querySelectorAll('#list .name').length === 6);
+  await until(page, () => chat.hasInbox && document.querySelectorAll('#list .name').length === 8);
 
   for (const [name, problem] of [
     [' bad', 'white space'],

@@ -26,11 +26,15 @@ export function problemOfGroupName(name) {
   return /\p{Cc}/u.test(name) ? 'A name has no control characters.' : 'This name is too long. Shorten it.';
 }
 
-// Characters without a shape of their own, or that reorder others. In a sequence of emojis, a joiner has a shape.
+// Characters without a shape of their own, or that reorder others. A joiner shows between emojis, and a non-joiner between two
+// Arabic letters that would otherwise join, as in Persian: https://www.rfc-editor.org/rfc/rfc5892#appendix-A.1
+const JOINING =
+  '[\\u0626\\u0628\\u062A-\\u062E\\u0633-\\u063F\\u0641-\\u0647\\u0649\\u064A\\u0679\\u067E\\u0686\\u06A9\\u06AF\\u06BE\\u06C1\\u06CC]';
+const NON_JOINER = `${JOINING}\\u200C(?=[\\u0622-\\u064A\\u0671-\\u06D3])`;
 const EMOJI = '\\p{Extended_Pictographic}\\uFE0F?\\p{Emoji_Modifier}?';
 const INVISIBLE =
   '[\\p{Cf}\\p{Zl}\\p{Zp}\\u00A0\\u034F\\u115F\\u1160\\u17B4\\u17B5\\u2000-\\u200A\\u202F\\u205F\\u2800\\u3000\\u3164\\uFFA0]';
-const EMOJIS_OR_INVISIBLE = new RegExp(`(${EMOJI}(?:\\u200D${EMOJI})+)|${INVISIBLE}`, 'gu');
+const SHOWN_OR_INVISIBLE = new RegExp(`(${EMOJI}(?:\\u200D${EMOJI})+|${NON_JOINER})|${INVISIBLE}`, 'gu');
 
 /**
  * A text with its invisible characters written out, so that two different texts never look the same.
@@ -38,7 +42,7 @@ const EMOJIS_OR_INVISIBLE = new RegExp(`(${EMOJI}(?:\\u200D${EMOJI})+)|${INVISIB
  * @param {string} text
  */
 export const visible = (text) =>
-  text.replace(EMOJIS_OR_INVISIBLE, (c, emojis) => emojis ?? `[U+${hexadecimal(c.codePointAt(0) ?? 0)}]`);
+  text.replace(SHOWN_OR_INVISIBLE, (c, shown) => shown ?? `[U+${hexadecimal(c.codePointAt(0) ?? 0)}]`);
 
 /** @param {number} codePoint */
 const hexadecimal = (codePoint) => codePoint.toString(16).toUpperCase().padStart(4, '0');
