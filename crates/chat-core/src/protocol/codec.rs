@@ -48,7 +48,7 @@ pub fn parse<'de, T: Deserialize<'de>>(frame: &'de str) -> Result<T, Error> {
     }
     let mut json = serde_json::Deserializer::from_str(frame);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let cause = cause(error.inner());
+        let cause = cause(error.inner(), frame);
         let named = !matches!(error.path().iter().next(), None | Some(serde_path_to_error::Segment::Unknown));
         Error::bad_request(if named { format!("{}: {cause}", error.path()) } else { cause })
     })?;
@@ -56,11 +56,18 @@ pub fn parse<'de, T: Deserialize<'de>>(frame: &'de str) -> Result<T, Error> {
     Ok(parsed)
 }
 
-/// What is wrong. The place in the text is left out if a value is wrong and not the JSON.
-fn cause(error: &serde_json::Error) -> String {
+/// What is wrong. The place in the text is left out if the JSON is valid.
+fn cause(error: &serde_json::Error, frame: &str) -> String {
     let text = error.to_string();
+    if serde_json::from_str::<serde_json::Value>(frame).is_err() {
+        return text;
+    }
+    // `serde_json` calls a number in the place of an enum a fault of the JSON. All enums of frames are strings.
+    if error.is_syntax() {
+        return "expected a string".to_owned();
+    }
     let place = format!(" at line {} column {}", error.line(), error.column());
-    if error.is_data() { text.strip_suffix(&place).unwrap_or(&text).to_owned() } else { text }
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 /// The frame that answers a caller; none for [`Reply::Nothing`] and [`Reply::Connected`].
