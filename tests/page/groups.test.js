@@ -140,6 +140,27 @@ test('without a connection a group is created and changed later; a refusal says 
   await untilTexts(alice, '#log .note', []);
 });
 
+test('a group that is stored late does not take the user away from what they write', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'bob', { name: 'Team', members: ['alice'] });
+  const proxy = await TcpProxy.start(system.port);
+  t.after(() => proxy.stop());
+  const alice = await openPage(system, 'alice', { groupId, service: proxy.address });
+  proxy.hold();
+  await alice.locator('#new-group-open').click();
+  await alice.locator('#new-group-name').fill('Late');
+  await alice.locator('#new-group-form .primary').click();
+  await untilTexts(alice, '.new-group .last', ['Waiting to be created']);
+  await alice.locator('#text').pressSequentially('Hello');
+  proxy.release();
+  await untilTexts(alice, '.new-group .name', []);
+  await untilTexts(alice, '#list .name', ['Late', 'Team']);
+  await alice.locator('#text').pressSequentially(', team');
+  await alice.keyboard.press('Enter');
+  await untilShown(alice, ['Hello, team']);
+  await untilTexts(alice, '#peer', ['Team']);
+});
+
 test('a group shows who is typing, and who has read a message', async (t) => {
   const system = await startSystem(t);
   const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob', 'carol'] });

@@ -7,6 +7,8 @@ export class TcpProxy {
   #isCut = false;
   /** @type {Set<import('node:net').Socket>} */
   #sockets = new Set();
+  /** What the browser sends, and where it goes. @type {Set<[import('node:net').Socket, import('node:net').Socket]>} */
+  #ways = new Set();
 
   /**
    * Listens on a free port, and forwards to `port`.
@@ -26,6 +28,7 @@ export class TcpProxy {
       if (this.#isCut) return near.destroy();
       const far = connect(port, '127.0.0.1');
       near.pipe(far).pipe(near);
+      this.#ways.add([near, far]);
       for (const [one, other] of [
         [near, far],
         [far, near],
@@ -54,6 +57,15 @@ export class TcpProxy {
 
   restore() {
     this.#isCut = false;
+  }
+
+  /** Keeps what the browser sends until `release`. */
+  hold() {
+    for (const [near, far] of this.#ways) near.unpipe(far);
+  }
+
+  release() {
+    for (const [near, far] of this.#ways) near.pipe(far);
   }
 
   stop() {

@@ -63,7 +63,7 @@ export class ConversationList {
     if (item.childElementCount > 1) return item;
     const state = failed
       ? failureOfNewGroup(this.chat, clientMessageId, failed.message, this.onChange)
-      : make('span', 'last', tick('queued'), 'Will be created when you are connected');
+      : make('span', 'last', tick('queued'), 'Waiting to be created');
     item.append(make('bdi', 'name', visible(name)), state);
     return item;
   }

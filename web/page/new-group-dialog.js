@@ -14,7 +14,8 @@ export class NewGroupDialog {
   /**
    * @param {import('../chat-client.js').ChatClient} chat
    * @param {object} options
-   * @param {(groupId: string) => void} options.onCreate is called when a group is stored that was created here
+   * @param {(groupId: string) => void} options.onCreate is called when a group is stored that was created here, unless the user
+   *   has done something else meanwhile
    * @param {() => void} options.onQueue
    */
   constructor(chat, { onCreate, onQueue }) {
@@ -53,13 +54,15 @@ export class NewGroupDialog {
   /** @param {import('../chat-client.js').NewGroup} group */
   async #create(group) {
     const { chat } = this;
-    const isOnline = chat.connection.state === 'online';
+    const acted = nextAct();
     const created = chat.createGroup(group);
     this.#clear();
     dialog().close();
     created.then(
-      // Without a connection, the user does something else until the group is there.
-      (groupId) => isOnline && this.onCreate(groupId),
+      (groupId) => {
+        if (acted.aborted) return;
+        this.onCreate(groupId);
+      },
       (error) => {
         // What was queued is shown in the list, with the reason.
         const isShown = chat.newGroups.some(({ failed }) => failed?.message === error.message);
@@ -83,4 +86,18 @@ export class NewGroupDialog {
   #showError(text) {
     byId('new-group-error').textContent = text;
   }
+}
+
+/**
+ * Is aborted when the user does something.
+ *
+ * @returns {AbortSignal}
+ */
+function nextAct() {
+  const next = new AbortController();
+  const { signal } = next;
+  for (const type of ['pointerdown', 'keydown', 'input', 'popstate']) {
+    addEventListener(type, () => next.abort(), { capture: true, signal });
+  }
+  return signal;
 }
