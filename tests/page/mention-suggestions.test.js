@@ -17,9 +17,9 @@ const writtenIn = (page) => page.locator('#text').inputValue();
 /** A page of alice in a group with these members. */
 async function start(t, members, options = {}) {
   const system = await startSystem(t);
-  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members });
-  const page = await openPage(browser, system, 'alice', { groupId, ...options });
-  return { page, write: (text) => page.locator('#text').pressSequentially(text) };
+  const owner = await createGroup(system, 'alice', { name: 'Team', members });
+  const page = await openPage(browser, system, 'alice', { groupId: owner.groupId, ...options });
+  return { owner, page, write: (text) => page.locator('#text').pressSequentially(text) };
 }
 
 test('the keyboard takes a suggested member', async (t) => {
@@ -83,6 +83,21 @@ test('a touch takes a member in the middle of a text, and the text keeps the foc
   await page.locator('#suggestions li').click();
   assert.equal(await writtenIn(page), 'Hello @bob!');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'text');
+});
+
+test('members are suggested within Chinese text, and those who leave are not', async (t) => {
+  const { owner, page, write } = await start(t, ['王小明', '王', 'bob']);
+  const { groupId } = owner;
+  await write('你好＠');
+  await untilSuggested(page, ['bob', '王', '王小明']);
+  await owner.store('changeGroup', { groupId, remove: ['bob'] });
+  await untilSuggested(page, ['王', '王小明']);
+  await page.locator('#text').fill('你好@王小明在吗');
+  await page.keyboard.press('Enter');
+  await untilTexts(page, '#log .mention', ['@王小明']);
+  await untilState(page, 'sent');
+  const { value } = await owner.request('getMessages', { groupId });
+  assert.deepEqual(value.messages[0].mentions, ['王小明']);
 });
 
 test('nothing is suggested in an address, in an edit, and without a group', async (t) => {

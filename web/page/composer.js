@@ -93,6 +93,7 @@ export class Composer {
       this.showError('The message that you were editing was deleted.');
       return;
     }
+    this.#suggestions.refresh();
     const c = this.chat.conversation(nameOf(this.#key));
     drawContext(c, this.#draft, this.chat.userId ?? '', hasKeyboardOnScreen());
     this.#drawRight(c);
@@ -174,7 +175,6 @@ export class Composer {
     const shown = edit?.text ?? text;
     // The cursor jumps to the end of a text that is replaced.
     if (byId('text').value !== shown) byId('text').value = shown;
-    this.#suggestions.hide();
     this.#check();
     this.draw();
   }

@@ -23,7 +23,7 @@ export class MentionSuggestions {
   constructor(mentionable) {
     this.mentionable = mentionable;
     for (const type of ['input', 'keyup', 'click']) this.#box.addEventListener(type, () => this.#update());
-    this.#box.addEventListener('blur', () => this.hide());
+    this.#box.addEventListener('blur', () => this.#show([]));
   }
 
   /**
@@ -42,14 +42,16 @@ export class MentionSuggestions {
     return true;
   }
 
-  hide() {
-    this.#show([]);
+  /** Shows who can be mentioned now: members come and go, and are loaded after the group is opened. */
+  refresh() {
+    if (document.activeElement === this.#box) this.#update();
+    else this.#show([]);
   }
 
   /** Hides the suggestions until another mention begins. */
   #close() {
     this.#closedAt = this.#place;
-    this.hide();
+    this.#show([]);
   }
 
   /** What is written of the mention at the cursor. */
