@@ -13,35 +13,34 @@ use crate::model::{
 /// The state of a conversation as of one entry, stored in that entry's item.
 ///
 /// A sender reads the newest entry before it appends, and the conditional put lets exactly one entry follow it. So
-/// the state derived from the newest entry is exact under any number of concurrent senders, and costs no call.
+/// the state derived from the newest entry is exact under any number of concurrent senders, and costs no call. A
+/// part that is 0 may be absent from the item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct ConversationState {
     /// The newest entry by the recipient of this entry. The newest by its sender is this entry. 0 in a group.
-    #[serde(default)]
     pub recipient_seq: Seq,
     /// The sender's use of the rate limit in this conversation. In a group, that of all members together.
-    #[serde(default, rename = "senderAllowance")]
+    #[serde(rename = "senderAllowance")]
     pub sender_rate: RateState,
     /// The recipient's use of the rate limit in this conversation. Nothing in a group.
-    #[serde(default, rename = "recipientAllowance")]
+    #[serde(rename = "recipientAllowance")]
     pub recipient_rate: RateState,
     /// The hour of the valid inbox entries of all users of the conversation. It never decreases, and the entries are written before the
     /// message.
-    #[serde(default, rename = "listed")]
+    #[serde(rename = "listed")]
     pub inbox_hour: InboxHour,
     /// The count of entries up to this one that are not messages. All others are, so that items without this field count
     /// right.
-    #[serde(default)]
     pub changes: u64,
     /// The same count as of `recipient_seq`.
-    #[serde(default, rename = "theirChanges")]
+    #[serde(rename = "theirChanges")]
     pub recipient_changes: u64,
     /// The count of entries after the newest message; 0 if this entry is a message.
-    #[serde(default, rename = "trailing")]
+    #[serde(rename = "trailing")]
     pub trailing_changes: u64,
     /// What only a group has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupState>,
 }
 
