@@ -50,34 +50,31 @@ export class MentionSuggestions {
 
   /** Hides the suggestions until another mention begins. */
   #close() {
-    this.#closedAt = this.#place;
+    this.#closedAt = this.#mention?.place ?? -1;
     this.#show([]);
   }
 
-  /** What is written of the mention at the cursor. */
-  get #begun() {
-    const { value, selectionStart, selectionEnd } = this.#box;
-    if (selectionStart === null || selectionStart !== selectionEnd) return undefined;
-    return begunMention(value.slice(0, selectionStart));
-  }
-
-  /** The place of its `@`; -1 if there is none. */
-  get #place() {
-    const begun = this.#begun;
-    return begun === undefined ? -1 : (this.#box.selectionStart ?? 0) - begun.length - 1;
+  /** What is written of the mention at the cursor, and the places of its `@` and of the cursor. */
+  get #mention() {
+    const { value, selectionStart: end, selectionEnd } = this.#box;
+    if (end === null || end !== selectionEnd) return undefined;
+    const begun = begunMention(value.slice(0, end));
+    return begun === undefined ? undefined : { begun: begun.toLowerCase(), place: end - begun.length - 1, end };
   }
 
   #update() {
-    const begun = this.#begun?.toLowerCase();
-    const isClosed = this.#closedAt === this.#place;
+    const mention = this.#mention;
+    const isClosed = mention?.place === this.#closedAt;
     if (!isClosed) this.#closedAt = -1;
-    const users = begun === undefined || isClosed ? [] : this.mentionable();
-    const fitting = users
-      .filter((user) => user.toLowerCase().startsWith(begun ?? ''))
-      .sort((one, other) => one.localeCompare(other));
+    this.#show(mention && !isClosed ? this.#fitting(mention.begun) : []);
+  }
+
+  /** @param {string} begun in lower case */
+  #fitting(begun) {
+    const users = this.mentionable().filter((user) => user.toLowerCase().startsWith(begun));
     // One that is written out needs no suggestion: Enter sends the message.
-    const isComplete = fitting.length === 1 && fitting[0].toLowerCase() === begun;
-    this.#show(isComplete ? [] : fitting.slice(0, MOST));
+    if (users.length === 1 && users[0].toLowerCase() === begun) return [];
+    return users.sort((one, other) => one.localeCompare(other)).slice(0, MOST);
   }
 
   /** @param {readonly string[]} users */
@@ -115,9 +112,10 @@ export class MentionSuggestions {
 
   /** @param {string} user */
   #take(user) {
-    const end = this.#box.selectionStart ?? 0;
+    const mention = this.#mention;
+    if (!mention) return;
+    const { place, end } = mention;
     const space = /^($|[\p{L}\p{N}_])/u.test(this.#box.value.slice(end)) ? ' ' : '';
-    const place = this.#place;
     this.#close();
     this.#box.setRangeText(`@${user}${space}`, place, end, 'end');
     this.#box.dispatchEvent(new Event('input', { bubbles: true }));
