@@ -6,6 +6,18 @@ import { contents, online, until } from './fixture.js';
 import { alice, asked, away, impatient, roles, silently, start } from './group-client.js';
 import { asReceived, Service } from './service.js';
 
+/** A group with twenty messages of bob, and a client of alice that holds the newest five. */
+async function startWithOlder() {
+  const service = new Service();
+  const group = service.create('bob', { members: ['alice'], history: 'joined' });
+  for (let count = 1; count <= 20; count += 1) service.say('bob', group, `old ${count}`);
+  const chat = alice(service, { pageSize: 5 });
+  await chat.open(group);
+  await until(() => chat.hasInbox);
+  const view = () => chat.conversation(group);
+  return { service, group, chat, view };
+}
+
 test('an entry that is pushed before the first contact, and older than the membership, leaves no gap', async () => {
   const service = new Service();
   const group = service.create('bob', { members: ['alice'] });
@@ -134,13 +146,7 @@ for (const history of ['all', 'joined'])
     });
 
 test('what was older, asked for or held ahead before a new membership is left behind', async () => {
-  const service = new Service();
-  const group = service.create('bob', { members: ['alice'], history: 'joined' });
-  for (let count = 1; count <= 20; count += 1) service.say('bob', group, `old ${count}`);
-  const chat = alice(service, { pageSize: 5 });
-  await chat.open(group);
-  await until(() => chat.hasInbox);
-  const view = () => chat.conversation(group);
+  const { service, group, chat, view } = await startWithOlder();
   assert.equal(view().hasOlder, true);
   let stale;
   service.script = (frame, socket) => {
@@ -171,19 +177,14 @@ test('what was older, asked for or held ahead before a new membership is left be
 });
 
 test('a new membership whose push is lost is found by a page of older messages', async () => {
-  const service = new Service();
-  const group = service.create('bob', { members: ['alice'], history: 'joined' });
-  for (let count = 1; count <= 20; count += 1) service.say('bob', group, `old ${count}`);
-  const chat = alice(service, { pageSize: 5 });
-  await chat.open(group);
-  await until(() => chat.hasInbox);
+  const { service, group, chat, view } = await startWithOlder();
   silently(service, () => {
     for (const fields of [{ removed: ['alice'] }, { added: ['alice'] }]) service.alter('bob', group, fields);
     service.say('bob', group, 'new');
   });
   assert.deepEqual(await chat.older(group), []);
   await until(() => chat.seen.length === 1);
-  const { low, messages, hasOlder } = chat.conversation(group);
+  const { low, messages, hasOlder } = view();
   assert.deepEqual([low, contents(messages), hasOlder], [23, ['new'], false]);
 });
 

@@ -5,10 +5,12 @@ import { connect, createServer } from 'node:net';
 
 export class TcpProxy {
   #isCut = false;
-  /** @type {Set<import('node:net').Socket>} */
-  #sockets = new Set();
-  /** What the browser sends, and where it goes. @type {Set<[import('node:net').Socket, import('node:net').Socket]>} */
-  #ways = new Set();
+  /**
+   * The sockets of each connection: to the browser, and to the service.
+   *
+   * @type {Set<[import('node:net').Socket, import('node:net').Socket]>}
+   */
+  #connections = new Set();
 
   /**
    * Listens on a free port, and forwards to `port`.
@@ -28,16 +30,13 @@ export class TcpProxy {
       if (this.#isCut) return near.destroy();
       const far = connect(port, '127.0.0.1');
       near.pipe(far).pipe(near);
-      this.#ways.add([near, far]);
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ]) {
-        this.#sockets.add(one);
-        one.on('error', () => {});
-        one.on('close', () => {
-          this.#sockets.delete(one);
-          other.destroy();
+      const connection = /** @type {[typeof near, typeof far]} */ ([near, far]);
+      this.#connections.add(connection);
+      for (const socket of connection) {
+        socket.on('error', () => {});
+        socket.on('close', () => {
+          this.#connections.delete(connection);
+          for (const other of connection) other.destroy();
         });
       }
     });
@@ -52,7 +51,7 @@ export class TcpProxy {
   /** Drops every connection, and accepts none until `restore`. */
   cut() {
     this.#isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
+    for (const connection of this.#connections) for (const socket of connection) socket.destroy();
   }
 
   restore() {
@@ -61,11 +60,11 @@ export class TcpProxy {
 
   /** Keeps what the browser sends until `release`. */
   hold() {
-    for (const [near, far] of this.#ways) near.unpipe(far);
+    for (const [near, far] of this.#connections) near.unpipe(far);
   }
 
   release() {
-    for (const [near, far] of this.#ways) near.pipe(far);
+    for (const [near, far] of this.#connections) near.pipe(far);
   }
 
   stop() {
