@@ -192,6 +192,7 @@ async function scrollToFirstMessage() {
   const log = document.querySelector('#log');
   let worst = 0;
   const first = () => log.querySelector('.message p').textContent;
+  const deadline = performance.now() + 60_000;
   while (first() !== 'Message 1') {
     const before = first();
     box.scrollTop = Math.min(box.scrollTop, box.clientHeight / 2);
@@ -199,7 +200,10 @@ async function scrollToFirstMessage() {
     const visible = document.elementFromPoint(x + box.clientWidth / 2 - 200, y + 200).closest('.message');
     const followed = visible ?? log.querySelector('.message:nth-child(4)');
     const at = followed.getBoundingClientRect().y;
-    while (first() === before) await frame();
+    while (first() === before) {
+      if (performance.now() > deadline) throw new Error(`nothing was drawn above ${before}`);
+      await frame();
+    }
     await frame();
     worst = Math.max(worst, Math.abs(followed.getBoundingClientRect().y - at));
   }

@@ -42,6 +42,8 @@ export class Drawing {
   #section = new Section();
   /** Whether the log follows new messages. */
   #isAtEnd = true;
+  /** The scroll position that the page has set to show the end, in pixels; 0 before the next drawing sets it. */
+  #endTop = 0;
   /** Number of new messages below the visible ones. */
   #newBelow = 0;
   #isLoadingOlder = false;
@@ -69,7 +71,7 @@ export class Drawing {
     byId('latest').onclick = () => this.scrollToEnd();
     this.#scroll.onscroll = () => this.#onScroll();
     new ResizeObserver(() => {
-      if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+      if (!this.#hasLeftEnd) this.#followEnd();
     }).observe(this.#scroll);
     document.addEventListener('visibilitychange', () => this.schedule());
     addEventListener('focus', () => this.schedule());
@@ -105,9 +107,8 @@ export class Drawing {
   /** @param {string | null} key of the open conversation */
   open(key) {
     this.#key = key;
-    this.#isAtEnd = true;
     this.#newBelow = 0;
-    this.#draw();
+    this.scrollToEnd();
   }
 
   /** Draws once for all changes of this turn of the event loop. */
@@ -122,7 +123,25 @@ export class Drawing {
 
   scrollToEnd() {
     this.#isAtEnd = true;
+    this.#endTop = 0;
     this.#draw();
+  }
+
+  /** Whether the user has scrolled up from the end, which the browser reports in the next frame only. */
+  get #hasLeftEnd() {
+    return this.#scroll.scrollTop < this.#endTop && this.#below >= END_TOLERANCE;
+  }
+
+  #followEnd() {
+    if (!this.#isAtEnd) return;
+    this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#endTop = this.#scroll.scrollTop;
+  }
+
+  /** The height of what follows the visible part of the log, in pixels. */
+  get #below() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   #draw() {
@@ -133,13 +152,14 @@ export class Drawing {
     if (this.#key === null) return;
     const c = this.chat.conversation(nameOf(this.#key));
     drawHeader(this.chat, c, c.peer === undefined ? undefined : this.presence.of(c.peer));
+    if (this.#hasLeftEnd) this.#isAtEnd = false;
     this.#isAtEnd ||= !this.#section.isIn(c);
     if (this.#isAtEnd) this.#section.moveToEnd(c);
     const log = this.#logOf(this.#key);
     keepFocus(() => place(byId('log'), log.nodes(this.#section.of(c), c, this.#section.isAtEnd)));
     this.#keys.follow();
     byId('hint').textContent = hintOf(this.chat, c, this.usesToken);
-    if (this.#isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#followEnd();
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
@@ -163,7 +183,7 @@ export class Drawing {
       try {
         await this.chat.older(peer);
       } catch {
-        // Without a connection; another click tries again.
+        // The service refuses it, or the client is closed.
         break;
       } finally {
         byId('scroll').removeAttribute('aria-busy');
@@ -227,8 +247,7 @@ export class Drawing {
   }
 
   #onScroll() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    const below = scrollHeight - scrollTop - clientHeight;
+    const below = this.#below;
     const isAtEnd = below < END_TOLERANCE && this.#section.isAtEnd;
     if (isAtEnd !== this.#isAtEnd) {
       this.#isAtEnd = isAtEnd;
@@ -236,7 +255,7 @@ export class Drawing {
     }
     if (this.#key === null) return;
     const c = this.chat.conversation(nameOf(this.#key));
-    if (below < clientHeight && !isAtEnd) this.#redraw(() => this.#section.extendDown(c));
+    if (below < this.#scroll.clientHeight && !isAtEnd) this.#redraw(() => this.#section.extendDown(c));
     this.#extendUp();
   }
 
@@ -269,7 +288,7 @@ export class Drawing {
     try {
       await this.chat.older(peer);
     } catch {
-      // The next scrolling tries again.
+      // The service refuses it, or the client is closed.
       return;
     } finally {
       this.#isLoadingOlder = false;
