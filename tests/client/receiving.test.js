@@ -106,6 +106,22 @@ test('two concurrent histories yield the same, and new messages do not disturb t
   assert.deepEqual(other, one);
 });
 
+test('older pages are asked for again when the service has a temporary problem', async () => {
+  const service = new Service();
+  for (let number = 1; number <= 120; number += 1) service.append('bob', 'alice', `${number}`);
+  const chat = connect(service, 'alice');
+  await chat.open('bob');
+  let refused = 0;
+  service.script = ({ action, startKey }) =>
+    action === 'getMessages' && startKey && refused++ % 2 === 0
+      ? { type: 'error', code: 'unavailable', message: 'later', retryAfter: 1 }
+      : undefined;
+  const pages = [];
+  for await (const page of chat.history('bob')) pages.unshift(page);
+  assert.deepEqual(contents(pages.flat()), service.contents('alice', 'bob'));
+  assert.ok(refused > 2, 'it refused');
+});
+
 test('history that starts at the inbox entry has no gap', async () => {
   const service = new Service();
   for (let number = 1; number <= 200; number += 1) service.append('bob', 'alice', `${number}`);

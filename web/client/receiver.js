@@ -371,7 +371,8 @@ export class Receiver {
   /** @param {Conversation} c */
   async #loadOlder(c) {
     const startKey = c.older;
-    const { entries, next } = await this.page(c, { limit: this.pageSize, startKey });
+    const load = () => this.page(c, { limit: this.pageSize, startKey });
+    const { entries, next } = await this.session.persist(load);
     // What was older before is not, if it began again meanwhile.
     if (c.older !== startKey) return c.stale ? this.#catchUpLater(c) : undefined;
     c.older = next;
