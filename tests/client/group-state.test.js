@@ -223,6 +223,29 @@ test('a user called __proto__ is a member like others', async () => {
   assert.deepEqual(roles(other.conversation({ groupId })), ['__proto__ admin', 'alice owner', '李雷 member']);
 });
 
+for (const { owner, members } of [
+  { owner: 'alice', members: ['carol'] },
+  { owner: 'carol', members: ['alice'] },
+]) {
+  test(`a group that a backend creates for ${owner} has the owner and members that the entry names`, async () => {
+    const service = new Service();
+    const chat = alice(service);
+    await until(() => chat.hasInbox);
+    const group = service.create('system', { owner, members });
+    service.say('carol', group, 'Hi');
+    await until(() => chat.seen.length === 1);
+    const { group: known } = chat.conversation(group);
+    assert.deepEqual(roles({ group: known }), [`${members} member`, `${owner} owner`].sort());
+    assert.deepEqual([known.count, known.you], [2, owner === 'alice' ? 'owner' : 'member']);
+    assert.equal(chat.unread, 1);
+    assert.deepEqual(
+      chat.groups.map(({ seq }) => seq),
+      [1],
+    );
+    assert.equal(asked(service, 'getGroup').length, 0);
+  });
+}
+
 test('presence of a group is that of its members', async () => {
   const { service, group, chat } = await start();
   const carol = connect(service, 'carol');

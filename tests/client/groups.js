@@ -6,6 +6,9 @@ import { refuse } from './changes.js';
 /** The largest number of users in a change, of members for typing indicators and read positions, and for presence. */
 const LIMITS = { users: 48, small: 20, presence: 50, members: 250 };
 
+/** Those who own a group from its first entry on. A backend names another user than the sender. */
+const ownersAtFirst = ({ created, senderId, roles }) => (created ? Object.keys(roles ?? { [senderId]: 'owner' }) : []);
+
 /**
  * A group as it is after some entries.
  *
@@ -16,11 +19,11 @@ export function groupAt(log, end = log.length) {
   const group = { members: new Map(), seq: 0 };
   for (const entry of log.slice(0, end)) {
     if (entry.kind !== 'group') continue;
-    const { seq, senderId, createdAt: at, created, added = [], removed = [], roles = {} } = entry;
+    const { seq, createdAt: at, added = [], removed = [], roles = {} } = entry;
     for (const field of ['name', 'history', 'posting', 'adding']) group[field] = entry[field] ?? group[field];
     group.seq = seq;
-    if (created) group.members.set(senderId, { role: 'owner', at, since: seq });
     for (const user of added) group.members.set(user, { role: 'member', at, since: seq });
+    for (const user of ownersAtFirst(entry)) group.members.set(user, { role: 'owner', at, since: seq });
     for (const user of removed) group.members.delete(user);
     for (const [user, role] of Object.entries(roles)) group.members.get(user).role = role;
   }
@@ -36,7 +39,7 @@ export function groupAt(log, end = log.length) {
  *   user a member
  */
 export function viewOf(log, user) {
-  const isOwn = (entry) => entry.added?.includes(user) || (entry.created && entry.senderId === user);
+  const isOwn = (entry) => [...ownersAtFirst(entry), ...(entry.added ?? [])].includes(user);
   const since = log.findLast(isOwn)?.seq;
   if (!since) return undefined;
   const removal = log.find((entry) => entry.seq > since && entry.removed?.includes(user));
@@ -68,16 +71,17 @@ export function admit(log, user) {
 }
 
 /**
- * The fields of the entry that a `createGroup` makes.
+ * The fields of the entry that a `createGroup` makes. Only a backend gives an `owner`.
  *
  * @param {any} frame
  * @param {string} me
  */
-export function creationOf({ name, members = [], history = 'all', posting = 'all', adding = 'admins' }, me) {
+export function creationOf({ name, members = [], owner, history = 'all', posting = 'all', adding = 'admins' }, me) {
   if (!name?.trim() || Buffer.byteLength(name) > 256) throw refuse('bad_request', 'name: 1 to 256 bytes');
   const isValid = members.length <= LIMITS.users && new Set([...members, me]).size > members.length;
   if (!isValid) throw refuse('bad_request', 'members: each once, and without you');
-  return { kind: 'group', created: true, name, history, posting, adding, added: members };
+  const roles = owner === undefined ? undefined : { [owner]: 'owner' };
+  return { kind: 'group', created: true, name, history, posting, adding, added: members, roles };
 }
 
 /**

@@ -16,13 +16,25 @@ const SETTINGS = /** @type {const} */ (['name', 'history', 'posting', 'adding'])
 const DEFAULTS = { history: 'all', posting: 'all', adding: 'admins' };
 
 /**
+ * The roles that an entry gives to users, new members among them.
+ *
+ * @param {import('./entries.js').Announcement} m
+ * @returns {[string, Role][]}
+ */
+function rolesOf({ created, senderId = '', added = [], roles }) {
+  // A backend that creates a group for another user names the owner.
+  const given = roles ?? (created ? { [senderId]: 'owner' } : {});
+  return [...Object.entries(given), ...added.map((user) => /** @type {[string, Role]} */ ([user, 'member']))];
+}
+
+/**
  * Whether an entry makes a user a member.
  *
  * @param {LogEntry} m
  * @param {string} userId
  */
 export const adds = (m, userId) =>
-  m.kind === 'group' && ((m.created && m.senderId === userId) || m.added?.includes(userId));
+  m.kind === 'group' && (m.created ? rolesOf(m).some(([user]) => user === userId) : m.added?.includes(userId));
 
 /**
  * What the entry of an own change says: the fields of the request, under the names that an entry has for them.
@@ -83,7 +95,7 @@ export class Group {
    */
   fold(m, me) {
     if (m.kind !== 'group' || m.seq <= this.#seq) return;
-    const { created, senderId = '', added = [], removed = [], roles = {} } = m;
+    const { created, added = [], removed = [] } = m;
     if (created) this.#roles = new Map();
     /** @type {any} */
     const next = { ...this.view };
@@ -95,9 +107,7 @@ export class Group {
       if (role) this.#roles?.set(user, role);
       else this.#roles?.delete(user);
     };
-    if (created) set(senderId, 'owner');
-    for (const user of added) set(user, 'member');
-    for (const [user, role] of Object.entries(roles)) set(user, role);
+    for (const [user, role] of rolesOf(m)) set(user, role);
     for (const user of removed) set(user, undefined);
     if (created || this.isKnown) {
       this.#seq = m.seq;
