@@ -133,23 +133,3 @@ for (const [device, options] of [
     assert.equal(page.url(), 'about:blank');
   });
 }
-
-test('what changes at the moment in which a user scrolls up does not lead back to the end', async (t) => {
-  const system = await startSystem(t);
-  const bob = await system.connect('bob');
-  for (let seq = 1; seq <= 30; seq += 1) await bob.send('alice', `Message ${seq}`, { lastSeq: seq - 1 });
-  const alice = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
-  await until(alice, () => chat.unread === 0);
-  const top = await alice.evaluate(async () => {
-    const box = document.querySelector('#scroll');
-    box.scrollTop = 10;
-    // Before the event of the scrolling.
-    chat.dispatchEvent(new Event('status'));
-    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-    return box.scrollTop;
-  });
-  const end = await alice.evaluate(() => document.querySelector('#scroll').scrollHeight);
-  assert.ok(top < end / 2, `${top} of ${end}`);
-  await alice.locator('#latest').click();
-  await alice.locator('#latest').waitFor({ state: 'hidden' });
-});

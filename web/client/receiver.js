@@ -377,6 +377,7 @@ export class Receiver {
     if (c.older !== startKey) return c.stale ? this.#catchUpLater(c) : undefined;
     c.older = next;
     this.#announce(c, c.addOlder(entries.reverse()));
+    this.session.changed(c);
   }
 }
 

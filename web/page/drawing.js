@@ -2,6 +2,7 @@
 // `Drawing`: draws the list and the open conversation, scrolls it, and marks as read what was seen.
 
 import { keyOfValue, nameOf } from '../client/peers.js';
+import { nextAct } from './acts.js';
 import { announceChange, announceMessage, announceNotice, announceTyping } from './announcements.js';
 import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
@@ -13,6 +14,7 @@ import { MessageLog } from './message-log.js';
 import { paintAvatar, visible } from './names.js';
 import { sentenceOf } from './notices.js';
 import { messageAt } from './order.js';
+import { Scrolling } from './scrolling.js';
 import { Section } from './section.js';
 import { titleOf } from './titles.js';
 
@@ -22,9 +24,6 @@ import { titleOf } from './titles.js';
 
 /** Pages of older messages that are loaded to find the message that a reply quotes. */
 const MOST_PAGES = 20;
-
-/** This many pixels from its end, the log counts as scrolled to the end. */
-const END_TOLERANCE = 60;
 
 export class Drawing {
   /**
@@ -40,15 +39,16 @@ export class Drawing {
    */
   #logs = new Map();
   #section = new Section();
-  /** Whether the log follows new messages. */
-  #isAtEnd = true;
-  /** The scroll position that the page has set to show the end, in pixels; 0 before the next drawing sets it. */
-  #endTop = 0;
   /** Number of new messages below the visible ones. */
   #newBelow = 0;
-  #isLoadingOlder = false;
+  /**
+   * The conversations whose older messages are being loaded, by key.
+   *
+   * @type {Set<string>}
+   */
+  #loading = new Set();
   #isScheduled = false;
-  #scroll = byId('scroll');
+  #scrolling = new Scrolling();
   #keys = new LogKeys();
 
   /**
@@ -69,10 +69,7 @@ export class Drawing {
     this.reactors = reactors;
     this.list = new ConversationList(byId('list'), chat, presence, { onChoice, onChange: () => this.schedule() });
     byId('latest').onclick = () => this.scrollToEnd();
-    this.#scroll.onscroll = () => this.#onScroll();
-    new ResizeObserver(() => {
-      if (!this.#hasLeftEnd) this.#followEnd();
-    }).observe(this.#scroll);
+    byId('scroll').onscroll = () => this.#onScroll();
     document.addEventListener('visibilitychange', () => this.schedule());
     addEventListener('focus', () => this.schedule());
   }
@@ -122,26 +119,8 @@ export class Drawing {
   }
 
   scrollToEnd() {
-    this.#isAtEnd = true;
-    this.#endTop = 0;
+    this.#scrolling.goToEnd();
     this.#draw();
-  }
-
-  /** Whether the user has scrolled up from the end, which the browser reports in the next frame only. */
-  get #hasLeftEnd() {
-    return this.#scroll.scrollTop < this.#endTop && this.#below >= END_TOLERANCE;
-  }
-
-  #followEnd() {
-    if (!this.#isAtEnd) return;
-    this.#scroll.scrollTop = this.#scroll.scrollHeight;
-    this.#endTop = this.#scroll.scrollTop;
-  }
-
-  /** The height of what follows the visible part of the log, in pixels. */
-  get #below() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    return scrollHeight - scrollTop - clientHeight;
   }
 
   #draw() {
@@ -152,19 +131,19 @@ export class Drawing {
     if (this.#key === null) return;
     const c = this.chat.conversation(nameOf(this.#key));
     drawHeader(this.chat, c, c.peer === undefined ? undefined : this.presence.of(c.peer));
-    if (this.#hasLeftEnd) this.#isAtEnd = false;
-    this.#isAtEnd ||= !this.#section.isIn(c);
-    if (this.#isAtEnd) this.#section.moveToEnd(c);
+    const [scrolling, section] = [this.#scrolling, this.#section];
+    scrolling.beforeDrawing();
+    scrolling.isAtEnd ||= !section.isIn(c);
+    if (scrolling.isAtEnd) section.moveToEnd(c);
     const log = this.#logOf(this.#key);
-    keepFocus(() => place(byId('log'), log.nodes(this.#section.of(c), c, this.#section.isAtEnd)));
+    scrolling.during(() => keepFocus(() => place(byId('log'), log.nodes(section.of(c), c, section.isAtEnd))));
     this.#keys.follow();
     byId('hint').textContent = hintOf(this.chat, c, this.usesToken);
-    this.#followEnd();
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
-    // Without a scroll bar, the user can't scroll. A page may consist of changes, which take no place.
-    if (this.#isAtEnd && this.#scroll.scrollHeight <= this.#scroll.clientHeight) this.#extendUp();
+    // A page may consist of changes, which take no place.
+    if (scrolling.isAtEnd && !scrolling.hasBar) this.#extendUp();
   }
 
   /**
@@ -176,6 +155,7 @@ export class Drawing {
     const key = this.#key;
     if (key === null) return;
     const peer = nameOf(key);
+    const acted = nextAct();
     for (let pages = 0; pages < MOST_PAGES; pages += 1) {
       const c = this.chat.conversation(peer);
       if (seq >= c.low || !c.hasOlder) break;
@@ -188,12 +168,18 @@ export class Drawing {
       } finally {
         byId('scroll').removeAttribute('aria-busy');
       }
-      if (key !== this.#key) return;
+      // The user goes on, and is not taken away from it.
+      if (acted.aborted || key !== this.#key) return;
     }
     const c = this.chat.conversation(peer);
-    if (!messageAt(c.messages, seq)) return this.reactors.onProblem('That message is not loaded. Scroll up to it.');
+    if (!messageAt(c.messages, seq)) {
+      const isEarlier = c.hasOlder && seq < c.low;
+      return this.reactors.onProblem(
+        isEarlier ? 'That message is not loaded. Scroll up to it.' : 'That message can’t be shown.',
+      );
+    }
     this.#section.moveTo(c, seq);
-    this.#isAtEnd = false;
+    this.#scrolling.isAtEnd = false;
     this.#draw();
     const node = this.#logOf(key).nodeOf(seq);
     node?.scrollIntoView({ block: 'center' });
@@ -222,7 +208,7 @@ export class Drawing {
 
   #drawLatest() {
     const count = this.#newBelow;
-    byId('latest').hidden = this.#isAtEnd;
+    byId('latest').hidden = this.#scrolling.isAtEnd;
     byId('latest-count').textContent = count ? `${count} new` : '';
     byId('latest').setAttribute(
       'aria-label',
@@ -233,7 +219,7 @@ export class Drawing {
   /** @param {Conversation} c */
   #markRead(c) {
     // A visible window without the focus may lie behind another one.
-    if (!c.loaded || !this.#isAtEnd || document.hidden || !document.hasFocus()) return;
+    if (!c.loaded || !this.#scrolling.isAtEnd || document.hidden || !document.hasFocus()) return;
     this.#newBelow = 0;
     this.chat.markRead(c);
   }
@@ -242,59 +228,36 @@ export class Drawing {
   #announce(m) {
     const key = keyOfValue(m);
     const isOpen = key === this.#key;
-    if (isOpen && !this.#isAtEnd) this.#newBelow += 1;
+    if (isOpen && !this.#scrolling.isAtEnd) this.#newBelow += 1;
     announceMessage(m, { isOpen, group: m.groupId ? titleOf(this.chat.conversation(nameOf(key))) : '' });
   }
 
   #onScroll() {
-    const below = this.#below;
-    const isAtEnd = below < END_TOLERANCE && this.#section.isAtEnd;
-    if (isAtEnd !== this.#isAtEnd) {
-      this.#isAtEnd = isAtEnd;
-      this.schedule();
-    }
+    const scrolling = this.#scrolling;
+    if (scrolling.onScroll(this.#section.isAtEnd)) this.schedule();
     if (this.#key === null) return;
     const c = this.chat.conversation(nameOf(this.#key));
-    if (below < this.#scroll.clientHeight && !isAtEnd) this.#redraw(() => this.#section.extendDown(c));
+    if (scrolling.isNearBottom && !scrolling.isAtEnd && this.#section.extendDown(c)) this.#draw();
     this.#extendUp();
-  }
-
-  /**
-   * Draws after a change of the section, without moving what is on the screen.
-   *
-   * @param {() => boolean} change returns whether it has changed
-   */
-  #redraw(change) {
-    const top = this.#scroll.getBoundingClientRect().top;
-    const anchor = [...byId('log').children].find((node) => node.getBoundingClientRect().bottom > top);
-    const before = anchor?.getBoundingClientRect().top ?? 0;
-    if (!change()) return false;
-    this.#draw();
-    if (anchor && !this.#isAtEnd) this.#scroll.scrollTop += anchor.getBoundingClientRect().top - before;
-    return true;
   }
 
   /** Draws or loads older messages when the oldest ones are near. */
   async #extendUp() {
     const key = this.#key;
-    const scroll = this.#scroll;
-    if (scroll.scrollTop >= scroll.clientHeight) return;
-    if (key === null || this.#isLoadingOlder) return;
+    if (key === null || !this.#scrolling.isNearTop) return;
     const peer = nameOf(key);
     const c = this.chat.conversation(peer);
-    if (!this.#isAtEnd && this.#redraw(() => this.#section.extendUp(c))) return;
-    if (!c.loaded || !c.hasOlder) return;
-    this.#isLoadingOlder = true;
+    if (!this.#scrolling.isAtEnd && this.#section.extendUp(c)) return this.#draw();
+    if (!c.loaded || !c.hasOlder || this.#loading.has(key)) return;
+    this.#loading.add(key);
     try {
       await this.chat.older(peer);
     } catch {
       // The service refuses it, or the client is closed.
       return;
     } finally {
-      this.#isLoadingOlder = false;
+      this.#loading.delete(key);
     }
-    if (key !== this.#key) return;
-    this.#redraw(() => true);
-    this.#extendUp();
+    if (key === this.#key) this.#extendUp();
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // `NewGroupDialog`: asks what a new group is like, and creates it.
 
+import { nextAct } from './acts.js';
 import { byId } from './dom.js';
 import { isGivenUp } from './failures.js';
 import { MemberPicker } from './member-picker.js';
@@ -86,18 +87,4 @@ export class NewGroupDialog {
   #showError(text) {
     byId('new-group-error').textContent = text;
   }
-}
-
-/**
- * Is aborted when the user does something.
- *
- * @returns {AbortSignal}
- */
-function nextAct() {
-  const next = new AbortController();
-  const { signal } = next;
-  for (const type of ['pointerdown', 'keydown', 'input', 'popstate']) {
-    addEventListener(type, () => next.abort(), { capture: true, signal });
-  }
-  return signal;
 }

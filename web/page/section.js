@@ -28,13 +28,14 @@ export class Section {
   }
 
   /**
-   * Whether the client holds a message of the section. If the service has lost messages, it may not.
+   * Whether the section has something to show. If the service has lost messages, it may not.
    *
    * @param {Conversation} c
    */
   isIn({ messages }) {
     const [from, to] = this.#range(messages);
-    return from < to;
+    // Without any message, there are changes of a group and queued messages.
+    return from < to || (this.isAtEnd && !messages.length);
   }
 
   /** @param {Conversation} c */
