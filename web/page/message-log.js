@@ -59,13 +59,17 @@ export class MessageLog {
     const changes = changesByTarget(c.changes);
     const entries = [...messages, ...notices].sort((a, b) => a.seq - b.seq);
     const rows = [...entries, ...pending].map((m) => (isNotice(m) ? noticeRow(m) : this.#row(m, c, changes)));
+    /** @type {Map<string, number>} how often each day has a heading: what has failed stays below newer messages */
+    const headings = new Map();
     const drawn = rows.flatMap((row, index) => {
       const before = rows[index - 1];
       const node = 'notice' in row ? this.#notice(row.notice, nodes) : this.#draw(row, views).node;
       node.classList.toggle('first', !isOneBlock(before, row));
       node.classList.toggle('last', !isOneBlock(row, rows[index + 1]));
       if (row.day === before?.day) return [node];
-      return [this.#keep(`day ${row.day}`, nodes, () => make('li', 'day', row.day)), node];
+      const count = (headings.get(row.day) ?? 0) + 1;
+      headings.set(row.day, count);
+      return [this.#keep(`day ${row.day} ${count}`, nodes, () => make('li', 'day', row.day)), node];
     });
     if (!isAtEnd) return drawn;
     const failed = c.changes.filter((change) => change.failed && !messages.some((m) => m.seq === change.target));
