@@ -100,6 +100,29 @@ test('members are suggested within Chinese text, and those who leave are not', a
   assert.deepEqual(value.messages[0].mentions, ['王小明']);
 });
 
+test('mentions without a space between them are all mentions', async (t) => {
+  const { owner, page, write } = await start(t, ['小明', '小红', 'C++', 'bob', 'x@y']);
+  await write('@小明@小');
+  await untilSuggested(page, ['小明', '小红']);
+  const texts = ['@小明@小红', '@C++@bob', '@小明＠x@y', 'mail@bob@小明', '@bob@C++'];
+  for (const text of texts) {
+    await page.locator('#text').fill(text);
+    await page.keyboard.press('Enter');
+  }
+  await untilShown(page, texts);
+  await untilState(page, 'sent');
+  const { value } = await owner.request('getMessages', { groupId: owner.groupId });
+  assert.deepEqual(value.messages.flatMap(({ kind, mentions }) => (kind ? [] : [mentions])).reverse(), [
+    ['小明', '小红'],
+    ['C++', 'bob'],
+    ['小明', 'x@y'],
+    undefined,
+    ['bob'],
+  ]);
+  const highlighted = ['@小明', '@小红', '@C++', '@bob', '@小明', '＠x@y', '@bob'];
+  await untilTexts(page, '#log .mention', highlighted);
+});
+
 test('nothing is suggested in an address, in an edit, and without a group', async (t) => {
   const { page, write } = await start(t, ['bob']);
   await write('mail@b');

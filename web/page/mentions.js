@@ -9,22 +9,36 @@ const literally = (text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 /** Scripts that are written without spaces, or that put endings after a name. */
 const UNSPACED =
   '[\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\p{sc=Hangul}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmer}\\p{sc=Myanmar}]';
-const BEFORE = `^|[^\\p{L}\\p{N}_]|${UNSPACED}`;
+/** What may stand before a mention, which is no part of a longer word, such as an e-mail address. */
+const BEFORE = new RegExp(`(?:^|[^\\p{L}\\p{N}_]|${UNSPACED})$`, 'u');
 const AFTER = `(?!(?!${UNSPACED})[\\p{L}\\p{N}_])`;
 const HAS_AT = /[@＠]/;
+const BEGUN = /[@＠]([^@＠\n]*)$/;
 
 /**
- * Matches the character before a mention of any of these users, and the mention. A part of a longer word is none, such as
- * in an e-mail address. Without a look behind, which Safari before 16.4 does not know.
+ * Whether a mention may stand at a place. Without a look behind, which Safari before 16.4 does not know; and not as a part
+ * of a pattern, which would take a character of the mention before.
  *
- * @param {readonly string[]} users
+ * @param {string} text
+ * @param {number} place of the `@`
  */
-function mentionOf(users) {
-  const names = [...users].sort((a, b) => b.length - a.length).map(literally);
-  return new RegExp(`(${BEFORE})([@＠](?:${names.join('|')}))${AFTER}`, 'gu');
-}
+const canBegin = (text, place) => BEFORE.test(text.slice(Math.max(0, place - 2), place));
 
-const BEGUN = new RegExp(`(?:${BEFORE})[@＠]([^@＠\\n]*)$`, 'u');
+/**
+ * Finds the mentions of these users, each with its `@`.
+ *
+ * @param {string} text
+ * @param {readonly string[]} users
+ * @returns {{ mention: string, place: number }[]}
+ */
+function find(text, users) {
+  if (!users.length || !HAS_AT.test(text)) return [];
+  const names = [...users].sort((a, b) => b.length - a.length).map(literally);
+  const pattern = new RegExp(`[@＠](?:${names.join('|')})${AFTER}`, 'gu');
+  return [...text.matchAll(pattern)].flatMap(({ 0: mention, index: place }) =>
+    canBegin(text, place) ? [{ mention, place }] : [],
+  );
+}
 
 /** Users that one message may mention. */
 const MOST = 20;
@@ -35,8 +49,7 @@ const MOST = 20;
  * @returns {string[] | undefined} the users that a text mentions; undefined without any
  */
 export function mentionsIn(text, users) {
-  if (!users.length || !HAS_AT.test(text)) return undefined;
-  const mentioned = [...text.matchAll(mentionOf(users))].map(([, , mention]) => mention.slice(1));
+  const mentioned = find(text, users).map(({ mention }) => mention.slice(1));
   return mentioned.length ? [...new Set(mentioned)].slice(0, MOST) : undefined;
 }
 
@@ -46,7 +59,10 @@ export function mentionsIn(text, users) {
  * @param {string} text up to the cursor
  * @returns {string | undefined} undefined if the cursor is not in a mention
  */
-export const begunMention = (text) => BEGUN.exec(text)?.[1];
+export function begunMention(text) {
+  const begun = BEGUN.exec(text);
+  return begun && canBegin(text, begun.index) ? begun[1] : undefined;
+}
 
 /**
  * Highlights the mentions of these users in a text.
@@ -57,14 +73,12 @@ export const begunMention = (text) => BEGUN.exec(text)?.[1];
  * @returns {(Node | string)[]}
  */
 export function highlighted(text, users, me) {
-  if (!users.length || !HAS_AT.test(text)) return [text];
   /** @type {(Node | string)[]} */
   const parts = [];
   let from = 0;
-  for (const { 0: all, 1: before, 2: mention, index } of text.matchAll(mentionOf(users))) {
-    parts.push(text.slice(from, index) + before);
-    parts.push(make('bdi', mention.slice(1) === me ? 'mention me' : 'mention', mention));
-    from = index + all.length;
+  for (const { mention, place } of find(text, users)) {
+    parts.push(text.slice(from, place), make('bdi', mention.slice(1) === me ? 'mention me' : 'mention', mention));
+    from = place + mention.length;
   }
   return [...parts, text.slice(from)].filter((part) => part !== '');
 }
