@@ -217,6 +217,24 @@ test('both can be switched off, for all tabs and after a reload', async (t) => {
   bob.close();
 });
 
+test('without permission to store, each switch stays as it is set', async (t) => {
+  const system = await start(t);
+  const profile = await newProfile(browser);
+  await profile.addInitScript(() => {
+    Object.defineProperty(window, 'localStorage', {
+      get() {
+        throw new DOMException('forbidden', 'SecurityError');
+      },
+    });
+  });
+  const alice = await openChat(profile, system, { userId: 'alice', peer: 'bob' });
+  await alice.locator('#settings').click();
+  const switches = alice.locator('#popup [role=switch]');
+  for (const one of await switches.all()) await one.click();
+  assert.deepEqual(await alice.evaluate(() => [chat.options.typing, chat.options.presence]), [false, false]);
+  for (const one of await switches.all()) assert.equal(await one.isChecked(), false);
+});
+
 test('what a peer types is not shown while typing is switched off', async (t) => {
   const system = await start(t);
   const alice = await openWindow(system, 'alice', 'bob');

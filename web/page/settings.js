@@ -50,7 +50,8 @@ export class Settings {
     input.setAttribute('role', 'switch');
     input.setAttribute('aria-describedby', `${id}-hint`);
     input.onchange = () => {
-      const settings = { ...savedSettings(), [name]: input.checked };
+      const { typing, presence } = this.chat.options;
+      const settings = { typing: typing !== false, presence: presence !== false, [name]: input.checked };
       saveSettings(settings);
       this.#apply(settings);
     };
