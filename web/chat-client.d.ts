@@ -339,7 +339,7 @@ export interface Events {
   group: GroupEntry;
   /** A message that the client holds is different now: edited, deleted, or with other reactions. */
   change: Message;
-  /** An own message or change was queued, stored or refused, or an own message was read. */
+  /** An own message or change was queued, stored, refused or discarded, or an own message was read. */
   status: Status;
   /** The number of unread messages has changed. */
   unread: { peer?: string; groupId?: string; unread: number; total: number };
@@ -391,7 +391,7 @@ export interface Status {
   peer?: string;
   /** In place of `peer`. Of a new group, only from `sent` on. */
   groupId?: string;
-  state: 'queued' | 'sent' | 'read' | 'failed';
+  state: 'queued' | 'sent' | 'read' | 'failed' | 'discarded';
   /** Of a change. */
   kind?: 'edit' | 'delete' | 'react' | 'group' | 'create';
   /** Of a change of a message: its `seq`. */

@@ -427,6 +427,10 @@ test('a failed change can be discarded in another tab', async () => {
   await until(() => other.conversation('bob').changes[0]?.failed?.code === 'forbidden');
   await other.discard(other.conversation('bob').changes[0].clientMessageId);
   await until(() => tab.conversation('bob').changes.length === 0);
+  for (const { statuses } of [tab, other]) {
+    const { peer, kind, target, state, code } = statuses.at(-1);
+    assert.deepEqual([peer, kind, target, state, code], ['bob', 'delete', 2, 'discarded', undefined]);
+  }
 });
 
 test('a message that was just sent can be changed at once', async () => {

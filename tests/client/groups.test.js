@@ -95,6 +95,39 @@ test('a group that is refused fails with a reason, and can be created again or d
   assert.deepEqual([chat.newGroups, chat.conversations[0].group.name], [[], 'Other']);
 });
 
+test('each tab is told when a new group is queued again or discarded', async () => {
+  const service = new Service();
+  const indexedDB = new IDBFactory();
+  const tabs = [1, 2].map(() => alice(service, { indexedDB }));
+  for (const chat of tabs) await until(() => chat.hasInbox);
+  service.script = ({ action }) =>
+    action === 'createGroup' ? { type: 'error', code: 'forbidden', message: 'no groups here' } : undefined;
+  for (const name of ['Team', 'Other']) await assert.rejects(tabs[0].createGroup({ name }), { code: 'forbidden' });
+  for (const chat of tabs) await until(() => chat.newGroups.filter(({ failed }) => failed).length === 2);
+  service.refuses = () => true;
+  for (const socket of service.sockets) socket.drop(1006);
+  for (const chat of tabs) await until(() => chat.connection.state !== 'online');
+
+  const [team, other] = tabs[0].newGroups.map(({ clientMessageId }) => clientMessageId);
+  await tabs[0].retry(team);
+  await tabs[0].discard(other);
+  for (const chat of tabs) {
+    const last = (id) => chat.statuses.findLast(({ clientMessageId }) => clientMessageId === id);
+    await until(() => last(team).state === 'queued' && last(other).state === 'discarded');
+    assert.deepEqual(last(other), {
+      clientMessageId: other,
+      groupId: undefined,
+      kind: 'create',
+      target: undefined,
+      state: 'discarded',
+    });
+    assert.deepEqual(
+      chat.newGroups.map(({ group, failed }) => [group.name, failed]),
+      [['Team', undefined]],
+    );
+  }
+});
+
 test('messages of a group are sent, changed and answered like those to a user', async () => {
   const { service, group, chat, view } = await start();
   service.say('carol', group, 'Hi');

@@ -184,6 +184,10 @@ test('a failed message can be discarded', async () => {
   await assert.rejects(chat.send('bob', 'Hi'));
   assert.equal(await chat.discard(chat.conversation('bob').pending[0].clientMessageId), true);
   assert.equal(chat.conversation('bob').pending.length, 0);
+  assert.deepEqual(
+    chat.statuses.map(({ state }) => state),
+    ['queued', 'failed', 'discarded'],
+  );
 });
 
 test('retry, discard and markRead return false for what does not exist', async () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { launch, say, untilTexts } from './browser.js';
+import { launch, newProfile, openTab, say, until, untilOnline, untilText, untilTexts } from './browser.js';
 import { createGroup, openPage } from './groups.js';
 import { startSystem } from './system.js';
 
@@ -32,6 +32,25 @@ const setBack = (page, days) =>
     const { now } = Date;
     Date.now = () => now() - by * 86_400_000;
   }, days);
+
+test('a new group that is refused can be discarded, which every tab shows', async (t) => {
+  const system = await startSystem(t, { parameters: { MaxGroupMembers: '2' } });
+  const profile = await newProfile(browser);
+  const tabs = [1, 2].map(() => openTab(profile, `${system.page}?userId=alice`));
+  const [page, other] = await Promise.all(tabs);
+  for (const tab of [page, other]) await untilOnline(tab);
+  // Browsers draw hidden tabs slowly.
+  await page.bringToFront();
+  await page.locator('#new-group-open').click();
+  await page.locator('#new-group-name').fill('Too large');
+  await page.locator('#new-group-members input').fill('bob, carol');
+  await page.locator('#new-group-form .primary').click();
+  for (const tab of [page, other]) await untilText(tab, '.new-group .failure', 'Could not create it: ');
+  await page.locator('.new-group').getByText('Try again').click();
+  await until(page, () => chat.newGroups[0].failed && document.querySelector('.new-group .failure'));
+  await page.locator('.new-group').getByText('Discard').click();
+  for (const tab of [page, other]) await untilTexts(tab, '.new-group', []);
+});
 
 test('a day that comes twice has two headings', async (t) => {
   const { page, groupId } = await start(t);

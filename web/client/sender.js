@@ -332,10 +332,9 @@ export class Sender {
     const tracked = this.#pending.get(clientMessageId);
     if (!tracked) return;
     this.#pending.delete(clientMessageId);
-    const c = this.#conversationOf(tracked.entry);
     this.#hide(tracked.entry);
+    this.#report(tracked.entry, 'discarded');
     for (const { reject } of tracked.waiters) reject(new ChatError('discarded', 'The message was discarded.'));
-    this.session.changed(c);
   }
 
   /**
@@ -351,10 +350,10 @@ export class Sender {
     }
     const entry = this.#trackForeign(message.entry);
     if (!entry) return;
+    const hadFailed = entry.failed !== undefined;
     entry.failed = message.entry.failed;
     if (message.kind === 'failed') return this.#reportFailure(entry);
-    this.#show(entry);
-    this.session.changed(this.#conversationOf(entry));
+    if (hadFailed) this.#report(entry, 'queued');
     this.pump(keyOf(entry));
   }
 
@@ -387,7 +386,7 @@ export class Sender {
     const status = { clientMessageId, ...nameOf(keyOf(entry)), state };
     if (seq) status.seq = seq;
     if (kind) Object.assign(status, { kind, target });
-    if (failed) Object.assign(status, { code: failed.code, reason: failed.message });
+    if (failed && state === 'failed') Object.assign(status, { code: failed.code, reason: failed.message });
     this.session.emit('status', status);
     this.session.changed(this.#conversationOf(entry));
   }

@@ -25,16 +25,13 @@ export class ConversationList {
    * @param {HTMLElement} node
    * @param {ChatClient} chat
    * @param {import('./presence.js').Presence} presence
-   * @param {object} reactors
-   * @param {(key: string) => void} reactors.onChoice
-   * @param {() => void} reactors.onChange is called when a new group was discarded
+   * @param {(key: string) => void} onChoice
    */
-  constructor(node, chat, presence, { onChoice, onChange }) {
+  constructor(node, chat, presence, onChoice) {
     this.node = node;
     this.chat = chat;
     this.presence = presence;
     this.onChoice = onChoice;
-    this.onChange = onChange;
   }
 
   /** @param {string | null} current key of the open conversation */
@@ -62,7 +59,7 @@ export class ConversationList {
     this.#newGroups.set(key, item);
     if (item.childElementCount > 1) return item;
     const state = failed
-      ? failureOfNewGroup(this.chat, clientMessageId, failed.message, this.onChange)
+      ? failureOfNewGroup(this.chat, clientMessageId, failed.message)
       : make('span', 'last', tick('queued'), 'Waiting to be created');
     item.append(make('bdi', 'name', visible(name)), state);
     return item;

@@ -67,7 +67,7 @@ export class Drawing {
     this.presence = presence;
     this.usesToken = usesToken;
     this.reactors = reactors;
-    this.list = new ConversationList(byId('list'), chat, presence, { onChoice, onChange: () => this.schedule() });
+    this.list = new ConversationList(byId('list'), chat, presence, onChoice);
     byId('latest').onclick = () => this.scrollToEnd();
     byId('scroll').onscroll = () => this.#onScroll();
     document.addEventListener('visibilitychange', () => this.schedule());

@@ -52,10 +52,9 @@ export const isGivenUp = ({ code }) => code === 'closed' || code === 'discarded'
  * @param {ChatClient} chat
  * @param {string} clientMessageId
  * @param {string} reason
- * @param {() => void} onDiscard
  */
-export const failureOfNewGroup = (chat, clientMessageId, reason, onDiscard) =>
-  failure(chat, clientMessageId, `Could not create it: ${withoutField(reason)}`, 'Discard', onDiscard);
+export const failureOfNewGroup = (chat, clientMessageId, reason) =>
+  failure(chat, clientMessageId, `Could not create it: ${withoutField(reason)}`, 'Discard');
 
 /**
  * @param {ChatClient} chat
@@ -70,13 +69,12 @@ export const failureOfMessage = (chat, clientMessageId, reason) =>
  * @param {string} clientMessageId
  * @param {string} text
  * @param {string} removal label of the button that removes what was refused
- * @param {() => void} [onRemoval]
  */
-function failure(chat, clientMessageId, text, removal, onRemoval) {
+function failure(chat, clientMessageId, text, removal) {
   const retry = make('button', '', 'Try again');
   retry.onclick = () => chat.retry(clientMessageId);
   const discard = make('button', '', removal);
-  discard.onclick = () => chat.discard(clientMessageId).then(onRemoval);
+  discard.onclick = () => chat.discard(clientMessageId);
   return make('div', 'failure', text, retry, discard);
 }
 

@@ -17,12 +17,10 @@ export class NewGroupDialog {
    * @param {object} options
    * @param {(groupId: string) => void} options.onCreate is called when a group is stored that was created here, unless the user
    *   has done something else meanwhile
-   * @param {() => void} options.onQueue
    */
-  constructor(chat, { onCreate, onQueue }) {
+  constructor(chat, { onCreate }) {
     this.chat = chat;
     this.onCreate = onCreate;
-    this.onQueue = onQueue;
     this.#members = new MemberPicker(byId('new-group-members'), {
       chat,
       label: 'Other members',
@@ -53,7 +51,7 @@ export class NewGroupDialog {
   }
 
   /** @param {import('../chat-client.js').NewGroup} group */
-  async #create(group) {
+  #create(group) {
     const { chat } = this;
     const acted = nextAct();
     const created = chat.createGroup(group);
@@ -72,8 +70,6 @@ export class NewGroupDialog {
         this.#showError(error.message);
       },
     );
-    await chat.ready;
-    this.onQueue();
   }
 
   #clear() {

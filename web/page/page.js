@@ -52,10 +52,7 @@ async function show(chat, usesToken) {
     if (key === current) composer.showError(message);
   });
   const groupDialog = new GroupDialog(chat);
-  new NewGroupDialog(chat, {
-    onCreate: (groupId) => open(keyOf({ groupId })),
-    onQueue: () => drawing.schedule(),
-  });
+  new NewGroupDialog(chat, { onCreate: (groupId) => open(keyOf({ groupId })) });
   const popup = new Popup();
   const menu = new MessageMenu(chat, actions, composer, popup);
   const presence = new Presence(chat, () => drawing.schedule());
