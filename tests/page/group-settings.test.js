@@ -2,7 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { launch, say, until, untilFocused, untilShown, untilText, untilTexts } from './browser.js';
+import {
+  launch,
+  say,
+  until,
+  untilFocused,
+  untilOffline,
+  untilOnline,
+  untilShown,
+  untilText,
+  untilTexts,
+} from './browser.js';
 import {
   createGroup,
   field,
@@ -13,6 +23,7 @@ import {
   untilMembers,
   untilPeerState,
 } from './groups.js';
+import { TcpProxy } from './proxy.js';
 import { startSystem } from './system.js';
 
 const browser = await launch();
@@ -180,4 +191,76 @@ test('the settings of a group work by keyboard, and the focus stays in them', as
   await bob.store('changeGroup', { groupId, remove: ['alice'] });
   await untilFocused(alice, 'group-close');
   assert.equal(await alice.locator('#group-leaving').isVisible(), false);
+});
+
+/** A page of alice with two groups, of which both have bob. The first one is open. */
+async function startWithTwo(t) {
+  const system = await startSystem(t);
+  const [one, two] = await Promise.all(
+    ['One', 'Two'].map((name) => createGroup(system, 'alice', { name, members: ['bob'] })),
+  );
+  const proxy = await TcpProxy.start(system.port);
+  t.after(() => proxy.stop());
+  const alice = await openPage(system, 'alice', { groupId: two.groupId, service: proxy.address });
+  const openGroup = async (name) => {
+    await alice.keyboard.press('Escape');
+    await alice.locator('#list button', { hasText: name }).click();
+    await untilTexts(alice, '#peer', [name]);
+  };
+  await openGroup('One');
+  await until(alice, () => chat.conversations.every(({ group }) => group.members));
+  return { alice, proxy, groupId: one.groupId, openGroup };
+}
+
+test('the settings of another group begin without the question and the answer of the first one', async (t) => {
+  const { alice, proxy, groupId: first, openGroup } = await startWithTwo(t);
+  const states = alice.locator('#group-members .who .soft');
+  await openSettings(alice);
+  await untilMembers(alice, ['alice', 'bob']);
+  await alice.getByRole('button', { name: 'Remove bob from the group' }).click();
+  await openGroup('Two');
+  // Without answers of the service, there is one drawing.
+  proxy.hold();
+  await openSettings(alice);
+  assert.deepEqual(await alice.locator('#group-members button').allTextContents(), ['Remove']);
+  proxy.release();
+
+  await openGroup('One');
+  await alice.evaluate((id) => {
+    chat.presence = ({ groupId }) =>
+      new Promise((resolve) => {
+        if (groupId === id) window.answer = () => resolve([{ userId: 'bob', online: true }]);
+        else resolve([]);
+      });
+  }, first);
+  await openSettings(alice);
+  await openGroup('Two');
+  await openSettings(alice);
+  await alice.evaluate(() => window.answer());
+  await untilMembers(alice, ['alice', 'bob']);
+  assert.deepEqual(await states.allTextContents(), ['you', '']);
+});
+
+test('a name that is queued can be taken back', async (t) => {
+  const { alice, proxy, groupId } = await startWithTwo(t);
+  proxy.cut();
+  await untilOffline(alice);
+  await openSettings(alice);
+  const name = alice.locator('#group-name');
+  for (const text of ['Other', 'One', 'One']) {
+    await name.fill(text);
+    await name.press('Enter');
+    await untilText(alice, '#group-pending li:last-child', `Waiting to rename the group to “${text}”`);
+  }
+  await name.fill('Last');
+  await name.press('Enter');
+  const waiting = ['Other', 'One', 'Last'].map((text) => ` Waiting to rename the group to “${text}”`);
+  await untilTexts(alice, '#group-pending li', waiting);
+  await alice.keyboard.press('Escape');
+  await openSettings(alice);
+  assert.equal(await name.inputValue(), 'Last');
+  proxy.restore();
+  await untilOnline(alice);
+  await untilTexts(alice, '#group-pending li', []);
+  assert.equal(await alice.evaluate((id) => chat.conversation({ groupId: id }).group.name, groupId), 'Last');
 });

@@ -71,7 +71,7 @@ export class GroupDialog {
   /** Draws what has changed while the dialog is open. */
   draw() {
     if (!dialog().open || this.#groupId === undefined) return;
-    const c = this.chat.conversation({ groupId: this.#groupId });
+    const c = this.#conversation;
     const { group, groupChanges } = c;
     if (!group) return;
     setText(byId('group-heading'), titleOf(c));
@@ -79,9 +79,7 @@ export class GroupDialog {
     byId('group-rename').hidden = !mayChange(group);
     byId('group-settings').hidden = !mayChange(group);
     for (const { id, setting, on } of SWITCHES) {
-      // What is queued is shown as if it were stored.
-      const queued = groupChanges.filter((change) => !change.failed && change.group[setting] !== undefined).at(-1);
-      byId(id).checked = (queued?.group[setting] ?? group[setting]) === on;
+      byId(id).checked = queuedValue(c, setting) === on;
     }
     byId('group-add').hidden = !mayAdd(group);
     this.#members.draw(group, groupChanges);
@@ -116,22 +114,26 @@ export class GroupDialog {
   #show() {
     const groupId = this.#groupId;
     if (groupId === undefined) return;
-    this.#fillName(this.#group?.name);
+    this.#fillName(queuedValue(this.#conversation, 'name'));
     this.#picker.clear();
     this.#showError('');
     byId('group-leaving').hidden = true;
     dialog().showModal();
+    this.#members.open(groupId);
     this.draw();
     if (this.#group?.left) return;
-    this.#members.open(groupId);
     // Also what an earlier attempt could not load. It waits for a connection.
     this.chat.loadGroup({ groupId }).catch(({ code, message }) => {
       if (code !== 'closed' && groupId === this.#groupId) this.#showError(message);
     });
   }
 
+  get #conversation() {
+    return this.chat.conversation({ groupId: this.#groupId });
+  }
+
   get #group() {
-    return this.chat.conversation({ groupId: this.#groupId }).group;
+    return this.#conversation.group;
   }
 
   /** @param {string} user */
@@ -149,7 +151,7 @@ export class GroupDialog {
     const name = byId('group-name').value.trim();
     const problem = problemOfGroupName(name);
     this.#showError(problem);
-    if (problem || name === this.#group?.name) return;
+    if (problem || name === queuedValue(this.#conversation, 'name')) return;
     this.#filledName = name;
     this.#change({ name });
   }
@@ -204,6 +206,17 @@ export class GroupDialog {
   #showError(text) {
     byId('group-error').textContent = text;
   }
+}
+
+/**
+ * A setting as it will be when what is queued is stored.
+ *
+ * @param {Pick<import('../chat-client.js').Conversation, 'group' | 'groupChanges'>} c
+ * @param {'name' | 'posting' | 'adding'} setting
+ */
+function queuedValue({ group, groupChanges }, setting) {
+  const queued = groupChanges.filter((change) => !change.failed && change.group[setting] !== undefined).at(-1);
+  return queued?.group[setting] ?? group?.[setting];
 }
 
 /**

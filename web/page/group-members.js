@@ -17,6 +17,7 @@ const ROLES = ['owner', 'admin', 'member'];
 const labelOf = (role) => role.charAt(0).toUpperCase() + role.slice(1);
 
 export class GroupMembers {
+  #groupId = '';
   /** @type {Map<string, HTMLElement>} by user id */
   #rows = new Map();
   /** @type {Set<string>} */
@@ -44,10 +45,12 @@ export class GroupMembers {
    * @param {string} groupId
    */
   async open(groupId) {
+    this.#groupId = groupId;
     this.#asked = '';
     this.#online.clear();
-    if (this.chat.options.presence === false) return;
+    if (this.chat.options.presence === false || this.chat.conversation({ groupId }).group?.left) return;
     const known = await this.chat.presence({ groupId }).catch(() => []);
+    if (groupId !== this.#groupId) return;
     this.#online = new Set(known.flatMap(({ userId, online }) => (online ? [userId] : [])));
     this.onRedraw();
   }
