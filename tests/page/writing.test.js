@@ -3,7 +3,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
-import { launch, newProfile, openChat, openTab, PHONE, say, untilFocused, untilOnline, untilShown } from './browser.js';
+import {
+  choose,
+  launch,
+  newProfile,
+  openChat,
+  openTab,
+  PHONE,
+  say,
+  untilFocused,
+  untilOnline,
+  untilShown,
+  untilState,
+} from './browser.js';
 import { startSystem } from './system.js';
 
 const browser = await launch();
@@ -27,6 +39,27 @@ test('Enter that chooses a word of an input method does not send', async (t) => 
   }
   await page.keyboard.press('Enter');
   await untilShown(page, ['にほんg']);
+});
+
+test('keys of an input method neither choose a member nor close a box', async (t) => {
+  const system = await startSystem(t);
+  const page = await openChat(await newProfile(browser), system, { userId: 'alice', peer: 'bob' });
+  const press = (selector, key) =>
+    page.locator(selector).dispatchEvent('keydown', { key, keyCode: 229, cancelable: true, bubbles: true });
+  await page.locator('#new-group-open').click();
+  const members = '#new-group-members input';
+  await page.locator(members).fill('か');
+  await press(members, 'Enter');
+  assert.equal(await page.locator(members).inputValue(), 'か');
+  await page.locator('#new-group-close').click();
+
+  await say(page, 'Hello');
+  await untilState(page, 'sent');
+  await choose(page, 'Hello', 'Other reaction …');
+  await press('#reaction', 'Escape');
+  assert.equal(await page.locator('#reaction').count(), 1);
+  await page.keyboard.press('Escape');
+  assert.equal(await page.locator('#reaction').count(), 0);
 });
 
 test('on a phone, Enter starts a new line and the button sends', async (t) => {

@@ -9,6 +9,7 @@ import { drawContext } from './context.js';
 import { byId, setText } from './dom.js';
 import { Drafts } from './drafts.js';
 import { isGivenUp } from './failures.js';
+import { hasKeyboardOnScreen, isComposing } from './keyboard.js';
 import { MentionSuggestions } from './mention-suggestions.js';
 import { mentionsIn } from './mentions.js';
 import { isLeaving, reasonNotToSend } from './rights.js';
@@ -19,12 +20,6 @@ const TOO_LONG = 'Too long by about ';
 
 /** Shorter texts are within the limit, so they are not measured. */
 const SURELY_SHORT = 4_000;
-
-/** What `keydown` reports for keys that the input method handles. Safari does so after the composition has ended. */
-const HANDLED_BY_INPUT_METHOD = 229;
-
-/** Whether the keyboard is on the screen, as on a phone. It has no Shift+Enter, and covers half of the messages. */
-const hasKeyboardOnScreen = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
 
 export class Composer {
   /**
@@ -273,13 +268,6 @@ export class Composer {
     this.showError(refusal.message);
   }
 }
-
-/**
- * Whether an input method handles the key.
- *
- * @param {KeyboardEvent} event
- */
-const isComposing = (event) => event.isComposing || event.keyCode === HANDLED_BY_INPUT_METHOD;
 
 /**
  * Whether a key sends the message. Control or Command with Enter does so with every keyboard.

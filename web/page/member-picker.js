@@ -2,6 +2,7 @@
 // `MemberPicker`: a field for the names of users, and in a form with other fields, the list of those that were entered.
 
 import { make, place } from './dom.js';
+import { isComposing } from './keyboard.js';
 import { problemOfName, visible } from './names.js';
 
 /** The most users that one change of a group may name. */
@@ -41,7 +42,7 @@ export class MemberPicker {
     this.#input.oninput = () => this.#showError('');
     this.#input.onpaste = (event) => this.#onPaste(event);
     this.#input.onkeydown = (event) => {
-      if (submits || event.key !== 'Enter' || event.isComposing) return;
+      if (submits || event.key !== 'Enter' || isComposing(event)) return;
       event.preventDefault();
       this.#take();
     };

@@ -2,6 +2,7 @@
 // `Popup`: a small box beside the button that opens it. There is one at a time.
 
 import { byId } from './dom.js';
+import { isComposing } from './keyboard.js';
 
 /** Pixels between the box and its button, and the edges of the window. */
 const GAP = 6;
@@ -13,7 +14,7 @@ export class Popup {
 
   constructor() {
     this.#node.addEventListener('keydown', (event) => {
-      if (event.key !== 'Escape' || event.isComposing) return;
+      if (event.key !== 'Escape' || isComposing(event)) return;
       event.preventDefault();
       this.close();
     });
