@@ -72,6 +72,9 @@ export class Composer {
     this.showError('');
     this.#fill();
     if (!hasKeyboardOnScreen()) byId('text').focus({ preventScroll: true });
+    // The row that was chosen may be hidden now.
+    const hasFocus = document.activeElement === byId('text');
+    if (!hasFocus && document.activeElement !== document.body) byId('scroll').focus({ preventScroll: true });
   }
 
   /** @param {string} text */

@@ -2,8 +2,10 @@
 // The list of conversations.
 
 import { changesByTarget, withChanges } from './changes.js';
-import { make, place } from './dom.js';
+import { byId, make, place } from './dom.js';
 import { failureOfNewGroup } from './failures.js';
+import { keepFocus } from './focus.js';
+import { hasKeyboardOnScreen } from './keyboard.js';
 import { makeAvatar, paintAvatar, visible } from './names.js';
 import { sentenceOf } from './notices.js';
 import { isTypingIn, stateOfGroup, typingLine } from './peer-state.js';
@@ -41,10 +43,28 @@ export class ConversationList {
       (c) =>
         c.key === current || c.group?.name !== undefined || c.lastMessage || c.pending.length || !this.chat.hasInbox,
     );
-    const before = this.#newGroups;
-    this.#newGroups = new Map();
-    const newGroups = this.chat.newGroups.map((change) => this.#newGroup(change, before));
-    place(this.node, [...newGroups, ...listed.map((c) => this.#item(c, c.key === current))]);
+    keepFocus(
+      this.node,
+      () => {
+        const before = this.#newGroups;
+        this.#newGroups = new Map();
+        const newGroups = this.chat.newGroups.map((change) => this.#newGroup(change, before));
+        place(this.node, [...newGroups, ...listed.map((c) => this.#item(c, c.key === current))]);
+      },
+      (row) => (row.isConnected ? row : (this.node.querySelector('button') ?? byId('new-group-open'))),
+    );
+  }
+
+  /**
+   * Gives the focus to the row of a conversation, or else to what begins a new one. The keyboard of a phone stays closed.
+   *
+   * @param {string} key
+   */
+  focus(key) {
+    const row = this.#items.get(key);
+    const other = byId(hasKeyboardOnScreen() ? 'new-group-open' : 'new-chat-name');
+    const button = row?.isConnected ? /** @type {HTMLElement} */ (row.firstChild) : other;
+    button.focus({ preventScroll: true });
   }
 
   /**
@@ -54,14 +74,20 @@ export class ConversationList {
    * @param {Map<string, HTMLElement>} before the nodes of the drawing before
    */
   #newGroup({ clientMessageId, group: { name = '' }, failed }, before) {
-    const key = `${clientMessageId} ${failed?.message}`;
-    const item = before.get(key) ?? make('li', 'new-group', paintAvatar(makeAvatar(), name));
-    this.#newGroups.set(key, item);
-    if (item.childElementCount > 1) return item;
+    let item = before.get(clientMessageId);
+    if (!item) {
+      item = make('li', 'new-group', paintAvatar(makeAvatar(), name), make('bdi', 'name', visible(name)), make('span'));
+      // It takes the focus when its buttons disappear.
+      item.tabIndex = -1;
+    }
+    this.#newGroups.set(clientMessageId, item);
+    const shown = failed?.message ?? '';
+    if (item.dataset.shown === shown) return item;
+    item.dataset.shown = shown;
     const state = failed
-      ? failureOfNewGroup(this.chat, clientMessageId, failed.message)
+      ? failureOfNewGroup(this.chat, clientMessageId, shown)
       : make('span', 'last', tick('queued'), 'Waiting to be created');
-    item.append(make('bdi', 'name', visible(name)), state);
+    item.lastChild?.replaceWith(state);
     return item;
   }
 

@@ -7,7 +7,7 @@ import { announceChange, announceMessage, announceNotice, announceTyping } from 
 import { ConversationList } from './conversation-list.js';
 import { byId, place } from './dom.js';
 import { drawPlaceholder, hintOf } from './empty.js';
-import { keepFocus } from './focus.js';
+import { isFocusInChat, keepFocus } from './focus.js';
 import { drawHeader } from './header.js';
 import { LogKeys } from './log-keys.js';
 import { MessageLog } from './message-log.js';
@@ -103,9 +103,12 @@ export class Drawing {
 
   /** @param {string | null} key of the open conversation */
   open(key) {
+    const before = this.#key;
     this.#key = key;
     this.#newBelow = 0;
     this.scrollToEnd();
+    // The conversation is hidden now.
+    if (key === null && before !== null && isFocusInChat()) this.list.focus(before);
   }
 
   /** Draws once for all changes of this turn of the event loop. */
@@ -136,7 +139,7 @@ export class Drawing {
     scrolling.isAtEnd ||= !section.isIn(c);
     if (scrolling.isAtEnd) section.moveToEnd(c);
     const log = this.#logOf(this.#key);
-    scrolling.during(() => keepFocus(() => place(byId('log'), log.nodes(section.of(c), c, section.isAtEnd))));
+    scrolling.during(() => drawLog(() => log.nodes(section.of(c), c, section.isAtEnd)));
     this.#keys.follow();
     byId('hint').textContent = hintOf(this.chat, c, this.usesToken);
     this.#drawLatest();
@@ -261,3 +264,15 @@ export class Drawing {
     if (key === this.#key) this.#extendUp();
   }
 }
+
+/**
+ * If what had the focus disappears, its message gets it, or else the log.
+ *
+ * @param {() => HTMLElement[]} nodes
+ */
+const drawLog = (nodes) =>
+  keepFocus(
+    byId('log'),
+    () => place(byId('log'), nodes()),
+    (message) => (message.isConnected ? (message.querySelector('.act') ?? message) : byId('scroll')),
+  );

@@ -4,16 +4,23 @@
 import { byId } from './dom.js';
 
 /**
- * Draws the log. If what had the focus disappears, its message gets the focus, or else the log.
+ * Draws a list. What has the focus in it keeps it, also if it is moved. If it disappears, its heir gets the focus.
  *
+ * @param {HTMLElement} list
  * @param {() => void} draw
+ * @param {(row: HTMLElement, active: HTMLElement) => Element | null} heirOf returns the heir of an element in a row, which
+ *   may be gone, too
  */
-export function keepFocus(draw) {
-  const log = byId('log');
-  const active = document.activeElement;
-  const message = log.contains(active) ? active?.closest('.message') : undefined;
+export function keepFocus(list, draw, heirOf) {
+  const active = /** @type {HTMLElement} */ (document.activeElement);
+  const row = list.contains(active) ? active.closest('li') : null;
   draw();
-  if (message === undefined || (active?.isConnected && document.activeElement === active)) return;
-  const next = message?.isConnected ? (message.querySelector('.act') ?? message) : byId('scroll');
-  /** @type {HTMLElement} */ (next).focus({ preventScroll: true });
+  if (!row || document.activeElement === active) return;
+  active.focus({ preventScroll: true });
+  if (document.activeElement === active) return;
+  /** @type {HTMLElement | null} */ (heirOf(row, active))?.focus({ preventScroll: true });
 }
+
+/** Whether the focus is in the conversation, or nowhere. */
+export const isFocusInChat = () =>
+  document.activeElement === document.body || byId('chat').contains(document.activeElement);

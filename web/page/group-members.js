@@ -2,6 +2,7 @@
 // `GroupMembers`: the list of the members of a group, with their roles. Each keeps its row, so that the focus stays.
 
 import { make, place } from './dom.js';
+import { keepFocus } from './focus.js';
 import { makeAvatar, paintAvatar, visible } from './names.js';
 import { isLastOwner, mayChange, mayRemove } from './rights.js';
 
@@ -68,16 +69,21 @@ export class GroupMembers {
     /** @type {Record<string, Role>} */
     const queued = Object.assign({}, ...changes.map((change) => (change.failed ? {} : change.group.roles)));
     const rows = this.#rows;
-    const restore = this.#keepFocus();
     this.#rows = new Map();
-    for (const member of members) {
-      const row = rows.get(member.userId) ?? make('li');
-      this.#rows.set(member.userId, row);
-      const role = Object.hasOwn(queued, member.userId) ? queued[member.userId] : member.role;
-      this.#drawRow(row, { ...member, role }, group, waiting.has(member.userId));
-    }
-    place(this.node, [...this.#rows.values()]);
-    restore();
+    const drawRows = () => {
+      for (const member of members) {
+        const row = rows.get(member.userId) ?? make('li');
+        this.#rows.set(member.userId, row);
+        const role = Object.hasOwn(queued, member.userId) ? queued[member.userId] : member.role;
+        this.#drawRow(row, { ...member, role }, group, waiting.has(member.userId));
+      }
+      place(this.node, [...this.#rows.values()]);
+    };
+    keepFocus(
+      this.node,
+      drawRows,
+      (row, { tagName }) => row.querySelector(tagName) ?? row.querySelector('button, select'),
+    );
   }
 
   /**
@@ -105,21 +111,6 @@ export class GroupMembers {
     else parts.push(make('span', 'soft', role === 'member' ? '' : labelOf(role)));
     if (isRemovable && !isAsked) parts.push(this.#makeRemove(userId));
     row.replaceChildren(...parts);
-  }
-
-  /**
-   * Notes which control has the focus, before the rows are drawn.
-   *
-   * @returns {() => void} gives the focus to what is in its place now, if there is anything
-   */
-  #keepFocus() {
-    const active = document.activeElement;
-    const row = this.node.contains(active) ? active?.closest('li') : undefined;
-    return () => {
-      if (!row || (active?.isConnected && document.activeElement === active)) return;
-      const same = active?.tagName.toLowerCase() ?? 'button';
-      /** @type {HTMLElement | null} */ (row.querySelector(same) ?? row.querySelector('button, select'))?.focus();
-    };
   }
 
   /**
