@@ -133,8 +133,24 @@ export class Composer {
     const { edit } = this.#draft;
     const text = edit?.seq === seq ? edit.text : (this.#shown(this.#key, seq)?.content ?? '');
     this.#update({ edit: { seq, text } });
-    byId('text').focus();
-    byId('text').setSelectionRange(text.length, text.length);
+    putCursor(text.length);
+  }
+
+  /**
+   * A message that was refused goes back into the box, before what is written there.
+   *
+   * @param {string} key of the conversation
+   * @param {import('../chat-client.js').Entry} entry
+   */
+  async takeBack(key, { clientMessageId, content, replyTo }) {
+    // Another tab may have sent or discarded it.
+    if (!(await this.chat.discard(clientMessageId))) return;
+    const draft = this.#drafts.of(key);
+    const text = draft.text ? `${content}\n${draft.text}` : content;
+    this.#drafts.update(key, { text, replyTo: replyTo ?? draft.replyTo, edit: undefined });
+    if (key !== this.#key) return;
+    this.#fill();
+    putCursor(content.length);
   }
 
   /**
@@ -270,6 +286,16 @@ export class Composer {
     this.#fill();
     this.showError(refusal.message);
   }
+}
+
+/**
+ * Goes on in the text.
+ *
+ * @param {number} place
+ */
+function putCursor(place) {
+  byId('text').focus();
+  byId('text').setSelectionRange(place, place);
 }
 
 /**

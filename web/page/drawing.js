@@ -59,6 +59,7 @@ export class Drawing {
    * @param {(key: string) => void} options.onChoice of a conversation in the list
    * @param {(key: string, button: HTMLElement, seq: number) => void} options.onMenu of a message
    * @param {(key: string, seq: number, reaction: string) => void} options.onReaction
+   * @param {(key: string, entry: import('../chat-client.js').Entry) => void} options.onEdit of a message that was refused
    * @param {() => void} options.onDraw is called after each drawing of the open conversation
    * @param {(message: string) => void} options.onProblem
    */
@@ -198,11 +199,12 @@ export class Drawing {
   #logOf(key) {
     let log = this.#logs.get(key);
     if (!log) {
-      const { onMenu, onReaction } = this.reactors;
+      const { onMenu, onReaction, onEdit } = this.reactors;
       log = new MessageLog(this.chat, {
         onMenu: (button, seq) => onMenu(key, button, seq),
         onReaction: (seq, reaction) => onReaction(key, seq, reaction),
         onShow: (seq) => this.show(seq),
+        onEdit: (entry) => onEdit(key, entry),
       });
       this.#logs.set(key, log);
     }

@@ -60,22 +60,28 @@ export const failureOfNewGroup = (chat, clientMessageId, reason) =>
  * @param {ChatClient} chat
  * @param {string} clientMessageId
  * @param {string} reason
+ * @param {(() => void) | undefined} onEdit undefined if the user can't send a message now
  */
-export const failureOfMessage = (chat, clientMessageId, reason) =>
-  failure(chat, clientMessageId, `Not sent: ${reason}`, 'Delete');
+export function failureOfMessage(chat, clientMessageId, reason, onEdit) {
+  const edit = make('button', '', 'Edit');
+  // A second click must not do it twice.
+  if (onEdit) edit.addEventListener('click', onEdit, { once: true });
+  return failure(chat, clientMessageId, `Not sent: ${withoutField(reason)}`, 'Delete', ...(onEdit ? [edit] : []));
+}
 
 /**
  * @param {ChatClient} chat
  * @param {string} clientMessageId
  * @param {string} text
  * @param {string} removal label of the button that removes what was refused
+ * @param {...HTMLElement} others buttons before that one
  */
-function failure(chat, clientMessageId, text, removal) {
+function failure(chat, clientMessageId, text, removal, ...others) {
   const retry = make('button', '', 'Try again');
   retry.onclick = () => chat.retry(clientMessageId);
   const discard = make('button', '', removal);
   discard.onclick = () => chat.discard(clientMessageId);
-  return make('div', 'failure', text, retry, discard);
+  return make('div', 'failure', text, make('span', 'choices', retry, ...others, discard));
 }
 
 /**

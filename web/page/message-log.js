@@ -8,6 +8,7 @@ import { failureOfChange, viewOfGroupChange } from './failures.js';
 import { MessageView } from './message-view.js';
 import { sentenceOf } from './notices.js';
 import { quoteOf } from './quote.js';
+import { reasonNotToSend } from './rights.js';
 import { dayOf, timeOf } from './text.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -112,7 +113,9 @@ export class MessageLog {
     const own = 'seq' in m ? changes.get(m.seq) : undefined;
     const shown = 'seq' in m ? withChanges(m, own, me) : m;
     const quote = shown.replyTo === undefined ? undefined : quoteOf(c, shown.replyTo, changes, me);
-    return { m, shown, sender, isMine: sender === me, at, day: dayOf(at), changes: own ?? [], quote, group: c.group };
+    const isEditable = 'failed' in m && !reasonNotToSend(c, me);
+    const about = { sender, isMine: sender === me, at, day: dayOf(at), isEditable };
+    return { m, shown, ...about, changes: own ?? [], quote, group: c.group };
   }
 
   /**
@@ -164,7 +167,7 @@ export class MessageLog {
       const node = make('li', 'note', failureOfChange(this.chat, change));
       const show = make('button', '', 'Show message');
       show.onclick = () => this.reactors.onShow(change.target);
-      node.firstElementChild?.append(show);
+      node.querySelector('.choices')?.append(show);
       return node;
     });
   }

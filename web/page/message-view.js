@@ -26,6 +26,7 @@ import { tick } from './ticks.js';
  * @property {number} at in milliseconds since the Unix epoch
  * @property {string} day
  * @property {readonly PendingChange[]} changes own ones that are queued or have failed
+ * @property {boolean} isEditable whether it was refused and can go back into the box
  * @property {import('./quote.js').Quote} [quote] of the message that it replies to
  * @property {import('../chat-client.js').GroupView} [group] undefined in a conversation with one peer
  */
@@ -37,6 +38,7 @@ import { tick } from './ticks.js';
  * @property {(button: HTMLElement, seq: number) => void} onMenu
  * @property {(seq: number, reaction: string) => void} onReaction
  * @property {(seq: number) => void} onShow
+ * @property {(entry: Entry) => void} onEdit of a message that was refused
  */
 
 const MORE = 'M4.5 10v.1M10 10v.1M15.5 10v.1';
@@ -106,7 +108,7 @@ export class MessageView {
     const state = row.isMine ? this.#stateOf(row) : undefined;
     const changes = row.changes.map((change) => [change.clientMessageId, change.failed?.message]);
     const failed = 'failed' in row.m ? row.m.failed : undefined;
-    const key = JSON.stringify([state, row.at, failed?.message, changes, row.quote, row.group?.left]);
+    const key = JSON.stringify([state, row.at, failed?.message, changes, row.quote, row.group?.left, row.isEditable]);
     if (this.#row.m === row.m && this.#key === key) return;
     this.#row = row;
     this.#key = key;
@@ -212,10 +214,11 @@ export class MessageView {
   }
 
   /** @param {Row} row */
-  #drawFailures({ m, changes }) {
+  #drawFailures({ m, changes, isEditable }) {
     for (const node of this.node.querySelectorAll('.failure')) node.remove();
     if ('failed' in m && m.failed && m.clientMessageId) {
-      this.node.append(failureOfMessage(this.chat, m.clientMessageId, m.failed.message));
+      const onEdit = isEditable ? () => this.reactors.onEdit(m) : undefined;
+      this.node.append(failureOfMessage(this.chat, m.clientMessageId, m.failed.message, onEdit));
     }
     for (const change of changes) if (change.failed) this.node.append(failureOfChange(this.chat, change));
   }

@@ -62,6 +62,7 @@ async function show(chat, usesToken) {
     onChoice: open,
     onMenu: (key, button, seq) => menu.toggle(button, key, seq),
     onReaction: (key, seq, reaction) => actions.toggleReaction(key, seq, reaction),
+    onEdit: (key, entry) => composer.takeBack(key, entry),
     onDraw: () => {
       composer.draw();
       groupDialog.draw();
