@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { assertAccessible } from './axe.js';
 import { choose, launch, PHONE, tooWide, until, untilShown, untilState, untilTexts } from './browser.js';
 import { createGroup, openPage } from './groups.js';
+import { TcpProxy } from './proxy.js';
 import { startSystem } from './system.js';
 
 const browser = await launch();
@@ -121,6 +122,39 @@ test('mentions without a space between them are all mentions', async (t) => {
   ]);
   const highlighted = ['@小明', '@小红', '@C++', '@bob', '@小明', '＠x@y', '@bob'];
   await untilTexts(page, '#log .mention', highlighted);
+});
+
+test('while the members are not loaded, a hint says that nobody is mentioned', async (t) => {
+  const system = await startSystem(t);
+  const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
+  const proxy = await TcpProxy.start(system.port);
+  t.after(() => proxy.stop());
+  const page = await openPage(browser, system, 'alice', { service: proxy.address });
+  await until(page, () => chat.hasInbox);
+  proxy.hold();
+  await page.locator('#list button').click();
+  const untilHint = (text) => untilTexts(page, '#members-hint', [text]);
+  for (const text of ['Hi @bob', 'Hi ＠bob']) {
+    await page.locator('#text').fill('Hi');
+    await untilHint('');
+    await page.locator('#text').fill(text);
+    await untilHint('The members are not loaded yet, so nobody is mentioned.');
+  }
+  assert.equal(await page.locator('#members-hint').isVisible(), true);
+  const size = page.viewportSize();
+  await assertAccessible(page, 'hint');
+  await page.setViewportSize(size);
+  proxy.release();
+  await untilHint('');
+  assert.equal(await page.evaluate((id) => chat.conversation({ groupId: id }).group.count, groupId), 2);
+  await page.keyboard.press('Enter');
+  await untilTexts(page, '#log .mention', ['＠bob']);
+
+  await page.locator('#new-chat-name').fill('bob');
+  await page.keyboard.press('Enter');
+  await untilTexts(page, '#peer', ['bob']);
+  await page.locator('#text').fill('@');
+  await untilHint('');
 });
 
 test('nothing is suggested in an address, in an edit, and without a group', async (t) => {

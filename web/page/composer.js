@@ -11,7 +11,7 @@ import { Drafts } from './drafts.js';
 import { isGivenUp } from './failures.js';
 import { hasKeyboardOnScreen, isComposing } from './keyboard.js';
 import { MentionSuggestions } from './mention-suggestions.js';
-import { mentionsIn } from './mentions.js';
+import { hasAt, mentionsIn } from './mentions.js';
 import { isLeaving, reasonNotToSend } from './rights.js';
 
 /** @typedef {import('../chat-client.js').ChatClient} ChatClient */
@@ -95,6 +95,7 @@ export class Composer {
     const c = this.chat.conversation(nameOf(this.#key));
     drawContext(c, this.#draft, this.chat.userId ?? '', hasKeyboardOnScreen());
     this.#drawRight(c);
+    this.#drawMembersHint(c);
   }
 
   /**
@@ -111,6 +112,17 @@ export class Composer {
     if (reason && form.contains(document.activeElement)) byId('scroll').focus({ preventScroll: true });
     form.toggleAttribute('data-closed', reason !== '');
     setText(byId('compose-closed'), reason);
+  }
+
+  /**
+   * Without the members of a group, a text mentions nobody. An edit never does.
+   *
+   * @param {import('../chat-client.js').Conversation} c
+   */
+  #drawMembersHint({ group }) {
+    const isLoading = group !== undefined && !group.left && !group.members;
+    const isMissed = isLoading && !this.#draft.edit && hasAt(byId('text').value);
+    setText(byId('members-hint'), isMissed ? 'The members are not loaded yet, so nobody is mentioned.' : '');
   }
 
   /**
@@ -180,6 +192,7 @@ export class Composer {
     const text = byId('text').value;
     const { edit } = this.#draft;
     this.#drafts.update(this.#key, edit ? { edit: { ...edit, text } } : { text });
+    this.#drawMembersHint(this.chat.conversation(nameOf(this.#key)));
     if (!edit && text.trim()) this.chat.typing(nameOf(this.#key));
   }
 

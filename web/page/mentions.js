@@ -12,8 +12,10 @@ const UNSPACED =
 /** What may stand before a mention, which is no part of a longer word, such as an e-mail address. */
 const BEFORE = new RegExp(`(?:^|[^\\p{L}\\p{N}_]|${UNSPACED})$`, 'u');
 const AFTER = `(?!(?!${UNSPACED})[\\p{L}\\p{N}_])`;
-const HAS_AT = /[@＠]/;
 const BEGUN = /[@＠]([^@＠\n]*)$/;
+
+/** @param {string} text */
+export const hasAt = (text) => /[@＠]/.test(text);
 
 /**
  * Whether a mention may stand at a place. Without a look behind, which Safari before 16.4 does not know; and not as a part
@@ -32,7 +34,7 @@ const canBegin = (text, place) => BEFORE.test(text.slice(Math.max(0, place - 2),
  * @returns {{ mention: string, place: number }[]}
  */
 function find(text, users) {
-  if (!users.length || !HAS_AT.test(text)) return [];
+  if (!users.length || !hasAt(text)) return [];
   const names = [...users].sort((a, b) => b.length - a.length).map(literally);
   const pattern = new RegExp(`[@＠](?:${names.join('|')})${AFTER}`, 'gu');
   return [...text.matchAll(pattern)].flatMap(({ 0: mention, index: place }) =>
