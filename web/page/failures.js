@@ -2,7 +2,7 @@
 // What the service refused, with the reason and what the user can do; and own changes of a group that are not stored yet.
 
 import { make } from './dom.js';
-import { taskOf } from './notices.js';
+import { taskOf } from './group-sentences.js';
 import { shownReaction } from './reactions.js';
 import { tick } from './ticks.js';
 

@@ -5,8 +5,8 @@
 import { changesByTarget, withChanges } from './changes.js';
 import { make } from './dom.js';
 import { failureOfChange, viewOfGroupChange } from './failures.js';
+import { sentenceOf } from './group-sentences.js';
 import { MessageView } from './message-view.js';
-import { sentenceOf } from './notices.js';
 import { quoteOf } from './quote.js';
 import { reasonNotToSend } from './rights.js';
 import { dayOf, timeOf } from './text.js';

@@ -5,13 +5,13 @@ import { ChatClient } from '../chat-client.js';
 import { keyOf, nameOf } from '../client/peers.js';
 import { Actions } from './actions.js';
 import { Composer } from './composer.js';
+import { ConnectionNotice } from './connection-notice.js';
 import { byId } from './dom.js';
 import { Drawing } from './drawing.js';
 import { GroupDialog } from './group-dialog.js';
 import { MessageMenu } from './message-menu.js';
 import { Navigation } from './navigation.js';
 import { NewGroupDialog } from './new-group-dialog.js';
-import { Notice } from './notice.js';
 import { Popup } from './popup.js';
 import { Presence } from './presence.js';
 import { serviceUrl } from './service.js';
@@ -74,7 +74,7 @@ async function show(chat, usesToken) {
     presence.refresh();
     drawing.schedule();
   });
-  const notice = new Notice(chat, {
+  const notice = new ConnectionNotice(chat, {
     usesToken,
     isEmpty: () => current === null,
     onToggle: () => drawing.schedule(),

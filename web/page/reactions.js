@@ -3,8 +3,8 @@
 
 import { hasReacted } from './changes.js';
 import { make, place, setText } from './dom.js';
+import { namesOf } from './group-sentences.js';
 import { visible } from './names.js';
-import { namesOf } from './notices.js';
 
 /** @typedef {import('../chat-client.js').Message} Message */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `Notice`: the state of the connection, in the header at once and in a bar when a break lasts.
+// `ConnectionNotice`: the state of the connection, in the header at once and in a bar when a break lasts.
 
 import { byId, setText } from './dom.js';
 import { isMissing, serviceName } from './service.js';
@@ -41,7 +41,7 @@ const WORDS = {
   offline: { label: 'No connection', text: 'No connection. Your messages are queued.', action: 'Try now' },
 };
 
-export class Notice {
+export class ConnectionNotice {
   #offlineSince = 0;
   #hasBeenOnline = false;
   /** Whether the network is gone, and the client still checks whether the connection is. */
