@@ -92,7 +92,7 @@ export class MessageLog {
   }
 
   /**
-   * A message of the peer, as it was at the last drawing.
+   * A message of another user, as it was at the last drawing.
    *
    * @param {string} messageId
    */
