@@ -206,8 +206,12 @@ test('a message that is not valid is refused before it is queued', async () => {
     code: 'too_large',
     message: /by about 100 characters/,
   });
-  for (const peer of ['', ' bad', 'bad\n', '字'.repeat(43), 'x'.repeat(129), undefined])
-    await assert.rejects(chat.send(peer, 'Hi'), { code: 'bad_request', message: /recipient/ });
+  for (const user of ['', ' bad', 'bad\n', '字'.repeat(43), 'x'.repeat(129), undefined]) {
+    const refusal = { code: 'bad_request', message: /^(".*"|undefined) can't be a user id: A user id .*\.$/ };
+    await assert.rejects(chat.send(user, 'Hi'), refusal);
+    await assert.rejects(chat.send('bob', 'Hi', { mentions: [user] }), refusal);
+    await assert.rejects(chat.presence([user]), refusal);
+  }
   await assert.rejects(chat.send('bob', '\u0001'.repeat(5000)), { code: 'too_large' });
   assert.equal(chat.conversation('bob').pending.length, 0);
 });

@@ -45,7 +45,7 @@ const GROUP_ID = /^[\da-f]{8}(-[\da-f]{4}){4}[\da-f]{8}$/;
 /** @param {unknown} user */
 export function checkUser(user) {
   const problem = problemOf(user);
-  checkThat(!problem, `The recipient can't be ${JSON.stringify(user)}: ${problem}`);
+  checkThat(!problem, `${JSON.stringify(user)} can't be a user id: ${problem}`);
 }
 
 /** @param {any} peer */
