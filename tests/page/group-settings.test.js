@@ -55,7 +55,7 @@ test('an owner renames the group, gives roles, and decides who sends', async (t)
   await untilEvents(alice, [
     'You created the group “Old” and added bob and carol',
     'You renamed the group to “<b>New</b>”',
-    'You allowed only admins to send messages',
+    'You now let only admins send messages',
     'You made bob an admin',
   ]);
 
@@ -263,4 +263,66 @@ test('a name that is queued can be taken back', async (t) => {
   await untilOnline(alice);
   await untilTexts(alice, '#group-pending li', []);
   assert.equal(await alice.evaluate((id) => chat.conversation({ groupId: id }).group.name, groupId), 'Last');
+});
+
+test('the changes of a group are good English, done and waiting', async (t) => {
+  const system = await startSystem(t);
+  const owner = await createGroup(system, 'carol', { name: 'Team', members: ['alice', 'bob'] });
+  const { groupId } = owner;
+  await owner.store('changeGroup', { groupId, roles: { alice: 'owner' } });
+  const proxy = await TcpProxy.start(system.port);
+  t.after(() => proxy.stop());
+  const alice = await openPage(system, 'alice', { groupId, service: proxy.address });
+  const bob = await openPage(system, 'bob', { groupId });
+  await until(alice, (id) => chat.conversation({ groupId: id }).group.members, groupId);
+  proxy.cut();
+  await untilOffline(alice);
+  const changes = [
+    { posting: 'admins', adding: 'all' },
+    { posting: 'all' },
+    { adding: 'admins' },
+    { name: 'Crew', add: ['dave', 'erin'] },
+    { remove: ['dave'], roles: { bob: 'admin' } },
+    { roles: { alice: 'admin', bob: 'member' } },
+    { remove: ['alice'] },
+  ];
+  await alice.evaluate(
+    ([id, all]) => {
+      for (const one of all) chat.changeGroup({ groupId: id }, one);
+    },
+    [groupId, changes],
+  );
+  const before = ['carol created the group “Team” and added you and bob', 'carol made you an owner'];
+  await untilEvents(alice, [
+    ...before,
+    ' Waiting to let only admins send messages and let all members add others',
+    ' Waiting to let all members send messages',
+    ' Waiting to let only admins add others',
+    ' Waiting to rename the group to “Crew” and add dave and erin',
+    ' Waiting to remove dave and make bob an admin',
+    ' Waiting to become an admin and make bob a member',
+    ' Waiting to leave',
+  ]);
+  proxy.restore();
+  await untilEvents(alice, [
+    ...before,
+    'You now let only admins send messages and now let all members add others',
+    'You now let all members send messages',
+    'You now let only admins add others',
+    'You renamed the group to “Crew” and added dave and erin',
+    'You removed dave and made bob an admin',
+    'You became an admin and made bob a member',
+    'You left',
+  ]);
+  await untilEvents(bob, [
+    'carol created the group “Team” and added alice and you',
+    'carol made alice an owner',
+    'alice now lets only admins send messages and now lets all members add others',
+    'alice now lets all members send messages',
+    'alice now lets only admins add others',
+    'alice renamed the group to “Crew” and added dave and erin',
+    'alice removed dave and made you an admin',
+    'alice became an admin and made you a member',
+    'alice left',
+  ]);
 });

@@ -117,7 +117,7 @@ test('without a connection a group is created and changed later; a refusal says 
   await field(alice).fill('carol');
   await field(alice).press('Enter');
   await untilEvents(alice, [
-    'bob created the group “Team”, added you, and allowed all members to add others',
+    'bob created the group “Team”, added you, and now lets all members add others',
     ' Waiting to add carol',
   ]);
   await alice.keyboard.press('Escape');
@@ -126,8 +126,8 @@ test('without a connection a group is created and changed later; a refusal says 
   await openSettings(bob);
   await bob.getByText('All members can add others').click();
   await untilEvents(bob, [
-    'You created the group “Team”, added alice, and allowed all members to add others',
-    'You allowed only admins to add others',
+    'You created the group “Team”, added alice, and now let all members add others',
+    'You now let only admins add others',
   ]);
 
   await proxy.restore();
