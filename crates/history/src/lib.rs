@@ -67,7 +67,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
 
 /// Continues in the direction of the page that returned the cursor.
 fn range_from(cursor: Cursor, conversation: &ConversationId) -> Result<Range, Error> {
-    if cursor.conversation_id != *conversation {
+    if cursor.conversation_id != conversation.as_str() {
         return Err(Error::bad_request("startKey belongs to another conversation; send one of this conversation"));
     }
     Ok(if cursor.newer { Range::After(cursor.seq) } else { Range::Before(cursor.seq) })

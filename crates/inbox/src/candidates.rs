@@ -44,10 +44,9 @@ impl<'a> Candidates<'a> {
     pub(crate) fn new(inboxes: &'a Inboxes, user: &'a UserId, start: Option<&InboxCursor>) -> Self {
         let (from, unsorted_hour) = match start {
             None => (EntriesFrom::Start, None),
-            Some(InboxCursor { hour, created_at: Some(_), .. }) => (EntriesFrom::Hour(*hour), None),
-            Some(InboxCursor { hour, created_at: None, recipient }) => {
-                let last = InboxEntry { hour: *hour, recipient: recipient.clone(), left: None };
-                (EntriesFrom::After(last), Some(*hour))
+            Some(InboxCursor { hour, listed_at: Some(_), .. }) => (EntriesFrom::Hour(*hour), None),
+            Some(InboxCursor { hour, listed_at: None, recipient }) => {
+                (EntriesFrom::After(*hour, recipient.clone()), Some(*hour))
             }
         };
         Self { inboxes, user, from, ahead: VecDeque::new(), ended: false, unsorted_hour }
@@ -89,7 +88,7 @@ impl<'a> Candidates<'a> {
         let entries = self.inboxes.entries(self.user, &self.from, limit).await?;
         self.ended = entries.len() < limit;
         if let Some(last) = entries.last() {
-            self.from = EntriesFrom::After(last.clone());
+            self.from = EntriesFrom::AfterEntry(last.clone());
         }
         self.ahead.extend(entries);
         Ok(())

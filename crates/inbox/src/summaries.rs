@@ -153,8 +153,8 @@ impl Read {
         if !is_valid(entry.hour, hour, listed_at, request) {
             return None;
         }
-        let created_at = (is_sorted || hour != entry.hour).then_some(listed_at);
-        let place = InboxCursor { hour, created_at, recipient: entry.recipient.clone() };
+        let sorted_at = (is_sorted || hour != entry.hour).then_some(listed_at);
+        let place = InboxCursor { hour, listed_at: sorted_at, recipient: entry.recipient.clone() };
         let summary = ConversationSummary {
             conversation_id: entry.conversation(user),
             kind,

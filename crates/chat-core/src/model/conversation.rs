@@ -84,9 +84,9 @@ impl Recipient {
 /// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise, or
 /// `group:<group id>`.
 ///
-/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. A
-/// function makes one only from two users, or gets one with a membership that was read. So a caller can't name a
-/// conversation without being in it.
+/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. No
+/// function makes one: it gets the id with a membership that was read, or gives a draft to the log, which reads the sender's
+/// membership before it stores or shows anything. So a caller can't name a conversation without being in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConversationId(String);
 
@@ -97,7 +97,7 @@ impl ConversationId {
         Self(format!("dm:{}:{smaller}:{larger}", smaller.as_str().len()))
     }
 
-    /// The conversation of a group. Only code that has read the caller's membership, or is about to check it, may call it.
+    /// The conversation of a group. Only code that reads the caller's membership may call it.
     pub(crate) fn of_group(group: GroupId) -> Self {
         Self(format!("group:{group}"))
     }

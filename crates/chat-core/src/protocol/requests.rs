@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     model::{
-        conversation::{ConversationId, GroupId, Recipient, Seq},
+        conversation::{GroupId, Recipient, Seq},
         error::Error,
         group::{GroupName, History, Right, Role},
         group_change::GroupChange,
@@ -344,8 +344,8 @@ impl<'de> Deserialize<'de> for Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the unchanged lastEvaluatedKey of a page")]
 pub struct Cursor {
-    /// The conversation of the page. The cursor is refused for any other.
-    pub conversation_id: ConversationId,
+    /// The conversation of the page. The cursor is refused for any other. Text, because a client can send any.
+    pub conversation_id: String,
     /// The last entry of the page.
     pub seq: Seq,
     /// Whether the page was read towards newer entries.
@@ -362,12 +362,12 @@ pub struct Cursor {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the unchanged lastEvaluatedKey of a page")]
 pub struct InboxCursor {
-    /// The hour of the conversation's newest message.
+    /// The hour under which inboxes list the conversation.
     #[serde(rename = "listed")]
     pub hour: InboxHour,
-    /// The time of that message; absent if the hour has too many conversations to be sorted by it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created_at: Option<Timestamp>,
+    /// The time by which inboxes are sorted; absent if the hour has too many conversations to be sorted.
+    #[serde(rename = "createdAt", skip_serializing_if = "Option::is_none")]
+    pub listed_at: Option<Timestamp>,
     /// The conversation: `peerId` or `groupId`.
     #[serde(flatten, serialize_with = "serialize_peer")]
     pub recipient: Recipient,

@@ -1,10 +1,14 @@
 //! `Inboxes`: the repository of inbox entries and read positions, in the table `Conversations`.
 //!
-//! A user has two kinds of items. An inbox entry `at:HOUR:PEER` lists a conversation under an hour. It is valid only if the
-//! conversation's newest message carries the same hour ([`ConversationState`](crate::model::state::ConversationState)), so
-//! an entry of an earlier hour, or one for a message that was never stored, is ignored. An inbox entry of a user who was
-//! removed from a group says by which entry, and is valid whatever the hour. A read position `read:PEER` holds how far the
-//! user has read. Because these are separate items, no change of an entry can lose a read position.
+//! A user has three kinds of items. Because they are separate, no write of one can lose another.
+//!
+//! - An inbox entry `at:HOUR:PEER` lists a conversation under an hour. It is valid only if the conversation's newest entry
+//!   carries the same hour ([`ConversationState`](crate::model::state::ConversationState)). So an entry of an earlier hour,
+//!   or one for a message that was never stored, is ignored.
+//! - An inbox entry `at:HOUR:PEER\n` lists a group that the user was removed from, under the hour of that. It is valid as long as
+//!   the user is not a member again. A late write of the entry before, by a sender who still took the user for a member,
+//!   can't replace it.
+//! - A read position `read:PEER` holds how far the user has read.
 //!
 //! PEER is the id of the other user, or a line feed and the id of a group. No user id has a control character.
 
@@ -37,12 +41,14 @@ pub struct Inboxes {
     table: String,
 }
 
-/// An inbox entry: a conversation that had a message in this hour.
+/// An inbox entry: a conversation, and an hour in which it moved up in the inbox. Only the repository makes one, because it
+/// names a conversation that its user may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InboxEntry {
-    /// The first part of the sort key.
+    /// When the conversation moved up.
     pub hour: InboxHour,
-    /// The second part of the sort key: the other user of the conversation, or the group.
+    /// The other user of the conversation, or the group.
     pub recipient: Recipient,
     /// What the user sees of a group that they were removed from.
     pub left: Option<LeftGroup>,
@@ -80,8 +86,10 @@ pub enum EntriesFrom {
     Start,
     /// At the first entry of this hour.
     Hour(InboxHour),
+    /// After the entries of this conversation in this hour.
+    After(InboxHour, Recipient),
     /// After this entry.
-    After(InboxEntry),
+    AfterEntry(InboxEntry),
 }
 
 /// The read positions of users.
@@ -128,7 +136,7 @@ impl Inboxes {
     /// After an error, some of the entries may be stored.
     pub async fn add_entries(&self, listings: &[Listing], hour: InboxHour) -> Result<(), Error> {
         let puts = listings.iter().map(|(user, recipient)| {
-            let put = PutRequest::builder().set_item(Some(item(user, hour, recipient, None)?)).build();
+            let put = PutRequest::builder().set_item(Some(item(user, hour, recipient))).build();
             let put = put.map_err(|error| Error::Internal(error.into()))?;
             Ok(WriteRequest::builder().put_request(put).build())
         });
@@ -148,8 +156,8 @@ impl Inboxes {
         batch_write(&self.dynamodb, &self.table, deletes.collect::<Result<_, Error>>()?).await
     }
 
-    /// What must be stored with the entry that makes the group `after` of the group `before`, if its inbox entries have this
-    /// hour: an entry for each user who becomes a member, and another one for each who is removed.
+    /// What must be stored with the entry that makes the group `after` of the group `before`: an inbox entry for each user who
+    /// becomes a member, and another one for each who is removed. Inboxes list the group under `hour`.
     ///
     /// # Errors
     /// [`Error::Internal`] if an item can't be built.
@@ -164,13 +172,13 @@ impl Inboxes {
         let mut writes = Writes::default();
         for user in after.members.keys() {
             if before.is_none_or(|before| !before.members.contains_key(user)) {
-                writes.add_put(&self.table, item(user, hour, &recipient, None)?)?;
+                writes.add_put(&self.table, item(user, hour, &recipient))?;
             }
         }
         for (user, to) in after.departed.iter().filter(|(_, to)| **to == after.version) {
             let (name, members) = (after.settings.name.clone(), after.members.len());
             let left = LeftGroup { to: *to, listed_at, name, members };
-            writes.add_put(&self.table, item(user, hour, &recipient, Some(&left))?)?;
+            writes.add_put(&self.table, left_item(user, hour, &recipient, &left)?)?;
         }
         Ok(writes)
     }
@@ -185,7 +193,9 @@ impl Inboxes {
         let bound = match from {
             EntriesFrom::Start => "at;".to_owned(),
             EntriesFrom::Hour(hour) => format!("at:{:010};", hour.number()),
-            EntriesFrom::After(InboxEntry { hour, recipient, .. }) => entry_sort_key(*hour, recipient),
+            EntriesFrom::After(hour, recipient) => entry_sort_key(*hour, recipient),
+            EntriesFrom::AfterEntry(InboxEntry { hour, recipient, left: None }) => entry_sort_key(*hour, recipient),
+            EntriesFrom::AfterEntry(InboxEntry { hour, recipient, left: Some(_) }) => left_sort_key(*hour, recipient),
         };
         let response = self
             .dynamodb
@@ -273,14 +283,19 @@ fn key(user: &UserId, sort_key: String) -> Item {
 }
 
 /// An inbox entry as an item.
-fn item(user: &UserId, hour: InboxHour, recipient: &Recipient, left: Option<&LeftGroup>) -> Result<Item, Error> {
+fn item(user: &UserId, hour: InboxHour, recipient: &Recipient) -> Item {
     let mut item = key(user, entry_sort_key(hour, recipient));
     let (name, value) = peer(recipient);
     item.insert(name.to_owned(), value);
-    if let Some(left) = left {
-        let left: Item = serde_dynamo::to_item(left).map_err(|error| Error::Internal(error.into()))?;
-        item.extend(left);
-    }
+    item
+}
+
+/// The inbox entry of a group that the user was removed from, as an item.
+fn left_item(user: &UserId, hour: InboxHour, recipient: &Recipient, left: &LeftGroup) -> Result<Item, Error> {
+    let mut item: Item = serde_dynamo::to_item(left).map_err(|error| Error::Internal(error.into()))?;
+    item.extend(key(user, left_sort_key(hour, recipient)));
+    let (name, value) = peer(recipient);
+    item.insert(name.to_owned(), value);
     Ok(item)
 }
 
@@ -305,11 +320,16 @@ fn entry_sort_key(hour: InboxHour, recipient: &Recipient) -> String {
     format!("at:{:010}:{}", hour.number(), key_part(recipient))
 }
 
+/// Directly after the other entry of the group in this hour.
+fn left_sort_key(hour: InboxHour, recipient: &Recipient) -> String {
+    format!("{}\n", entry_sort_key(hour, recipient))
+}
+
 fn read_sort_key(recipient: &Recipient) -> String {
     format!("read:{}", key_part(recipient))
 }
 
-/// The inverse of [`item`].
+/// The inverse of [`item`] and [`left_item`].
 fn entry(item: Item) -> Result<InboxEntry, Error> {
     #[derive(Deserialize)]
     struct Row {

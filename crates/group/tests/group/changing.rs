@@ -1,6 +1,10 @@
 //! Changing a group: adding, removing, leaving, roles, settings; who gets the entries, and what inboxes show.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use support::Outcome;
+use tokio::sync::Notify;
 
 use crate::{Chat, HOUR, NOW, message, receivers, seqs, with};
 
@@ -106,6 +110,41 @@ async fn an_inbox_shows_a_group_that_the_user_left_as_it_was_then() {
     let [present] = summary("carol").await.try_into().unwrap();
     assert_eq!((&present["name"], &present["members"], &present["unread"]), (&json!("Secret"), &json!(2), &json!(4)));
     assert_eq!(present["lastMessage"]["content"], "much later");
+}
+
+/// A sender who has read the group before a removal lists it in the inbox of the removed user after it.
+#[tokio::test]
+async fn a_late_inbox_entry_does_not_hide_that_the_user_was_removed() {
+    let chat = Chat::start().await;
+    let group = chat.group(&["bob", "carol"]).await;
+    let released = Arc::new(Notify::new());
+    let (hold, mut writes) = (released.clone(), 0);
+    chat.aws.dynamodb.inject(move |call| {
+        writes += usize::from(call.operation == "BatchWriteItem");
+        if call.operation == "BatchWriteItem" && writes == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
+    });
+    let later = NOW + HOUR;
+    let (frame, removal) = (message(&group, "an hour later"), change(&group, json!({ "remove": ["bob"] })));
+    let remove = async {
+        chat.aws.dynamodb.wait_for_calls("BatchWriteItem", 1).await;
+        let removed = chat.request_at("alice", &removal, later).await;
+        released.notify_one();
+        removed
+    };
+    chat.aws.dynamodb.take_calls();
+    let (sent, removed) = tokio::join!(chat.request_at("carol", &frame, later), remove);
+    assert_eq!((&removed["value"]["seq"], &sent["value"]["seq"]), (&json!(2), &json!(3)));
+    let inbox = async |user| chat.request_at(user, &json!({ "action": "getConversations" }), later).await;
+    let page = inbox("bob").await;
+    let conversations = page["value"]["conversations"].as_array().unwrap();
+    assert_eq!(conversations.len(), 1, "{page}");
+    assert_eq!((&conversations[0]["left"], &conversations[0]["seq"]), (&json!(true), &json!(2)));
+    // Later the user is a member again, in the same hour.
+    chat.request_at("alice", &change(&group, json!({ "add": ["bob"] })), later).await;
+    let page = inbox("bob").await;
+    let conversations = page["value"]["conversations"].as_array().unwrap();
+    assert_eq!(conversations.len(), 1, "{page}");
+    assert_eq!((conversations[0].get("left"), &conversations[0]["seq"]), (None, &json!(4)));
 }
 
 fn with_out(mut value: Value, name: &str) -> Value {

@@ -121,7 +121,7 @@ impl Messages {
         // DynamoDB cuts at 1 MB, far more than a page holds. At the limit it reports a cut even if nothing follows.
         let more = page.messages.len() < read || (cut_by_dynamodb && read <= limit);
         page.last_evaluated_key = page.messages.last().filter(|_| more).map(|last| Cursor {
-            conversation_id: conversation.clone(),
+            conversation_id: conversation.as_str().to_owned(),
             seq: *last.seq(),
             newer,
         });
