@@ -8,13 +8,10 @@ use chat_core::{
     log::Log,
     model::{
         change::{Change, EditWindow},
-        draft::{Authorship, Draft},
+        draft::Draft,
         message::Content,
     },
-    protocol::{
-        request::Origin,
-        requests::{ChangeMessage, EditMessage, KnownEnd, React, recipient},
-    },
+    protocol::requests::{ChangeMessage, EditMessage, KnownEnd, React, recipient},
 };
 
 /// What this route works with.
@@ -45,7 +42,7 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
             let EditMessage { content } = request.body()?;
             Change::Edit { content: Content::new(content)?, window: context.window }
         }
-        "deleteMessage" => Change::Delete { is_backend: request.origin == Origin::Backend },
+        "deleteMessage" => Change::Delete,
         "react" => match request.body()? {
             React { reaction, on: true } => Change::React(reaction),
             React { reaction, on: false } => Change::Unreact(reaction),
@@ -53,10 +50,6 @@ pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error>
         _ => return Err(Error::UnknownAction),
     };
     let recipient = recipient("targetId", frame.target_id, frame.group_id)?;
-    let authorship = Authorship {
-        sender: request.user.clone(),
-        received_at: request.received_at,
-        client_message_id: frame.client_message_id,
-    };
+    let authorship = request.authorship(frame.client_message_id);
     context.log.publish(&request, &Draft::change(authorship, recipient, frame.seq, change)?, &known).await
 }

@@ -10,10 +10,9 @@ use chat_core::{
     log::Log,
     model::{
         conversation::{GroupId, Recipient},
-        draft::{Authorship, Draft, GroupRules},
+        draft::Draft,
         group::{Group, MemberLimit},
         json::json_length,
-        message::ClientMessageId,
         user::UserId,
     },
     protocol::{
@@ -74,21 +73,16 @@ async fn create(context: &Context, request: &Request) -> Result<Reply, Error> {
         Some(id) => GroupId::of_request(&request.user, id.as_str()),
         None => GroupId::random(),
     };
-    let draft = Draft::group_change(
-        authorship(request, client_message_id),
-        group,
-        frame.change(owner),
-        context.rules(request),
-    )?;
+    let authorship = request.authorship(client_message_id);
+    let draft = Draft::group_change(authorship, group, frame.change(owner), context.limit)?;
     context.log.publish(request, &draft, &KnownEnd::Unknown).await
 }
 
 async fn change(context: &Context, request: &Request) -> Result<Reply, Error> {
     let mut frame: ChangeGroup = request.body()?;
     let known = KnownEnd::new(frame.last_seq, frame.position.take())?;
-    let (group, client_message_id) = (frame.group_id, frame.client_message_id.clone());
-    let draft =
-        Draft::group_change(authorship(request, client_message_id), group, frame.change(), context.rules(request))?;
+    let (group, authorship) = (frame.group_id, request.authorship(frame.client_message_id.take()));
+    let draft = Draft::group_change(authorship, group, frame.change(), context.limit)?;
     context.log.publish(request, &draft, &known).await
 }
 
@@ -121,7 +115,7 @@ async fn get(context: &Context, request: &Request) -> Result<Reply, Error> {
         created_at: group.created_at,
         seq: group.version,
         count: group.members.len(),
-        you: you.map(|member| OwnMembership { role: member.role, seen: member.seen }),
+        you: you.map(|member| OwnMembership { role: member.role, readable_from: member.readable_from }),
         members,
         last_evaluated_key,
     }))
@@ -131,14 +125,4 @@ fn member(group: &Group, user: &UserId, positions: Option<&ReadPositions>) -> Gr
     let member = group.members[user];
     let read_seq = positions.map(|positions| positions.of(user, &Recipient::Group(group.id)).seq.max(member.at));
     GroupMember { user_id: user.clone(), role: member.role, at: member.at, read_seq }
-}
-
-fn authorship(request: &Request, client_message_id: Option<ClientMessageId>) -> Authorship {
-    Authorship { sender: request.user.clone(), received_at: request.received_at, client_message_id }
-}
-
-impl Context {
-    fn rules(&self, request: &Request) -> GroupRules {
-        GroupRules { limit: self.limit, is_backend: request.origin == Origin::Backend }
-    }
 }

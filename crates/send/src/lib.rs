@@ -5,10 +5,7 @@
 use chat_core::{
     Error, Reply, Request,
     log::Log,
-    model::{
-        draft::{Authorship, Draft},
-        message::Content,
-    },
+    model::{draft::Draft, message::Content},
     protocol::requests::{KnownEnd, SendMessage, recipient},
 };
 
@@ -23,11 +20,7 @@ pub async fn handle(log: &Context, request: Request) -> Result<Reply, Error> {
     let frame: SendMessage = request.body()?;
     let known = KnownEnd::new(frame.last_seq, frame.position)?;
     let recipient = recipient("recipientId", frame.recipient_id, frame.group_id)?;
-    let authorship = Authorship {
-        sender: request.user.clone(),
-        received_at: request.received_at,
-        client_message_id: frame.client_message_id,
-    };
+    let authorship = request.authorship(frame.client_message_id);
     let (content, mentions) = (Content::new(frame.content)?, frame.mentions.unwrap_or_default());
     let draft = Draft::message(authorship, recipient, content, frame.reply_to, mentions)?;
     log.publish(&request, &draft, &known).await

@@ -24,10 +24,7 @@ pub enum Change {
         window: EditWindow,
     },
     /// Removes the content for good.
-    Delete {
-        /// Whether the request comes from a backend, which may delete every message.
-        is_backend: bool,
-    },
+    Delete,
     /// Adds a reaction of the caller.
     React(Reaction),
     /// Removes a reaction of the caller.
@@ -53,8 +50,8 @@ impl EditWindow {
 pub struct ChangeAuthor<'a> {
     /// The sender of the entry.
     pub user: &'a UserId,
-    /// Whether the user is an admin or owner of the group.
-    pub leads_group: bool,
+    /// Whether the user may delete messages of others: an admin or owner of the group, or a backend.
+    pub is_moderator: bool,
     /// The number of the entry.
     pub seq: Seq,
     /// The time of the entry.
@@ -68,7 +65,7 @@ impl Change {
     /// [`Error::Forbidden`] if the author may not change the message like this, [`Error::BadRequest`] and
     /// [`Error::TooLarge`] if the message would exceed a limit.
     pub fn apply(&self, target: &Message, author: ChangeAuthor<'_>) -> Result<Message, Error> {
-        let ChangeAuthor { user, leads_group, seq, created_at } = author;
+        let ChangeAuthor { user, is_moderator, seq, created_at } = author;
         let is_own = target.sender_id == *user;
         if target.deleted.is_some() {
             return Err(Error::Forbidden("the message is deleted; it can't be changed"));
@@ -88,8 +85,8 @@ impl Change {
                 changed.content = content.clone();
                 changed.edited_at = Some(created_at);
             }
-            Self::Delete { is_backend } => {
-                if !is_own && !leads_group && !is_backend {
+            Self::Delete => {
+                if !is_own && !is_moderator {
                     return Err(Error::Forbidden(
                         "only the sender of a message, or an admin of the group, may delete it",
                     ));

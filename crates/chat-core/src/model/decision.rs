@@ -3,7 +3,7 @@
 use crate::model::{
     change::{Change, ChangeAuthor},
     conversation::Seq,
-    draft::{Draft, DraftKind, GroupRules},
+    draft::{Draft, DraftKind},
     entry::{End, Entry},
     error::Error,
     group::{Group, Member},
@@ -34,9 +34,10 @@ impl Draft {
     /// and `group` the group that it goes to, as of `newest`.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if the sender may not do this, whatever else is wrong if they are not a member of the group.
-    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. [`Error::BadRequest`] if
-    /// the draft refers to an entry that does not exist or is not theirs to read. Those of [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
+    /// [`Error::Forbidden`] if the sender may not do this; a sender who is not a member of the group always gets it, whatever
+    /// else is wrong. [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
+    /// [`Error::BadRequest`] if the draft refers to an entry that does not exist or is not theirs to read. Those of
+    /// [`Change::apply`] and [`GroupChange::apply`](crate::model::group_change::GroupChange::apply).
     pub fn decide(
         &self,
         newest: Option<&End>,
@@ -47,8 +48,8 @@ impl Draft {
         let end = newest.map_or(Seq::NONE, |newest| newest.seq);
         let (seq, created_at) = (end.next(), self.created_at_after(newest));
         let member = self.member(group)?;
-        let state = self.state_after(newest, limits)?;
-        let first = member.map_or(Seq::FIRST, |member| member.seen);
+        let state = self.state_after(newest, limits, group)?;
+        let first = member.map_or(Seq::FIRST, |member| member.readable_from);
         let (changed, group) = match &self.kind {
             DraftKind::Message { reply_to, mentions, .. } => {
                 check_message(*reply_to, mentions, end, member.zip(group))?;
@@ -58,13 +59,14 @@ impl Draft {
                 if *number > end || *number < first {
                     return Err(Error::bad_request(NO_SUCH_MESSAGE));
                 }
-                let leads_group = group.is_some_and(|group| group.is_led_by(self.sender()));
-                let author = ChangeAuthor { user: self.sender(), leads_group, seq, created_at };
+                let is_moderator = self.is_by_moderator(group);
+                let author = ChangeAuthor { user: self.sender(), is_moderator, seq, created_at };
                 (Some(changed(change, target, author)?), None)
             }
-            DraftKind::Group { group_id, change, rules: GroupRules { limit, is_backend } } => {
+            DraftKind::Group { group_id, change, limit } => {
                 let messages = ReadPosition::at(seq, state.changes).messages;
-                let author = GroupAuthor { user: self.sender(), is_backend: *is_backend, seq, created_at, messages };
+                let (user, is_backend) = (self.sender(), self.is_by_backend());
+                let author = GroupAuthor { user, is_backend, seq, created_at, messages };
                 let after = match (change.created, group) {
                     (true, None) if newest.is_none() => change.create(*group_id, author, *limit)?,
                     (false, Some(group)) => change.apply(group, author, *limit)?,
@@ -101,7 +103,7 @@ fn check_message(
     if !group.settings.posting.includes(member.role) {
         return Err(Error::Forbidden("only admins and owners may send messages to this group"));
     }
-    if reply_to.is_some_and(|seq| seq < member.seen) {
+    if reply_to.is_some_and(|seq| seq < member.readable_from) {
         return Err(Error::bad_request(NO_SUCH_QUOTE));
     }
     match mentions.iter().find(|user| !group.members.contains_key(user)) {

@@ -7,7 +7,7 @@ use crate::model::{
     conversation::{ConversationId, GroupId, Recipient, Seq},
     entry::{ChangeEntry, ChangeKind, End, Entry, EntryHeader, GroupEntry, GroupKind},
     error::Error,
-    group::MemberLimit,
+    group::{Group, MemberLimit},
     group_change::GroupChange,
     json::json_length,
     message::{ClientMessageId, Content, Mentions, Message, Reactions},
@@ -38,16 +38,7 @@ pub(super) enum DraftKind {
     /// A change of message `target`.
     Change { target: Seq, change: Change },
     /// The creation or a change of the group.
-    Group { group_id: GroupId, change: GroupChange, rules: GroupRules },
-}
-
-/// What a change of a group is checked against besides the group.
-#[derive(Debug, Clone, Copy)]
-pub struct GroupRules {
-    /// The maximum number of members.
-    pub limit: MemberLimit,
-    /// Whether the request comes from a backend, which may change a group without being a member.
-    pub is_backend: bool,
+    Group { group_id: GroupId, change: GroupChange, limit: MemberLimit },
 }
 
 /// The sender and the time: what drafts of every kind begin with.
@@ -55,6 +46,9 @@ pub struct GroupRules {
 pub struct Authorship {
     /// The caller.
     pub sender: UserId,
+    /// Whether the request comes from a backend, which may change every group without being a member, and delete every
+    /// message.
+    pub is_backend: bool,
     /// When API Gateway received the request.
     pub received_at: Timestamp,
     /// The client's id for the entry.
@@ -104,10 +98,10 @@ impl Draft {
         authorship: Authorship,
         group_id: GroupId,
         change: GroupChange,
-        rules: GroupRules,
+        limit: MemberLimit,
     ) -> Result<Self, Error> {
         change.check()?;
-        Ok(Self::new(authorship, Recipient::Group(group_id), DraftKind::Group { group_id, change, rules }))
+        Ok(Self::new(authorship, Recipient::Group(group_id), DraftKind::Group { group_id, change, limit }))
     }
 
     fn new(authorship: Authorship, recipient: Recipient, kind: DraftKind) -> Self {
@@ -186,14 +180,24 @@ impl Draft {
         matches!(&self.kind, DraftKind::Group { change, .. } if change.created)
     }
 
-    /// Whether the draft may be stored in a group of which the sender is not a member: a backend may change every group, and
-    /// delete every message.
+    /// Whether the draft may be stored in a group of which the sender is not a member.
     pub fn needs_no_membership(&self) -> bool {
-        matches!(
-            self.kind,
-            DraftKind::Group { rules: GroupRules { is_backend: true, .. }, .. }
-                | DraftKind::Change { change: Change::Delete { is_backend: true }, .. }
-        )
+        self.authorship.is_backend && self.is_for_moderators()
+    }
+
+    /// Whether moderators do such a thing to others: a change of the group, or a deletion.
+    fn is_for_moderators(&self) -> bool {
+        matches!(self.kind, DraftKind::Group { .. } | DraftKind::Change { change: Change::Delete, .. })
+    }
+
+    /// Whether the sender is a backend, or an admin or owner of the group.
+    pub(super) fn is_by_moderator(&self, group: Option<&Group>) -> bool {
+        self.authorship.is_backend || group.is_some_and(|group| group.is_led_by(self.sender()))
+    }
+
+    /// As [`Authorship::is_backend`].
+    pub(super) fn is_by_backend(&self) -> bool {
+        self.authorship.is_backend
     }
 
     /// The message that the draft changes.
@@ -226,11 +230,17 @@ impl Draft {
         self.authorship.client_message_id.is_some()
     }
 
-    /// The state of the conversation if this draft follows `newest`.
+    /// The state of the conversation if this draft follows `newest`, in `group`.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation.
-    pub(super) fn state_after(&self, newest: Option<&End>, limits: RateLimits) -> Result<ConversationState, Error> {
+    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. Moderation does not wait
+    /// for the group, or a member who floods it could not be removed.
+    pub(super) fn state_after(
+        &self,
+        newest: Option<&End>,
+        limits: RateLimits,
+        group: Option<&Group>,
+    ) -> Result<ConversationState, Error> {
         let is_group = self.group().is_some();
         let before = match newest {
             None => ConversationState::default(),
@@ -238,7 +248,11 @@ impl Draft {
             Some(newest) => newest.state.for_answer_to(newest.seq),
         };
         let limit = if is_group { limits.per_group } else { limits.per_user };
-        let spent = before.spend(self.authorship.received_at, limit)?;
+        let is_moderation = is_group && self.is_for_moderators() && self.is_by_moderator(group);
+        let spent = match before.spend(self.authorship.received_at, limit) {
+            Err(_) if is_moderation => before,
+            spent => spent?,
+        };
         let created_at = self.created_at_after(newest);
         Ok(match self.kind {
             DraftKind::Message { .. } => spent.with_message(created_at),

@@ -234,7 +234,7 @@ impl End {
     /// end knows how many messages precede them.
     pub fn read_position_at(&self, seq: Seq) -> Option<ReadPosition> {
         let is_known = self.state.changes == 0 || self.newest_message() <= seq;
-        // Between the newest message and the end, all entries are changes.
+        // Between the newest message and the end, no entry is a message.
         let changes = self.state.changes.saturating_sub(self.seq.since(seq).min(self.state.trailing_changes));
         (is_known && seq <= self.seq).then(|| ReadPosition::at(seq, changes))
     }

@@ -24,10 +24,10 @@ pub enum Error {
     /// The caller is known, and not allowed to do this.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
-    /// The user sends more messages than the rate limit allows.
+    /// The user, or all members of the group together, send more entries than the rate limit allows.
     #[error("rate limited")]
     RateLimited {
-        /// The rate limit, in messages a second on average.
+        /// The rate limit, in entries a second on average.
         per_second: u32,
         /// Time until the same request can succeed, in milliseconds.
         retry_after_ms: i64,

@@ -51,7 +51,7 @@ pub struct Member {
     /// The entry that added the member. It is the first one that is pushed to them.
     pub at: Seq,
     /// The first entry that the member may read.
-    pub seen: Seq,
+    pub readable_from: Seq,
     /// The entry that last changed any of this.
     pub since: Seq,
     /// The count of messages up to `at`, which do not count as unread.

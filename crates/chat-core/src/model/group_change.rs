@@ -132,8 +132,7 @@ impl GroupChange {
             group.departed.remove(user);
         }
         for (user, role) in &self.roles {
-            let member = before.members.get(user).and_then(|_| group.members.get_mut(user));
-            let member = member.ok_or_else(|| not_a_member("roles", user))?;
+            let member = group.members.get_mut(user).ok_or_else(|| not_a_member("roles", user))?;
             (member.role, member.since) = (*role, author.seq);
         }
         for user in &self.removed {
@@ -180,11 +179,11 @@ impl GroupChange {
 pub const NOT_A_MEMBER: &str = "you are not a member of this group, or there is no such group";
 
 fn new_member(settings: &Settings, role: Role, author: GroupAuthor<'_>) -> Member {
-    let seen = match settings.history {
+    let readable_from = match settings.history {
         History::All => Seq::FIRST,
         History::Joined => author.seq,
     };
-    Member { role, at: author.seq, seen, since: author.seq, messages: author.messages }
+    Member { role, at: author.seq, readable_from, since: author.seq, messages: author.messages }
 }
 
 fn not_a_member(field: &str, user: &UserId) -> Error {

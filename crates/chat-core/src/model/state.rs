@@ -26,8 +26,8 @@ pub struct ConversationState {
     /// The recipient's use of the rate limit in this conversation. Nothing in a group.
     #[serde(rename = "recipientAllowance")]
     pub recipient_rate: RateState,
-    /// The hour of the valid inbox entries of all users of the conversation. It never decreases, and the entries are written before the
-    /// message.
+    /// The hour under which the inboxes of all users list the conversation: that of the newest message, or change of the
+    /// group. It never decreases, and the inbox entries are written before the entry.
     #[serde(rename = "listed")]
     pub inbox_hour: InboxHour,
     /// The count of entries up to this one that are not messages. All others are, so that items without this field count

@@ -119,7 +119,7 @@ pub struct Page {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxPage {
-    /// Sorted by the newest message, newest first. At most [`PAGE_BYTES`] as JSON.
+    /// Those that moved up last come first: by a message, or a change of the group. At most [`PAGE_BYTES`] as JSON.
     pub conversations: Vec<ConversationSummary>,
     /// Present if and only if more conversations follow.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,7 +216,8 @@ pub struct OwnMembership {
     /// What the caller may do.
     pub role: Role,
     /// The first entry that the caller may read.
-    pub seen: Seq,
+    #[serde(rename = "seen")]
+    pub readable_from: Seq,
 }
 
 /// A member, as other members see them.

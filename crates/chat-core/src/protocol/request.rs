@@ -6,7 +6,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     model::{
+        draft::Authorship,
         error::Error,
+        message::ClientMessageId,
         time::{Timestamp, UnixSeconds},
         user::UserId,
     },
@@ -75,6 +77,16 @@ impl Request {
         }
 
         Ok(self.body::<Action>()?.action)
+    }
+
+    /// Who sends the entry that the frame asks for, and when.
+    pub fn authorship(&self, client_message_id: Option<ClientMessageId>) -> Authorship {
+        Authorship {
+            sender: self.user.clone(),
+            is_backend: self.origin == Origin::Backend,
+            received_at: self.received_at,
+            client_message_id,
+        }
     }
 
     /// Parses the frame as the type of an action.

@@ -133,11 +133,15 @@ fn only_the_authorizer_knows_tokens_and_one_module_of_it_fetches_keys() {
 
 #[test]
 fn only_the_edge_of_the_api_makes_requests_of_backends() {
-    let askers = ["crates/edit/src/lib.rs", "crates/group/src/lib.rs", "crates/chat-core/src/store/members/mod.rs"];
+    let askers = [
+        "crates/group/src/lib.rs",
+        "crates/chat-core/src/protocol/request.rs",
+        "crates/chat-core/src/store/members/mod.rs",
+    ];
     check_only(&["Origin::Backend"], &[&askers[..], &["crates/chat-core/src/lambda/backend.rs"]].concat());
     for path in askers {
         let code = fs::read_to_string(root().join(path)).unwrap();
-        let asks = code.matches("request.origin == Origin::Backend").count();
+        let asks = code.matches(".origin == Origin::Backend").count();
         assert_eq!(code.matches("Origin::Backend").count(), asks, "{path} only asks where a request comes from");
     }
 }
@@ -159,6 +163,8 @@ fn a_conversation_is_named_only_by_its_users_or_a_membership() {
     for maker in ["between", "of_group", "of"] {
         assert!(core.contains(&format!("pub(crate) fn {maker}(")), "functions must not call ConversationId::{maker}");
     }
+    let requests = fs::read_to_string(root().join("crates/chat-core/src/protocol/requests.rs")).unwrap();
+    assert!(!requests.contains("ConversationId"), "a client names users and groups, never a conversation");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use support::{Call, Outcome};
 use tokio::sync::Notify;
 
-use crate::{Chat, NOT_A_MEMBER, message, receivers, with};
+use crate::{Chat, NOT_A_MEMBER, NOW, message, receivers, with};
 
 fn is_message_put(call: &Call) -> bool {
     call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
@@ -108,57 +108,6 @@ async fn a_process_notices_that_the_group_has_changed() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_recognised_after_the_sender_was_removed() {
-    let chat = Chat::start().await;
-    let group = chat.group(&["bob"]).await;
-    let frame = with(message(&group, "once"), json!({ "clientMessageId": "1", "lastSeq": 1 }));
-    let first = chat.accepted("bob", frame.clone()).await;
-    chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
-    chat.send("alice", &group, "without bob").await;
-    receivers(&chat);
-    let second = chat.accepted("bob", frame).await;
-    assert_eq!((&second["seq"], &second["duplicate"]), (&first["seq"], &json!(true)));
-    assert_eq!(receivers(&chat), ["alice"]);
-    // It goes to those only who were members when it was stored.
-    chat.change("alice", &group, json!({ "add": ["carol"] })).await;
-    let frame = with(message(&group, "once"), json!({ "clientMessageId": "1", "lastSeq": 1 }));
-    receivers(&chat);
-    chat.accepted("bob", frame).await;
-    assert_eq!(receivers(&chat), ["alice"]);
-}
-
-#[tokio::test]
-async fn a_repeat_is_recognised_although_many_entries_follow_the_removal_of_its_sender() {
-    let mut chat = Chat::start().await;
-    let group = chat.group(&["bob", "carol"]).await;
-    let position = chat.page("bob", &group, json!({})).await["position"].clone();
-    let send = |id: &str, known: Value| with(message(&group, "x"), with(json!({ "clientMessageId": id }), known));
-    let first = chat.accepted("bob", send("1", json!({ "lastSeq": 1 }))).await;
-    chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
-    let newest = chat.send("alice", &group, "without bob").await;
-    put_copies(&chat, newest, newest + 1..=newest + 1_001);
-    for _ in 0..2 {
-        for known in [json!({ "lastSeq": 1 }), json!({ "position": position })] {
-            let second = chat.accepted("bob", send("1", known.clone())).await;
-            assert_eq!((&second["seq"], &second["duplicate"]), (&first["seq"], &json!(true)));
-            chat.refused("bob", send("2", known.clone()), "forbidden", NOT_A_MEMBER).await;
-            chat.refused("carol", send("3", known), "out_of_date", "").await;
-        }
-        chat.refused("bob", send("2", json!({ "lastSeq": 9_999 })), "forbidden", NOT_A_MEMBER).await;
-        // The second time, the processes know no group.
-        chat = Chat::processes(chat.aws, &[]);
-    }
-}
-
-/// Stores copies of entry `seq` with these numbers.
-fn put_copies(chat: &Chat, seq: u64, numbers: impl Iterator<Item = u64>) {
-    let (rows, seq) = (chat.aws.rows("MessagesTable"), seq.to_string());
-    let row = rows.iter().find(|row| row["seq"]["N"] == seq).unwrap();
-    let rows: Vec<_> = numbers.map(|number| with(row.clone(), json!({ "seq": { "N": number.to_string() } }))).collect();
-    chat.aws.put_all("MessagesTable", &rows);
-}
-
-#[tokio::test]
 async fn the_members_of_a_group_share_its_rate() {
     let chat = Chat::start_with(&[("GROUP_RATE", "1")]).await;
     let group = chat.group(&["bob"]).await;
@@ -173,6 +122,24 @@ async fn the_members_of_a_group_share_its_rate() {
     }
     assert_eq!(accepted, 4, "a burst of five, with the creation of the group");
     chat.accepted("alice", json!({ "action": "sendMessage", "recipientId": "bob", "content": "direct" })).await;
+}
+
+#[tokio::test]
+async fn a_member_who_floods_the_group_can_be_removed_and_silenced_nevertheless() {
+    let chat = Chat::start_with(&[("GROUP_RATE", "1")]).await;
+    let group = chat.group(&["bob", "carol"]).await;
+    while chat.request("bob", &message(&group, "flood")).await["type"] == "sent" {}
+    assert_eq!(chat.request("alice", &message(&group, "x")).await["code"], "rate_limited");
+    let delete = json!({ "action": "deleteMessage", "groupId": group, "seq": 2 });
+    assert_eq!(chat.request("bob", &delete).await["code"], "rate_limited");
+    assert_eq!(chat.request("carol", &delete).await["code"], "rate_limited");
+    chat.accepted("alice", delete).await;
+    chat.change("alice", &group, json!({ "posting": "admins" })).await;
+    chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
+    // None of it has shortened the time until the others can send.
+    assert_eq!(chat.request("alice", &message(&group, "x")).await["code"], "rate_limited");
+    let later = chat.request_at("alice", &message(&group, "x"), NOW + 1_000).await;
+    assert_eq!(later["type"], "sent", "{later}");
 }
 
 /// 500 connections, of which three never answer.
