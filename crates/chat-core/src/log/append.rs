@@ -12,53 +12,35 @@
 //! What an entry changes besides itself is stored in one transaction with it: the message that it changes, on condition that
 //! no other change was stored since it was read, or the members and their inboxes.
 
-use std::{cmp::Ordering, sync::Arc, time::Instant};
+use std::{cmp::Ordering, time::Instant};
 
 use crate::{
     log::{
         Log,
+        appended::Appended,
         audience::{Audience, listings},
+        found::Found,
         look::{Lookup, Start, seq_of},
     },
     model::{
         conversation::Seq,
         decision::Decision,
         draft::Draft,
-        entry::{End, EntryHeader, StoredEntry},
+        entry::{End, StoredEntry},
         error::Error,
         group::Group,
-        message::Message,
-        state::{ConversationState, InboxHour},
+        state::InboxHour,
     },
     protocol::{deadline::in_time, request::Request},
     store::{
         connections::Connection,
         dynamodb::{Writes, random_wait},
-        inboxes::Listing,
         messages::puts::PutOutcome,
     },
 };
 
 /// Attempts without a wait. Simulated with 7.5 ms a call, fewer only add delay.
 const IMMEDIATE_ATTEMPTS: u32 = 8;
-
-/// The result of an append.
-#[derive(Debug)]
-pub(super) struct Appended {
-    pub(super) stored: StoredEntry,
-    /// The message that the entry is about, as it is now.
-    pub(super) changed: Option<Message>,
-    /// Whether an earlier request of the client had stored the entry.
-    pub(super) duplicate: bool,
-    /// The number of puts; 0 for a duplicate that was found before the first one.
-    pub(super) attempts: u32,
-    /// The hour of the inboxes that the conversation left with this entry, and whose inboxes they are.
-    pub(super) left_hour: Option<(InboxHour, Vec<Listing>)>,
-    /// Those who get the entry.
-    pub(super) audience: Audience,
-    /// Their connections; none if they could not be read, or if the entry was stored too long after they were.
-    pub(super) recipients: Option<Vec<Connection>>,
-}
 
 impl Log {
     /// Stores the draft after the newest entry. If a concurrent sender takes the slot, it tries the next one. If that one is
@@ -78,20 +60,21 @@ impl Log {
             let (newest, is_searched) = match lookup {
                 Lookup::Fresh { newest, is_searched } => (newest, is_searched),
                 Lookup::Duplicate(header) => {
-                    return in_time(request, self.found(request, draft, header, target, group, attempts)).await;
+                    let found = Found { header, entry: None, target, recipients: None };
+                    return Box::pin(self.found(request, draft, found, group, attempts)).await;
                 }
             };
             let from = Some(seq_of(newest.as_ref()));
             if let Some(known) = group {
                 let version = newest.as_ref().map_or(Seq::NONE, |newest| newest.state.group_version());
-                let exact = in_time(request, self.group_from(known, version)).await?;
+                let exact = in_time(request, Box::pin(self.group_from(known, version))).await?;
                 let order = exact.version.cmp(&version);
                 group = Some(exact);
                 if order == Ordering::Greater {
                     // The group has changed since the look, so more entries follow. After a restore of tables of different
                     // ages they never come; then the caller gives up in the end.
                     tokio::time::sleep(random_wait()).await;
-                    lookup = in_time(request, self.search(draft, from, true)).await?;
+                    lookup = in_time(request, Box::pin(self.search(draft, from, true))).await?;
                     continue;
                 }
             }
@@ -106,7 +89,7 @@ impl Log {
                 // one that its position proves.
                 Err(_) if !is_confirmed => {
                     is_confirmed = true;
-                    lookup = in_time(request, self.search(draft, from, true)).await?;
+                    lookup = in_time(request, Box::pin(self.search(draft, from, true))).await?;
                     continue;
                 }
                 Err(refused) => return Err(refused),
@@ -128,7 +111,7 @@ impl Log {
             let put = async {
                 let began = Instant::now();
                 let put = self.messages.put_if_vacant(&decision.entry, state, writes);
-                (in_time(request, put).await, began.elapsed() <= self.fast_put)
+                (in_time(request, Box::pin(put)).await, began.elapsed() <= self.fast_put)
             };
             let ((outcome, is_fast), recipients) = tokio::join!(put, self.recipients(request, &audience));
             let (outcome, recipients) = (outcome?, recipients.filter(|_| is_fast));
@@ -148,17 +131,13 @@ impl Log {
             }
             match outcome {
                 PutOutcome::Occupied(stored) if draft.is_duplicate_of(&stored.header()) => {
-                    let repeat = async {
-                        let (seq, state) = (*stored.entry.seq(), stored.state);
-                        let audience = self.audience_of_stored(draft, seq, state, group).await?;
-                        self.repeat(draft, *stored, None, audience, attempts).await
-                    };
-                    return Ok(Appended { recipients, ..in_time(request, repeat).await? });
+                    let found = Found { header: stored.header(), entry: Some(*stored), target: None, recipients };
+                    return Box::pin(self.found(request, draft, found, group, attempts)).await;
                 }
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
                     lookup = Lookup::Fresh { newest: Some(End::from(stored.header())), is_searched: true };
-                    target = in_time(request, self.target(draft)).await?;
+                    target = in_time(request, Box::pin(self.target(draft))).await?;
                     is_confirmed = false;
                     continue;
                 }
@@ -169,7 +148,7 @@ impl Log {
             // From the newest known entry on, because a contended slot may be vacant, or may hold this draft: the response
             // to the put can have been lost, and the SDK's repeat be contended.
             let found = async { tokio::try_join!(self.search(draft, from, true), self.target(draft)) };
-            (lookup, target) = in_time(request, found).await?;
+            (lookup, target) = in_time(request, Box::pin(found)).await?;
             is_confirmed = false;
         }
     }
@@ -192,68 +171,8 @@ impl Log {
         Ok(writes)
     }
 
-    /// The result if the entry with this header is the draft.
-    async fn found(
-        &self,
-        request: &Request,
-        draft: &Draft,
-        header: EntryHeader,
-        target: Option<StoredEntry>,
-        group: Option<Arc<Group>>,
-        attempts: u32,
-    ) -> Result<Appended, Error> {
-        let audience = self.audience_of_stored(draft, header.seq, header.state, group).await?;
-        let stored = self.messages.get(draft.conversation(), header.seq);
-        let (stored, recipients) = tokio::join!(stored, self.recipients(request, &audience));
-        let stored = stored?.ok_or_else(|| Error::Internal("an entry that was found is missing".into()))?;
-        Ok(Appended { recipients, ..self.repeat(draft, stored, target, audience, attempts).await? })
-    }
-
-    /// The result if `stored` is the draft, without the recipients. `target` is that of the draft, as it was read; the entry
-    /// may have replaced it since.
-    async fn repeat(
-        &self,
-        draft: &Draft,
-        stored: StoredEntry,
-        target: Option<StoredEntry>,
-        audience: Audience,
-        attempts: u32,
-    ) -> Result<Appended, Error> {
-        let shows_change = |target: &StoredEntry| {
-            stored.entry.target() == Some(*target.entry.seq()) && target.entry.version() >= Some(*stored.entry.seq())
-        };
-        let changed = match (stored.entry.target(), target.filter(shows_change)) {
-            (None, _) => None,
-            (Some(_), Some(target)) => Some(target),
-            (Some(target), None) => self.messages.get(draft.conversation(), target).await?,
-        };
-        let changed = changed.and_then(|changed| changed.entry.into_message());
-        let duplicate = !draft.is_own_attempt(&stored.header());
-        Ok(Appended { stored, changed, duplicate, attempts, left_hour: None, audience, recipients: None })
-    }
-
-    /// Those who get entry `seq`, which is stored with this state and is pushed again. The group is read if `group` is older
-    /// than the entry: it may have members who were removed before.
-    async fn audience_of_stored(
-        &self,
-        draft: &Draft,
-        seq: Seq,
-        state: ConversationState,
-        group: Option<Arc<Group>>,
-    ) -> Result<Audience, Error> {
-        let known = match (draft.group(), group) {
-            (Some(id), None) => self.members.group(id).await?,
-            (_, known) => known,
-        };
-        let exact = match known {
-            Some(known) => Some(self.group_from(known, state.group_version()).await?),
-            None => None,
-        };
-        Ok(Audience::of_stored(draft, seq, exact.as_deref()))
-    }
-
     /// The connections of the audience; none if they can't be read.
-    async fn recipients(&self, request: &Request, audience: &Audience) -> Option<Vec<Connection>> {
+    pub(super) async fn recipients(&self, request: &Request, audience: &Audience) -> Option<Vec<Connection>> {
         in_time(request, self.fanout.recipients(request, audience.users())).await.ok()
     }
 }

@@ -33,7 +33,7 @@ impl Audience {
             Recipient::Group(_) => {
                 let present = group.into_iter().flat_map(|group| &group.members);
                 let then = present.filter(|(_, member)| member.at <= seq);
-                Self(then.map(|(user, member)| (user.clone(), member.seen)).collect())
+                Self(then.map(|(user, member)| (user.clone(), member.readable_from)).collect())
             }
         }
     }
@@ -58,7 +58,7 @@ impl Audience {
 
 fn members(group: Option<&Group>) -> impl Iterator<Item = (UserId, Seq)> {
     let members = group.into_iter().flat_map(|group| &group.members);
-    members.map(|(user, member)| (user.clone(), member.seen))
+    members.map(|(user, member)| (user.clone(), member.readable_from))
 }
 
 /// In whose inboxes the conversation is listed.

@@ -151,20 +151,25 @@ impl Log {
         self.search(draft, from, draft.has_client_message_id()).await
     }
 
-    /// Reads the entries from `from` on, or the newest 25, newest first, until one of them is the draft. If the draft can't
-    /// be stored yet, it reads the newest entry only.
+    /// Reads the entries from `from` on, or the newest 25, newest first, until one of them is the draft. Without `may_be_stored`,
+    /// it reads the newest entry only.
     ///
-    /// A sender who was removed from the group can have stored the draft only before that. So only the entries up to the removal
-    /// are searched if there are too many, and the sender learns nothing about later ones.
+    /// A sender who was removed from the group can have stored the draft only up to that entry. So if there are too many
+    /// entries, only those are searched, and the sender learns nothing about later ones. A draft that creates its group can only be
+    /// the first entry.
     ///
     /// # Errors
     /// [`Error::OutOfDate`] if there are more than 1,000 entries, [`Error::Forbidden`] if the sender was removed from the group
     /// and did not store the draft before.
     pub(super) async fn search(&self, draft: &Draft, from: Option<Seq>, may_be_stored: bool) -> Result<Lookup, Error> {
-        match self.search_before(draft, from, None, may_be_stored).await {
+        if draft.creates_group() {
+            return self.search_until(draft, None, Some(Seq::FIRST), may_be_stored).await;
+        }
+        match self.search_until(draft, from, None, may_be_stored).await {
             Err(Error::OutOfDate) => match self.removal(draft).await? {
                 None => Err(Error::OutOfDate),
-                Some(removal) => match self.search_before(draft, from, Some(removal), may_be_stored).await? {
+                Some(removal) if from > Some(removal) => Err(Error::Forbidden(NOT_A_MEMBER)),
+                Some(removal) => match self.search_until(draft, from, Some(removal), may_be_stored).await? {
                     Lookup::Fresh { .. } => Err(Error::Forbidden(NOT_A_MEMBER)),
                     found => Ok(found),
                 },
@@ -173,12 +178,12 @@ impl Log {
         }
     }
 
-    /// Like [`Log::search`], among the entries before `before`.
-    async fn search_before(
+    /// Like [`Log::search`], among the entries up to `last`.
+    async fn search_until(
         &self,
         draft: &Draft,
         from: Option<Seq>,
-        mut before: Option<Seq>,
+        last: Option<Seq>,
         may_be_stored: bool,
     ) -> Result<Lookup, Error> {
         let limit = match (may_be_stored, from) {
@@ -187,6 +192,7 @@ impl Log {
             (true, Some(_)) => HEADERS_PER_QUERY,
         };
         let mut newest: Option<End> = None;
+        let mut before = last.map(Seq::next);
         loop {
             let page = self.messages.headers(draft.conversation(), from, before, limit).await?;
             for header in page.headers {
@@ -197,7 +203,7 @@ impl Log {
             }
             before = page.more_before;
             match from {
-                Some(from) if before.is_some() && may_be_stored => {
+                Some(from) if before > Some(from) && may_be_stored => {
                     if seq_of(newest.as_ref()).since(from) > MAX_UNSEEN {
                         return Err(Error::OutOfDate);
                     }

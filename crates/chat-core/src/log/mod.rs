@@ -1,7 +1,9 @@
 //! `Log`: stores an entry as the next one of its conversation, then pushes it to the recipients.
 
 mod append;
+mod appended;
 mod audience;
+mod found;
 mod look;
 
 use std::time::Duration;
@@ -25,7 +27,7 @@ use crate::{
     store::{connections::Connection, inboxes::Inboxes, members::Members, messages::Messages},
 };
 
-use append::Appended;
+use appended::Appended;
 
 /// How long a put may take before the recipients are read again after it.
 const FAST_PUT: Duration = Duration::from_millis(25);
@@ -130,7 +132,7 @@ impl Log {
         }
         let position = ReadPosition::at(*appended.stored.entry.seq(), appended.stored.state.changes);
         let mark = self.inboxes.mark_read(draft.sender(), draft.recipient(), position);
-        if let Err(error) = in_time(request, mark).await {
+        if let Err(error) = in_time(request, Box::pin(mark)).await {
             // Until the sender's next entry or `markRead`, what they have read before counts as unread.
             tracing::warn!(cause = chain(&error), "the read position of a sender was not stored");
         }

@@ -6,6 +6,7 @@ mod creating;
 mod model;
 mod reading;
 mod refusals;
+mod repeats;
 mod sending;
 
 use serde_json::{Value, json};
