@@ -63,7 +63,8 @@ impl FromConfiguration for Context {
 ///
 /// # Errors
 /// [`Error::BadRequest`] if the frame is neither of the two actions, [`Error::Forbidden`] if the operator has turned the
-/// action off, the caller has no conversation with the user or is not a member of the group, [`Error::Unavailable`] and [`Error::Internal`] if DynamoDB fails.
+/// action off, the caller has no conversation with the user or is not a member of the group, [`Error::Unavailable`] and
+/// [`Error::Internal`] if DynamoDB fails.
 pub async fn handle(context: &Context, request: Request) -> Result<Reply, Error> {
     match request.action()?.as_str() {
         "typing" => in_time(&request, typing(context, &request)).await,

@@ -214,9 +214,9 @@ impl Members {
     /// A group with all members, as of one entry; none if there is no such group.
     ///
     /// A query is no transaction, so some of its items can be older or newer than others. The group's item holds the sum of
-    /// `since` of all its members. No entry follows a change before all of its items can be read, because the sender needs
-    /// them. So all items that are not newer than the group are as of one of two neighbouring versions, and older ones
-    /// make the sum smaller.
+    /// `since` of all its members. The next entry is put only after its sender has read, or stored, every item of the last
+    /// change. So a query sees at most two neighbouring versions. An item that is newer than the group's has a larger `since`;
+    /// an older one makes the sum too small.
     ///
     /// # Errors
     /// If the members can't be read.

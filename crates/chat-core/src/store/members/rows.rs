@@ -26,7 +26,8 @@ pub(super) struct MemberRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<Seq>,
     /// The first entry that the user may read.
-    seen: Seq,
+    #[serde(rename = "seen")]
+    readable_from: Seq,
     /// The entry that last changed this item.
     since: Seq,
     /// The count of messages up to `at`.
@@ -49,8 +50,8 @@ pub(super) struct GroupRow {
 }
 
 impl From<MemberRow> for Membership {
-    fn from(MemberRow { at, to, seen, since, count, .. }: MemberRow) -> Self {
-        Self { at, since, readable: Readable { from: seen, to }, messages: count }
+    fn from(MemberRow { at, to, readable_from, since, count, .. }: MemberRow) -> Self {
+        Self { at, since, readable: Readable { from: readable_from, to }, messages: count }
     }
 }
 
@@ -62,8 +63,8 @@ impl From<GroupRow> for GroupSummary {
 
 impl MemberRow {
     fn of(member: &Member, to: Option<Seq>) -> Self {
-        let Member { role, at, seen, since, messages } = *member;
-        Self { role, at, to, seen, since: to.unwrap_or(since), count: messages }
+        let Member { role, at, readable_from, since, messages } = *member;
+        Self { role, at, to, readable_from, since: to.unwrap_or(since), count: messages }
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) fn group(id: GroupId, items: Vec<Item>) -> Result<Option<Group>, Erro
             continue;
         }
         let user = UserId::try_from(name).map_err(|error| Error::Internal(error.into()))?;
-        let MemberRow { role, at, to, seen, since, count } = from_item(item)?;
+        let MemberRow { role, at, to, readable_from, since, count } = from_item(item)?;
         newest = newest.max(since);
         total += since.since(Seq::NONE);
         match to {
@@ -86,7 +87,7 @@ pub(super) fn group(id: GroupId, items: Vec<Item>) -> Result<Option<Group>, Erro
                 departed.insert(user, to);
             }
             None => {
-                members.insert(user, Member { role, at, seen, since, messages: count });
+                members.insert(user, Member { role, at, readable_from, since, messages: count });
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Putting an entry into its slot, alone or together with the message that it changes.
+//! Putting an entry into its slot, alone or together with what it changes: a message, or a group.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
