@@ -71,11 +71,10 @@ pub enum Role {
 }
 
 /// Where the entries begin that a new member may read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum History {
     /// With the group's first entry.
-    #[default]
     All,
     /// With the entry that adds the member.
     Joined,

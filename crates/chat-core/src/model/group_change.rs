@@ -89,17 +89,18 @@ impl GroupChange {
     /// The new group `id`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if the creator is among the members, or there are too many.
+    /// [`Error::BadRequest`] if the creator is among the members, or there are too many. [`Error::Internal`] without all
+    /// settings.
     pub fn create(&self, id: GroupId, author: GroupAuthor<'_>, limit: MemberLimit) -> Result<Group, Error> {
         if self.added.contains(author.user) && self.roles.is_empty() {
             return Err(Error::bad_request("members: the creator is always a member; leave yourself out"));
         }
-        let settings = Settings {
-            name: self.name.clone().ok_or(Error::bad_request("name: a group needs a name"))?,
-            history: self.history.unwrap_or_default(),
-            posting: self.posting.unwrap_or(Right::All),
-            adding: self.adding.unwrap_or(Right::Admins),
+        let (Some(name), Some(history), Some(posting), Some(adding)) =
+            (self.name.clone(), self.history, self.posting, self.adding)
+        else {
+            return Err(Error::Internal("the entry that creates a group lacks a setting".into()));
         };
+        let settings = Settings { name, history, posting, adding };
         let creator = [(author.user, Role::Owner)].into_iter().filter(|_| self.roles.is_empty());
         let others = self.added.iter().map(|user| (user, Role::Member));
         let owners = self.roles.iter().map(|(user, role)| (user, *role));

@@ -108,7 +108,7 @@ impl CreateGroup {
         GroupChange {
             created: true,
             name: Some(self.name),
-            history: Some(self.history.unwrap_or_default()),
+            history: Some(self.history.unwrap_or(History::All)),
             posting: Some(self.posting.unwrap_or(Right::All)),
             adding: Some(self.adding.unwrap_or(Right::Admins)),
             added: self.members,
