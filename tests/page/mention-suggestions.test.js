@@ -138,7 +138,7 @@ test('while the members are not loaded, a hint says that nobody is mentioned', a
     await page.locator('#text').fill('Hi');
     await untilHint('');
     await page.locator('#text').fill(text);
-    await untilHint('The members are not loaded yet, so nobody is mentioned.');
+    await untilHint('Members are still loading, so @ does not mention anyone yet.');
   }
   assert.equal(await page.locator('#members-hint').isVisible(), true);
   const size = page.viewportSize();

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the user does, for work that ends later and must not disturb them then.
+// Tells slow work that the user has done something else meanwhile.
 
 /**
- * Is aborted when the user does something.
- *
- * @returns {AbortSignal}
+ * @returns {AbortSignal} aborted at the next act of the user
  */
 export function nextAct() {
   const next = new AbortController();

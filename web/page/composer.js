@@ -72,7 +72,7 @@ export class Composer {
     this.showError('');
     this.#fill();
     if (!hasKeyboardOnScreen()) byId('text').focus({ preventScroll: true });
-    // The row that was chosen may be hidden now.
+    // In a narrow window, the list with the focused row is hidden now.
     const hasFocus = document.activeElement === byId('text');
     if (!hasFocus && document.activeElement !== document.body) byId('scroll').focus({ preventScroll: true });
   }
@@ -115,14 +115,14 @@ export class Composer {
   }
 
   /**
-   * Without the members of a group, a text mentions nobody. An edit never does.
+   * Without the members of a group, a text mentions nobody. An edit never mentions anyone.
    *
    * @param {import('../chat-client.js').Conversation} c
    */
   #drawMembersHint({ group }) {
     const isLoading = group !== undefined && !group.left && !group.members;
     const isMissed = isLoading && !this.#draft.edit && hasAt(byId('text').value);
-    setText(byId('members-hint'), isMissed ? 'The members are not loaded yet, so nobody is mentioned.' : '');
+    setText(byId('members-hint'), isMissed ? 'Members are still loading, so @ does not mention anyone yet.' : '');
   }
 
   /**
@@ -302,7 +302,7 @@ export class Composer {
 }
 
 /**
- * Goes on in the text.
+ * Focuses the box, with the cursor at a place.
  *
  * @param {number} place
  */

@@ -56,7 +56,7 @@ export class ConversationList {
   }
 
   /**
-   * Gives the focus to the row of a conversation, or else to what begins a new one. The keyboard of a phone stays closed.
+   * Gives the focus to the row of a conversation, or else to the control that begins a new one. The keyboard of a phone stays closed.
    *
    * @param {string} key
    */

@@ -146,7 +146,7 @@ export class Drawing {
     this.#drawLatest();
     this.#markRead(c);
     this.reactors.onDraw();
-    // A page may consist of changes, which take no place.
+    // A page may consist of changes, which take no space.
     if (scrolling.isAtEnd && !scrolling.hasBar) this.#extendUp();
   }
 
@@ -172,7 +172,7 @@ export class Drawing {
       } finally {
         byId('scroll').removeAttribute('aria-busy');
       }
-      // The user goes on, and is not taken away from it.
+      // The user has done something else, and must not lose sight of it.
       if (acted.aborted || key !== this.#key) return;
     }
     const c = this.chat.conversation(peer);

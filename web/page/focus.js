@@ -4,12 +4,12 @@
 import { byId } from './dom.js';
 
 /**
- * Draws a list. What has the focus in it keeps it, also if it is moved. If it disappears, its heir gets the focus.
+ * Draws a list. The focused element keeps the focus, even if it moves. If it disappears, `heirOf` chooses the next one.
  *
  * @param {HTMLElement} list
  * @param {() => void} draw
- * @param {(row: HTMLElement, active: HTMLElement) => Element | null} heirOf returns the heir of an element in a row, which
- *   may be gone, too
+ * @param {(row: HTMLElement, active: HTMLElement) => Element | null} heirOf returns what gets the focus instead; the row may be
+ *   gone, too
  */
 export function keepFocus(list, draw, heirOf) {
   const active = /** @type {HTMLElement} */ (document.activeElement);

@@ -209,7 +209,7 @@ export class GroupDialog {
 }
 
 /**
- * A setting as it will be when what is queued is stored.
+ * A setting after all queued changes.
  *
  * @param {Pick<import('../chat-client.js').Conversation, 'group' | 'groupChanges'>} c
  * @param {'name' | 'posting' | 'adding'} setting

@@ -18,8 +18,8 @@ const BEGUN = /[@＠]([^@＠\n]*)$/;
 export const hasAt = (text) => /[@＠]/.test(text);
 
 /**
- * Whether a mention may stand at a place. Without a look behind, which Safari before 16.4 does not know; and not as a part
- * of a pattern, which would take a character of the mention before.
+ * Whether a mention may stand at a place. Safari before 16.4 has no lookbehind, and a pattern that includes the character
+ * before the `@` would consume the end of the previous mention.
  *
  * @param {string} text
  * @param {number} place of the `@`

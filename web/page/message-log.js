@@ -60,7 +60,7 @@ export class MessageLog {
     const changes = changesByTarget(c.changes);
     const entries = [...messages, ...notices].sort((a, b) => a.seq - b.seq);
     const rows = [...entries, ...pending].map((m) => (isNotice(m) ? noticeRow(m) : this.#row(m, c, changes)));
-    /** @type {Map<string, number>} how often each day has a heading: what has failed stays below newer messages */
+    /** @type {Map<string, number>} headings so far for each day: a failed message stays below newer days, so its day can come twice */
     const headings = new Map();
     const drawn = rows.flatMap((row, index) => {
       const before = rows[index - 1];

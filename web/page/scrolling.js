@@ -44,7 +44,7 @@ export class Scrolling {
     return this.#below < this.#box.clientHeight;
   }
 
-  /** Without a scroll bar, the user can't scroll. */
+  /** Whether the user can scroll. */
   get hasBar() {
     return this.#box.scrollHeight > this.#box.clientHeight;
   }
@@ -73,7 +73,7 @@ export class Scrolling {
   }
 
   /**
-   * Draws the log. Afterwards the screen shows its end, if the log follows that, or else what it showed before.
+   * Draws the log, then shows its end if it follows new messages, or else keeps what is on the screen in its place.
    *
    * @param {() => void} draw
    */
@@ -85,7 +85,7 @@ export class Scrolling {
     else if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
   }
 
-  /** Not a heading, which stays above messages that are added below it. */
+  /** The first visible row. Not a heading: older messages are added below it, so it does not move with what is read. */
   get #firstVisible() {
     const { top } = this.#box.getBoundingClientRect();
     const rows = [...this.#box.querySelectorAll('#log > :not(.day)')];

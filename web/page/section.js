@@ -28,13 +28,13 @@ export class Section {
   }
 
   /**
-   * Whether the section has something to show. If the service has lost messages, it may not.
+   * Whether the section still fits the messages. It does not if the service has lost them.
    *
    * @param {Conversation} c
    */
   isIn({ messages }) {
     const [from, to] = this.#range(messages);
-    // Without any message, there are changes of a group and queued messages.
+    // Without messages, the end can still show changes of a group and queued messages.
     return from < to || (this.isAtEnd && !messages.length);
   }
 

@@ -1,4 +1,4 @@
-//! Found: what is acknowledged if the draft is stored already, by an earlier attempt of this function or of the client.
+//! Acknowledging a draft that is stored already: by an earlier attempt of this request, or of the client.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::{
     store::connections::Connection,
 };
 
-/// An entry that is the draft, with what was read about it.
+/// The stored entry of a draft, with what was read about it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) header: EntryHeader,
     pub(super) entry: Option<StoredEntry>,
-    /// The target of the draft, as it was before the entry or later.
+    /// The target of the draft, if it was read. It may be older than the entry.
     pub(super) target: Option<StoredEntry>,
     pub(super) recipients: Option<Vec<Connection>>,
 }
@@ -31,7 +31,8 @@ impl Log {
     /// The result if an entry is the draft.
     ///
     /// # Errors
-    /// If the entry can't be read, or the message that it is about. It is acknowledged also if the group can't be read.
+    /// If the entry can't be read, its target, or whether the sender may read that. If only the list of members can't be read,
+    /// the entry is acknowledged, and not pushed again.
     pub(super) async fn found(
         &self,
         request: &Request,

@@ -154,8 +154,8 @@ impl Log {
     /// Reads the entries from `from` on, or the newest 25, newest first, until one of them is the draft. Without `may_be_stored`,
     /// it reads the newest entry only.
     ///
-    /// A sender who was removed from the group can have stored the draft only up to that entry. So if there are too many
-    /// entries, only those are searched, and the sender learns nothing about later ones. A draft that creates its group can only be
+    /// A removed sender can have stored the draft only up to the entry that removed them. So if there are too many entries,
+    /// only the ones up to it are searched, and the sender learns nothing about later ones. A draft that creates its group can only be
     /// the first entry.
     ///
     /// # Errors

@@ -84,9 +84,9 @@ impl Recipient {
 /// The id of a conversation: `dm:<byte length of the smaller id>:<smaller id>:<larger id>`, compared bytewise, or
 /// `group:<group id>`.
 ///
-/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. No
-/// function makes one: it gets the id with a membership that was read, or gives a draft to the log, which reads the sender's
-/// membership before it stores or shows anything. So a caller can't name a conversation without being in it.
+/// Because of the length, two different pairs of users never share an id, whatever characters their ids contain. The
+/// Lambda functions never build one. They get it with a membership, or give a draft to the log, which checks the membership
+/// first. So a caller can't name a conversation without being in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConversationId(String);
 

@@ -185,7 +185,7 @@ impl Draft {
         self.authorship.is_backend && self.is_for_moderators()
     }
 
-    /// Whether moderators do such a thing to others: a change of the group, or a deletion.
+    /// Whether this is something that moderators do: change the group, or delete a message.
     fn is_for_moderators(&self) -> bool {
         matches!(self.kind, DraftKind::Group { .. } | DraftKind::Change { change: Change::Delete, .. })
     }
@@ -195,7 +195,7 @@ impl Draft {
         self.authorship.is_backend || group.is_some_and(|group| group.is_led_by(self.sender()))
     }
 
-    /// As [`Authorship::is_backend`].
+    /// Whether the request comes from a backend.
     pub(super) fn is_by_backend(&self) -> bool {
         self.authorship.is_backend
     }
@@ -233,8 +233,8 @@ impl Draft {
     /// The state of the conversation if this draft follows `newest`, in `group`.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. Moderation does not wait
-    /// for the group, or a member who floods it could not be removed.
+    /// [`Error::RateLimited`] if the sender, or the group, has used up the limit in this conversation. Moderation ignores
+    /// the limit of the group; otherwise a member who floods the group could not be removed.
     pub(super) fn state_after(
         &self,
         newest: Option<&End>,

@@ -89,8 +89,8 @@ impl GroupChange {
     /// The new group `id`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if the creator is among the members, or there are too many. [`Error::Internal`] without all
-    /// settings.
+    /// [`Error::BadRequest`] if the creator is among the members, or there are too many. [`Error::Internal`] if a
+    /// setting is missing.
     pub fn create(&self, id: GroupId, author: GroupAuthor<'_>, limit: MemberLimit) -> Result<Group, Error> {
         if self.added.contains(author.user) && self.roles.is_empty() {
             return Err(Error::bad_request("members: the creator is always a member; leave yourself out"));

@@ -119,7 +119,7 @@ pub struct Page {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxPage {
-    /// Those that moved up last come first: by a message, or a change of the group. At most [`PAGE_BYTES`] as JSON.
+    /// Sorted by the newest message or change of the group, newest first. At most [`PAGE_BYTES`] as JSON.
     pub conversations: Vec<ConversationSummary>,
     /// Present if and only if more conversations follow.
     #[serde(skip_serializing_if = "Option::is_none")]

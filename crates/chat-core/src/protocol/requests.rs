@@ -344,7 +344,7 @@ impl<'de> Deserialize<'de> for Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "the unchanged lastEvaluatedKey of a page")]
 pub struct Cursor {
-    /// The conversation of the page. The cursor is refused for any other. Text, because a client can send any.
+    /// The conversation of the page. The cursor is refused for any other. A plain string, because a client can send any text.
     pub conversation_id: String,
     /// The last entry of the page.
     pub seq: Seq,

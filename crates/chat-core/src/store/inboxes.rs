@@ -5,9 +5,9 @@
 //! - An inbox entry `at:HOUR:PEER` lists a conversation under an hour. It is valid only if the conversation's newest entry
 //!   carries the same hour ([`ConversationState`](crate::model::state::ConversationState)). So an entry of an earlier hour,
 //!   or one for a message that was never stored, is ignored.
-//! - An inbox entry `at:HOUR:PEER\n` lists a group that the user was removed from, under the hour of that. It is valid as long as
-//!   the user is not a member again. A late write of the entry before, by a sender who still took the user for a member,
-//!   can't replace it.
+//! - An inbox entry `at:HOUR:PEER\n` lists a group that the user was removed from, under the hour of the removal. It is valid
+//!   only for the last removal, and only while the user is not a member. If a sender who does not know of the removal writes
+//!   `at:HOUR:PEER` late, this item stays.
 //! - A read position `read:PEER` holds how far the user has read.
 //!
 //! PEER is the id of the other user, or a line feed and the id of a group. No user id has a control character.
@@ -320,7 +320,7 @@ fn entry_sort_key(hour: InboxHour, recipient: &Recipient) -> String {
     format!("at:{:010}:{}", hour.number(), key_part(recipient))
 }
 
-/// Directly after the other entry of the group in this hour.
+/// Directly above the other key of the group in this hour, so that it is read just before that.
 fn left_sort_key(hour: InboxHour, recipient: &Recipient) -> String {
     format!("{}\n", entry_sort_key(hour, recipient))
 }

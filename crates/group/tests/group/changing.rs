@@ -112,7 +112,7 @@ async fn an_inbox_shows_a_group_that_the_user_left_as_it_was_then() {
     assert_eq!(present["lastMessage"]["content"], "much later");
 }
 
-/// A sender who has read the group before a removal lists it in the inbox of the removed user after it.
+/// A sender who read the group before a removal writes the inbox entry of the removed user after the removal.
 #[tokio::test]
 async fn a_late_inbox_entry_does_not_hide_that_the_user_was_removed() {
     let chat = Chat::start().await;

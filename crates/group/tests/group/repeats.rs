@@ -60,7 +60,7 @@ fn put_copies(chat: &Chat, seq: u64, numbers: impl Iterator<Item = u64>) {
 }
 
 #[tokio::test]
-async fn a_member_who_leaves_can_repeat_that_until_it_is_acknowledged() {
+async fn a_member_who_has_left_can_repeat_that_after_many_entries() {
     let chat = Chat::start().await;
     let group = chat.group(&["bob"]).await;
     let leave = json!({

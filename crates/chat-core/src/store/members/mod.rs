@@ -215,8 +215,8 @@ impl Members {
     ///
     /// A query is no transaction, so some of its items can be older or newer than others. The group's item holds the sum of
     /// `since` of all its members. The next entry is put only after its sender has read, or stored, every item of the last
-    /// change. So a query sees at most two neighbouring versions. An item that is newer than the group's has a larger `since`;
-    /// an older one makes the sum too small.
+    /// change. So a query sees at most two neighbouring versions. A member's item that is newer than the group's item has a
+    /// larger `since`, and an older one makes the sum too small, so both are noticed.
     ///
     /// # Errors
     /// If the members can't be read.
