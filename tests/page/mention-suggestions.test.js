@@ -124,7 +124,7 @@ test('mentions without a space between them are all mentions', async (t) => {
   await untilTexts(page, '#log .mention', highlighted);
 });
 
-test('while the members are not loaded, a hint says that nobody is mentioned', async (t) => {
+test('while the members are not loaded, a hint says that no one is mentioned', async (t) => {
   const system = await startSystem(t);
   const { groupId } = await createGroup(system, 'alice', { name: 'Team', members: ['bob'] });
   const proxy = await TcpProxy.start(system.port);

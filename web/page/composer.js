@@ -115,7 +115,7 @@ export class Composer {
   }
 
   /**
-   * Without the members of a group, a text mentions nobody. An edit never mentions anyone.
+   * Without the members of a group, a text mentions no one. An edit never mentions anyone.
    *
    * @param {import('../chat-client.js').Conversation} c
    */

@@ -67,14 +67,14 @@ impl Log {
             let from = Some(seq_of(newest.as_ref()));
             if let Some(known) = group {
                 let version = newest.as_ref().map_or(Seq::NONE, |newest| newest.state.group_version());
-                let exact = in_time(request, Box::pin(self.group_from(known, version))).await?;
+                let exact = in_time(request, self.group_from(known, version)).await?;
                 let order = exact.version.cmp(&version);
                 group = Some(exact);
                 if order == Ordering::Greater {
                     // The group has changed since the look, so more entries follow. After a restore of tables of different
                     // ages they never come; then the caller gives up in the end.
                     tokio::time::sleep(random_wait()).await;
-                    lookup = in_time(request, Box::pin(self.search(draft, from, true))).await?;
+                    lookup = in_time(request, self.search(draft, from, true)).await?;
                     continue;
                 }
             }
@@ -89,7 +89,7 @@ impl Log {
                 // one that its position proves.
                 Err(_) if !is_confirmed => {
                     is_confirmed = true;
-                    lookup = in_time(request, Box::pin(self.search(draft, from, true))).await?;
+                    lookup = in_time(request, self.search(draft, from, true)).await?;
                     continue;
                 }
                 Err(refused) => return Err(refused),
@@ -111,7 +111,7 @@ impl Log {
             let put = async {
                 let began = Instant::now();
                 let put = self.messages.put_if_vacant(&decision.entry, state, writes);
-                (in_time(request, Box::pin(put)).await, began.elapsed() <= self.fast_put)
+                (in_time(request, put).await, began.elapsed() <= self.fast_put)
             };
             let ((outcome, is_fast), recipients) = tokio::join!(put, self.recipients(request, &audience));
             let (outcome, recipients) = (outcome?, recipients.filter(|_| is_fast));
@@ -137,7 +137,7 @@ impl Log {
                 // Mostly, no entry follows the one that took the slot. It holds the state, so it needs no look.
                 PutOutcome::Occupied(stored) if attempts == 1 => {
                     lookup = Lookup::Fresh { newest: Some(End::from(stored.header())), is_searched: true };
-                    target = in_time(request, Box::pin(self.target(draft))).await?;
+                    target = in_time(request, self.target(draft)).await?;
                     is_confirmed = false;
                     continue;
                 }
@@ -148,7 +148,7 @@ impl Log {
             // From the newest known entry on, because a contended slot may be vacant, or may hold this draft: the response
             // to the put can have been lost, and the SDK's repeat be contended.
             let found = async { tokio::try_join!(self.search(draft, from, true), self.target(draft)) };
-            (lookup, target) = in_time(request, Box::pin(found)).await?;
+            (lookup, target) = in_time(request, found).await?;
             is_confirmed = false;
         }
     }

@@ -43,8 +43,7 @@ impl Log {
     ) -> Result<Appended, Error> {
         let Found { header, entry, target, recipients } = found;
         let receivers = async {
-            let audience = Box::pin(self.audience_of_stored(draft, header.seq, header.state, group));
-            let audience = in_time(request, audience).await;
+            let audience = in_time(request, self.audience_of_stored(draft, header.seq, header.state, group)).await;
             let audience = audience.unwrap_or_else(|error| {
                 // A client that missed the first push sees the gap in `seq`, or catches up when it reconnects.
                 tracing::warn!(

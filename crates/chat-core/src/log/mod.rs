@@ -72,14 +72,13 @@ impl Log {
     /// [`Draft::decide`], and [`Error::Unavailable`] if a repeat with the same `clientMessageId` can succeed.
     pub async fn publish(&self, request: &Request, draft: &Draft, known: &KnownEnd) -> Result<Reply, Error> {
         self.limiter.spend(draft.sender(), request.received_at)?;
-        // Boxed, because these futures together are large.
-        let start = in_time(request, Box::pin(self.start(draft, known))).await?;
+        let start = in_time(request, self.start(draft, known)).await?;
         let mut appended = Box::pin(self.append(request, draft, start)).await?;
         request.metrics.stored(appended.attempts, appended.duplicate);
         let position = self.positions.of(&appended.stored.entry, appended.stored.state);
 
         let recipients = appended.recipients.take();
-        let deliver = in_time(request, Box::pin(self.deliver(request, &appended, position.as_ref(), recipients)));
+        let deliver = in_time(request, self.deliver(request, &appended, position.as_ref(), recipients));
         let (delivered, (), ()) =
             tokio::join!(deliver, self.leave_hour(&appended, request), self.mark_own(draft, &appended, request));
         if let Err(error) = delivered {
@@ -132,7 +131,7 @@ impl Log {
         }
         let position = ReadPosition::at(*appended.stored.entry.seq(), appended.stored.state.changes);
         let mark = self.inboxes.mark_read(draft.sender(), draft.recipient(), position);
-        if let Err(error) = in_time(request, Box::pin(mark)).await {
+        if let Err(error) = in_time(request, mark).await {
             // Until the sender's next entry or `markRead`, what they have read before counts as unread.
             tracing::warn!(cause = chain(&error), "the read position of a sender was not stored");
         }

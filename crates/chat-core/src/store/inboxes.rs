@@ -136,7 +136,8 @@ impl Inboxes {
     /// After an error, some of the entries may be stored.
     pub async fn add_entries(&self, listings: &[Listing], hour: InboxHour) -> Result<(), Error> {
         let puts = listings.iter().map(|(user, recipient)| {
-            let put = PutRequest::builder().set_item(Some(item(user, hour, recipient))).build();
+            let put =
+                PutRequest::builder().set_item(Some(item(user, entry_sort_key(hour, recipient), recipient))).build();
             let put = put.map_err(|error| Error::Internal(error.into()))?;
             Ok(WriteRequest::builder().put_request(put).build())
         });
@@ -172,7 +173,7 @@ impl Inboxes {
         let mut writes = Writes::default();
         for user in after.members.keys() {
             if before.is_none_or(|before| !before.members.contains_key(user)) {
-                writes.add_put(&self.table, item(user, hour, &recipient))?;
+                writes.add_put(&self.table, item(user, entry_sort_key(hour, &recipient), &recipient))?;
             }
         }
         for (user, to) in after.departed.iter().filter(|(_, to)| **to == after.version) {
@@ -283,8 +284,8 @@ fn key(user: &UserId, sort_key: String) -> Item {
 }
 
 /// An inbox entry as an item.
-fn item(user: &UserId, hour: InboxHour, recipient: &Recipient) -> Item {
-    let mut item = key(user, entry_sort_key(hour, recipient));
+fn item(user: &UserId, sort_key: String, recipient: &Recipient) -> Item {
+    let mut item = key(user, sort_key);
     let (name, value) = peer(recipient);
     item.insert(name.to_owned(), value);
     item
@@ -292,10 +293,9 @@ fn item(user: &UserId, hour: InboxHour, recipient: &Recipient) -> Item {
 
 /// The inbox entry of a group that the user was removed from, as an item.
 fn left_item(user: &UserId, hour: InboxHour, recipient: &Recipient, left: &LeftGroup) -> Result<Item, Error> {
-    let mut item: Item = serde_dynamo::to_item(left).map_err(|error| Error::Internal(error.into()))?;
-    item.extend(key(user, left_sort_key(hour, recipient)));
-    let (name, value) = peer(recipient);
-    item.insert(name.to_owned(), value);
+    let mut item = item(user, left_sort_key(hour, recipient), recipient);
+    let left: Item = serde_dynamo::to_item(left).map_err(|error| Error::Internal(error.into()))?;
+    item.extend(left);
     Ok(item)
 }
 

@@ -1,12 +1,8 @@
 //! Changing a group: adding, removing, leaving, roles, settings; who gets the entries, and what inboxes show.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use support::Outcome;
-use tokio::sync::Notify;
 
-use crate::{Chat, HOUR, NOW, message, receivers, seqs, with};
+use crate::{Chat, HOUR, NOW, hold_next, message, receivers, seqs, with};
 
 #[tokio::test]
 async fn an_added_member_gets_the_entry_and_what_follows_and_a_removed_one_gets_their_removal_last() {
@@ -117,12 +113,7 @@ async fn an_inbox_shows_a_group_that_the_user_left_as_it_was_then() {
 async fn a_late_inbox_entry_does_not_hide_that_the_user_was_removed() {
     let chat = Chat::start().await;
     let group = chat.group(&["bob", "carol"]).await;
-    let released = Arc::new(Notify::new());
-    let (hold, mut writes) = (released.clone(), 0);
-    chat.aws.dynamodb.inject(move |call| {
-        writes += usize::from(call.operation == "BatchWriteItem");
-        if call.operation == "BatchWriteItem" && writes == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
-    });
+    let released = hold_next(&chat, |call| call.operation == "BatchWriteItem");
     let later = NOW + HOUR;
     let (frame, removal) = (message(&group, "an hour later"), change(&group, json!({ "remove": ["bob"] })));
     let remove = async {

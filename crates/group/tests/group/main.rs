@@ -9,8 +9,11 @@ mod refusals;
 mod repeats;
 mod sending;
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use support::{FakeAws, Fixture, invoke};
+use support::{Call, FakeAws, Fixture, Outcome, invoke};
+use tokio::sync::Notify;
 
 /// The time of `events/group.json`, in milliseconds since the Unix epoch.
 const NOW: i64 = 1_793_535_561_000;
@@ -143,6 +146,20 @@ fn seqs(page: &Value) -> Vec<u64> {
 fn with(mut frame: Value, more: Value) -> Value {
     frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     frame
+}
+
+/// Holds the next call of a kind until it is notified.
+fn hold_next(chat: &Chat, is_kind: impl Fn(&Call) -> bool + Send + 'static) -> Arc<Notify> {
+    let released = Arc::new(Notify::new());
+    let (hold, mut is_held) = (released.clone(), false);
+    chat.aws.dynamodb.inject(move |call| {
+        if is_held || !is_kind(call) {
+            return Outcome::Forward;
+        }
+        is_held = true;
+        Outcome::Hold(hold.clone())
+    });
+    released
 }
 
 /// The receivers of all pushes since the last call, sorted.

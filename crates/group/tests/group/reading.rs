@@ -1,27 +1,18 @@
 //! Reading a group: pages while the group changes, read positions, receipts, presence and typing.
 
-use std::sync::Arc;
-
 use serde_json::json;
-use support::Outcome;
-use tokio::sync::Notify;
 
-use crate::{Chat, message, receivers, seqs};
+use crate::{Chat, hold_next, message, receivers, seqs};
 
 /// The page is read after the membership. What comes in between must not be on it.
 #[tokio::test]
 async fn a_member_who_is_removed_while_a_page_is_read_sees_nothing_after_the_removal() {
     let chat = Chat::start().await;
     let group = chat.group(&["bob"]).await;
-    let released = Arc::new(Notify::new());
-    let held = released.clone();
-    let mut queries = 0;
     chat.aws.dynamodb.take_calls();
-    chat.aws.dynamodb.inject(move |call| {
-        let is_page = call.operation == "Query"
-            && call.body["KeyConditionExpression"].as_str().is_some_and(|text| text.contains("BETWEEN"));
-        queries += usize::from(is_page);
-        if is_page && queries == 1 { Outcome::Hold(held.clone()) } else { Outcome::Forward }
+    let released = hold_next(&chat, |call| {
+        call.operation == "Query"
+            && call.body["KeyConditionExpression"].as_str().is_some_and(|text| text.contains("BETWEEN"))
     });
     let remove = async {
         chat.aws.dynamodb.wait_for_calls("Query", 1).await;
@@ -40,16 +31,9 @@ async fn an_inbox_shows_the_name_and_the_members_as_of_the_entry_that_it_names()
     for held_table in ["MessagesTable", "MembersTable"] {
         let chat = Chat::start().await;
         let group = chat.group(&["bob"]).await;
-        let released = Arc::new(Notify::new());
-        let held = released.clone();
-        let mut reads = 0;
         let operation = if held_table == "MessagesTable" { "Query" } else { "BatchGetItem" };
         chat.aws.dynamodb.take_calls();
-        chat.aws.dynamodb.inject(move |call| {
-            let is_read = call.operation == operation && call.is_on(held_table);
-            reads += usize::from(is_read);
-            if is_read && reads == 1 { Outcome::Hold(held.clone()) } else { Outcome::Forward }
-        });
+        let released = hold_next(&chat, move |call| call.operation == operation && call.is_on(held_table));
         let change = async {
             // The inbox entries and the newest entry; the read positions and the group.
             chat.aws.dynamodb.wait_for_calls("Query", 2).await;

@@ -1,26 +1,12 @@
 //! Sending to a group: cached members, lost slots, positions, the rate of a group.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use support::{Call, Outcome};
-use tokio::sync::Notify;
+use support::Call;
 
-use crate::{Chat, NOT_A_MEMBER, NOW, message, receivers, with};
+use crate::{Chat, NOT_A_MEMBER, NOW, hold_next, message, receivers, with};
 
 fn is_message_put(call: &Call) -> bool {
     call.operation == "PutItem" && call.body["TableName"] == "MessagesTable"
-}
-
-/// Holds the next put of a message until it is notified.
-fn hold_next_put(chat: &Chat) -> Arc<Notify> {
-    let released = Arc::new(Notify::new());
-    let (hold, mut puts) = (released.clone(), 0);
-    chat.aws.dynamodb.inject(move |call| {
-        puts += usize::from(is_message_put(call));
-        if is_message_put(call) && puts == 1 { Outcome::Hold(hold.clone()) } else { Outcome::Forward }
-    });
-    released
 }
 
 #[tokio::test]
@@ -32,7 +18,7 @@ async fn a_sender_who_is_removed_before_the_put_takes_effect_is_refused() {
         let known = if known.get("position").is_some() { json!({ "position": position }) } else { known };
         chat.send("bob", &group, "so that the process knows the group").await;
         chat.aws.dynamodb.take_calls();
-        let released = hold_next_put(&chat);
+        let released = hold_next(&chat, is_message_put);
         let remove = async {
             chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
             chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
@@ -56,7 +42,7 @@ async fn a_sender_who_is_removed_at_the_rate_limit_before_the_put_takes_effect_i
         chat.send("bob", &group, content).await;
     }
     chat.aws.dynamodb.take_calls();
-    let released = hold_next_put(&chat);
+    let released = hold_next(&chat, is_message_put);
     let remove = async {
         chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
         chat.change("alice", &group, json!({ "remove": ["bob"] })).await;
@@ -73,7 +59,7 @@ async fn a_member_who_is_added_before_the_put_takes_effect_gets_the_message() {
     let chat = Chat::start().await;
     let group = chat.group(&["bob"]).await;
     chat.aws.dynamodb.take_calls();
-    let released = hold_next_put(&chat);
+    let released = hold_next(&chat, is_message_put);
     let add = async {
         chat.aws.dynamodb.wait_for_calls("PutItem", 1).await;
         chat.change("alice", &group, json!({ "add": ["carol"] })).await;
